@@ -1,0 +1,52 @@
+"""Channels: random draws of the extended Saleh-Valenzuela model, Eq. (2)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from beamfold.geometry import steering
+
+
+def saleh_valenzuela(
+    antennas: int, users: int, count: int, *, seed: int = 0, paths: int = 10, first: int = 0
+) -> Tensor:
+    r"""h_k = √(N/Q) Σ_q α_qk a(φ_qk), α ~ CN(0, 1), φ ~ U(0, 2π), Eq. (2).
+
+    The factor √(N/Q), which Eq. (2) leaves out, gives E‖h_k‖² = N, as the published channels have.
+    Channel b of a seed is drawn from a generator of its own, (seed, b): it is the same whatever
+    count, order or machine it is drawn with.
+
+    Args:
+        antennas: N ≥ 1.
+        users: K ≥ 1.
+        count: B ≥ 1, the number of channel matrices.
+        seed: any integer ≥ 0.
+        paths: Q ≥ 1 propagation paths per user.
+        first: number of the first channel, to draw a part of a set.
+
+    Returns:
+        H (B, K, N) complex128; row k is h_kᴴ, so that H @ F @ W is what the users receive.
+
+    Raises:
+        ValueError: a size below 1 or a negative seed.
+    """
+    for name, value, least in (
+        ("antennas", antennas, 1), ("users", users, 1), ("count", count, 1), ("paths", paths, 1),
+        ("seed", seed, 0), ("first", first, 0),
+    ):  # fmt: skip
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    alpha = np.empty((count, users, paths), dtype=np.complex128)
+    phi = np.empty((count, users, paths))
+    for b in range(count):
+        generator = np.random.default_rng([seed, first + b])
+        re, im = generator.standard_normal((2, users, paths)) / math.sqrt(2)
+        alpha[b] = re + 1j * im
+        phi[b] = generator.uniform(0, 2 * math.pi, (users, paths))
+    a = steering(torch.from_numpy(phi), antennas)  # (B, K, Q, N)
+    h = math.sqrt(antennas / paths) * torch.einsum("bkq,bkqn->bkn", torch.from_numpy(alpha), a)
+    return h.conj().resolve_conj()

@@ -1,0 +1,49 @@
+"""The one loop of every iterative method: counts, records, and never lets a non-finite iterate through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from beamfold.objective import beam_error, rate
+from beamfold.scenario import Scenario, Status, Trace
+from beamfold.start import Point
+
+
+class Outcome(NamedTuple):
+    """Where the loop ended: the last finite point, a `Status` per channel, the trace if recorded."""
+
+    point: Point
+    status: Tensor
+    trace: Trace | None
+
+
+def trace(s: Scenario, points: Iterable[Point]) -> Trace:
+    """R and τ of every point, in the points' precision."""
+    pairs = [(rate(s.H, X, s.noise), beam_error(X, s.Psi_t)) for X in (F @ W for F, W in points)]
+    return Trace(torch.stack([R for R, _ in pairs]), torch.stack([tau for _, tau in pairs]))
+
+
+def iterate(
+    s: Scenario, start: Point, step: Callable[[Point, int], Point], layers: int, *, record: bool = False
+) -> Outcome:
+    """point ← step(point, i) for i = 0 … layers − 1, channel by channel for as long as it stays finite.
+
+    A channel whose next iterate holds a NaN or Inf keeps its last finite one and gets `NON_FINITE`;
+    the other channels of the batch go on.
+    """
+    point = start
+    alive = torch.ones(s.batch, dtype=torch.bool, device=s.H.device)
+    points = [start]
+    for i in range(layers):
+        new = step(point, i)
+        alive = alive & torch.isfinite(new.F).all(-1).all(-1) & torch.isfinite(new.W).all(-1).all(-1)
+        keep = alive[..., None, None]
+        point = Point(torch.where(keep, new.F, point.F), torch.where(keep, new.W, point.W))
+        if record:
+            points.append(point)
+    status = torch.where(alive, int(Status.LAYERS_DONE), int(Status.NON_FINITE)).to(torch.int8)
+    return Outcome(point, status, trace(s, points) if record else None)

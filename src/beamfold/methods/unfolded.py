@@ -1,0 +1,154 @@
+"""The unfolded model: Algorithm 1 whose step sizes μ, λ are the parameters of a network of I layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from beamfold.methods.pga import Engine, conclude, run_layers
+from beamfold.objective import DigitalGradient
+from beamfold.scenario import Design, Scenario
+from beamfold.start import Point, proposed
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model was made for: it travels with the step sizes in the model's file.
+
+    Attributes:
+        antennas: N.
+        users: K.
+        chains: M.
+        eta: η in (24), usually 1/N.
+        digital: which ∇_W R the step sizes belong to, see `objective.signal_gradient`.
+        weight: ω of the training loss (25).
+        snr_db: range of the training SNRs, dB.
+        seed: seed of the training channels and of their order.
+        note: how it was trained, for people.
+        curve: mean R − ω τ over the training batches, one value per epoch.
+        extra: further facts, e.g. the training set's size.
+    """
+
+    antennas: int
+    users: int
+    chains: int
+    eta: float
+    digital: DigitalGradient = "signal"
+    weight: float = 0.3
+    snr_db: tuple[float, float] = (0.0, 12.0)
+    seed: int = 0
+    note: str = ""
+    curve: tuple[float, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class UnfoldedPGA(nn.Module):
+    """{F, W} = layer_I ∘ … ∘ layer_1 (proposed start), each layer one `pga.step`, Algorithm 1.
+
+    Parameters:
+        mu: (I, J) float64, step sizes μ_(i,j) of F (23b).
+        lam: (I,) float64, step sizes λ_(i) of W (24).
+
+    With all of them 0.01 it is PGA.
+    """
+
+    mu: nn.Parameter
+    lam: nn.Parameter
+
+    def __init__(self, info: ModelInfo, layers: int = 120, inner: int = 20, initial: float = 0.01) -> None:
+        """All step sizes start at `initial`, the paper's 0.01."""
+        super().__init__()
+        self.info = info
+        self.mu = nn.Parameter(torch.full((layers, inner), initial, dtype=torch.float64))
+        self.lam = nn.Parameter(torch.full((layers,), initial, dtype=torch.float64))
+
+    @classmethod
+    def from_steps(cls, mu: Tensor, lam: Tensor, info: ModelInfo) -> UnfoldedPGA:
+        """A model of given step sizes mu (I, J), lam (I,).
+
+        Raises:
+            ValueError: shapes that do not fit, or values that are not finite.
+        """
+        if mu.ndim != 2 or lam.shape != mu.shape[:1]:
+            raise ValueError(
+                f"expected mu (I, J) and lam (I,), found {tuple(mu.shape)} and {tuple(lam.shape)}"
+            )
+        if not (torch.isfinite(mu).all() and torch.isfinite(lam).all()):
+            raise ValueError("the step sizes hold NaN or Inf")
+        model = cls(info, *mu.shape)
+        with torch.no_grad():
+            model.mu.copy_(mu)
+            model.lam.copy_(lam)
+        return model
+
+    @property
+    def layers(self) -> int:
+        """I."""
+        return self.mu.shape[0]
+
+    @property
+    def inner(self) -> int:
+        """J."""
+        return self.mu.shape[1]
+
+    def forward(self, s: Scenario, start: Point | None = None, *, engine: Engine = "auto") -> Point:
+        """The point after all layers, differentiable with respect to mu and lam on either engine."""
+        begin = proposed(s) if start is None else start
+        if engine == "torch" or (engine == "auto" and s.H.device.type != "cpu"):
+            return run_layers(
+                s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch"
+            ).point
+        from beamfold.kernels.unfolded import differentiable
+
+        return differentiable(s, begin, self.mu, self.lam, self.info.eta, self.info.digital)
+
+    def check(self, s: Scenario) -> None:
+        """Raise ValueError unless the scenario has the sizes that the model was trained for."""
+        ours = (self.info.antennas, self.info.users, self.info.chains)
+        theirs = (s.antennas, s.users, s.chains)
+        if ours != theirs:
+            raise ValueError(
+                "the model was trained for (N, K, M) = ({}, {}, {}), the channels have ({}, {}, {})".format(
+                    *ours, *theirs
+                )
+            )
+
+
+def unfolded(
+    s: Scenario,
+    model: UnfoldedPGA,
+    *,
+    layers: int | None = None,
+    start: Point | None = None,
+    engine: Engine = "auto",
+    record: bool = False,
+    any_size: bool = False,
+) -> Design:
+    """The design of a trained model, Algorithm 1.
+
+    Args:
+        s: the scenario.
+        model: step sizes, see `beamfold.files.load_model` and `beamfold.training`.
+        layers: stop after this many of the model's I layers.
+        start: another start than (26).
+        engine: see `pga.run_layers`.
+        record: keep R and τ after every layer.
+        any_size: let a model run on sizes it was not trained for; η becomes 1/N of the scenario.
+
+    Raises:
+        ValueError: sizes other than the model's without `any_size`, or more layers than it has.
+    """
+    if not any_size:
+        model.check(s)
+    depth = model.layers if layers is None else layers
+    if not 0 <= depth <= model.layers:
+        raise ValueError(f"the model has {model.layers} layers, asked for {depth}")
+    eta = 1 / s.antennas if any_size and s.antennas != model.info.antennas else model.info.eta
+    begin = proposed(s) if start is None else start
+    with torch.no_grad():
+        mu, lam = model.mu[:depth].to(s.H.device), model.lam[:depth].to(s.H.device)
+        outcome = run_layers(s, begin, mu, lam, eta, model.info.digital, engine=engine, record=record)
+    return conclude(s, f"unfolded_j{model.inner}", begin, outcome)

@@ -1,0 +1,141 @@
+r"""The objective R − ω τ and its gradients in closed form: Eqs. (4), (5), (8), (13)-(18).
+
+Everything depends on F and W through X = F W alone, so there is one gradient per term, with respect to
+X; the paper's four follow by the chain rule ∇_F = ∇_X Wᴴ and ∇_W = Fᴴ ∇_X. Expanding them gives
+(13), (14), (17) and (18); the tests hold a literal transcription of those four beside this module.
+
+A gradient is the paper's ∂/∂Z* (34), half of what PyTorch's `.grad` holds.
+
+Shapes: H (…, K, N) with rows h_kᴴ, X (…, N, K), F (…, N, M), W (…, M, K), Psi (…, N, N) or (N, N);
+leading axes broadcast. `noise` is σ_n², linear.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+LN2 = math.log(2.0)
+DigitalGradient = Literal["exact", "signal"]
+
+
+def received(H: Tensor, X: Tensor, noise: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A = H X with the powers of Eq. (4): all that user k receives, and what of it is not k's.
+
+    Returns:
+        A (…, K, K), A_kl = h_kᴴ x_l; total (…, K) = Σ_l |A_kl|² + σ²; other (…, K) = total − |A_kk|².
+    """
+    A = H @ X
+    power = A.real.square() + A.imag.square()
+    # The interference is summed without the signal: total − signal would lose it at high SNR.
+    off = 1 - torch.eye(power.shape[-1], dtype=power.dtype, device=power.device)
+    return A, power.sum(-1) + noise, (power * off).sum(-1) + noise
+
+
+def rate(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
+    """R = Σ_k log₂(1 + |h_kᴴ x_k|² / (Σ_{l≠k} |h_kᴴ x_l|² + σ²)), Eq. (4), in bit/s/Hz.
+
+    Returns:
+        (…) real.
+    """
+    A, _, other = received(H, X, noise)
+    signal = A.diagonal(dim1=-2, dim2=-1).abs().square()
+    return torch.log1p(signal / other).sum(-1) / LN2
+
+
+def beam_error(X: Tensor, Psi: Tensor) -> Tensor:
+    """τ = ‖X Xᴴ − Ψ‖²_F, Eq. (5), in units of power².
+
+    With C = Xᴴ X it is ‖C‖² − 2 Re tr(Xᴴ Ψ X) + ‖Ψ‖², but that form cancels where the match is good,
+    so the N × N difference is formed.
+
+    Returns:
+        (…) real.
+    """
+    D = X @ X.mH - Psi
+    return (D.real.square() + D.imag.square()).sum((-2, -1))
+
+
+def objective(H: Tensor, X: Tensor, Psi: Tensor, weight: Tensor | float, noise: float = 1.0) -> Tensor:
+    """R − ω τ, Eq. (8a)."""
+    return rate(H, X, noise) - weight * beam_error(X, Psi)
+
+
+def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
+    """∇_X R = Hᴴ C with C_kl = A_kl (1/total_k − [l ≠ k]/other_k) / ln 2.
+
+    ∇_X R Wᴴ is Eq. (13) and Fᴴ ∇_X R is Eq. (14), both without an N × N matrix.
+
+    Returns:
+        (…, N, K).
+    """
+    A, total, other = received(H, X, noise)
+    C = A * (1 / total - 1 / other)[..., None] + torch.diag_embed(A.diagonal(dim1=-2, dim2=-1) / other)
+    return H.mH @ (C / LN2)
+
+
+def beam_gradient(X: Tensor, Psi: Tensor) -> Tensor:
+    """∇_X τ = 2 (X Xᴴ − Ψ) X, multiplied from the right so that no N × N product is formed.
+
+    ∇_X τ Wᴴ is Eq. (17) and Fᴴ ∇_X τ is Eq. (18).
+
+    Returns:
+        (…, N, K).
+    """
+    return 2 * (X @ (X.mH @ X) - Psi @ X)
+
+
+def gradient_F(H: Tensor, F: Tensor, W: Tensor, Psi: Tensor, weight: Tensor, noise: float) -> Tensor:
+    """∇_F R − ω ∇_F τ, the ascent direction of (9) and (23b), from (13) and (17).
+
+    Args:
+        H: (…, K, N), rows h_kᴴ.
+        F: (…, N, M).
+        W: (…, M, K).
+        Psi: (…, N, N), at the power of the design.
+        weight: (…, 1, 1), ω.
+        noise: σ_n².
+
+    Returns:
+        (…, N, M).
+    """
+    X = F @ W
+    return (rate_gradient(H, X, noise) - weight * beam_gradient(X, Psi)) @ W.mH
+
+
+def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
+    """Hᴴ diag(A_kk / total_k) / ln 2: the part of ∇_X R that strengthens each user's own signal.
+
+    It is what the published program uses in place of (14): its second denominator runs over all of W
+    instead of W_k̄, equals the first, and every interference term cancels. The published step sizes and
+    figures belong to it; (14) itself sends W astray at the paper's step sizes. See docs/findings.md.
+
+    Returns:
+        (…, N, K).
+    """
+    A, total, _ = received(H, X, noise)
+    return H.mH @ torch.diag_embed(A.diagonal(dim1=-2, dim2=-1) / total / LN2)
+
+
+def gradient_W(
+    H: Tensor,
+    F: Tensor,
+    W: Tensor,
+    Psi: Tensor,
+    weight: Tensor,
+    noise: float,
+    digital: DigitalGradient = "exact",
+) -> Tensor:
+    """∇_W R − ω ∇_W τ, the ascent direction of (11), from (14) and (18); (24) passes ω η as weight.
+
+    Arguments as for `gradient_F`; `digital="signal"` takes `signal_gradient` in place of ∇_W R.
+
+    Returns:
+        (…, M, K).
+    """
+    X = F @ W
+    ascent = rate_gradient(H, X, noise) if digital == "exact" else signal_gradient(H, X, noise)
+    return F.mH @ (ascent - weight * beam_gradient(X, Psi))

@@ -1,0 +1,85 @@
+"""Starting points {F, W}: the proposed one (26), random [63] and SVD-based [67], all feasible."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from beamfold.constraints import total_power
+from beamfold.geometry import steering
+from beamfold.scenario import Scenario
+
+
+class Point(NamedTuple):
+    """An iterate: F (…, N, M) and W (…, M, K)."""
+
+    F: Tensor
+    W: Tensor
+
+
+def zero_forcing(H: Tensor) -> Tensor:
+    """X_ZF = H^† (…, N, K), which leaves no interference between the users; not normalised."""
+    return torch.linalg.pinv(H)
+
+
+def _extra_columns(s: Scenario) -> Tensor:
+    """The M − K columns that (26) adds to the channels: steering vectors of the targets.
+
+    Where fewer than M − K targets are known, the leading eigenvectors of Ψ stand in for the rest:
+    they too point where Ψ wants power.
+    """
+    missing = s.chains - s.users
+    known = torch.tensor(s.radar.targets[:missing], dtype=torch.float64, device=s.H.device)
+    columns = steering(known, s.antennas).mT
+    if len(known) < missing:
+        leading = torch.linalg.eigh(s.Psi.to(torch.complex128)).eigenvectors.flip(-1)
+        columns = torch.cat([columns, leading[:, : missing - len(known)]], -1)
+    return columns.to(s.H.dtype).expand(*s.batch, s.antennas, missing)
+
+
+def proposed(s: Scenario) -> Point:
+    """[F]_nm = e^{jϑ_nm}, W = F^† X_ZF scaled to (7c), Eq. (26).
+
+    ϑ are the phases of G = [h_1, …, h_K, a(θ_1), …, a(θ_{M−K})] and X_ZF = H^† is the users' alone,
+    so that W has K columns for any M ≥ K.
+    """
+    G = torch.cat([s.H.mH, _extra_columns(s)], -1)
+    F = torch.exp(1j * G.angle())
+    return _least_squares(s, F)
+
+
+def random(s: Scenario, seed: int = 0) -> Point:
+    """F of uniform random phases, W = (H F)^† scaled to (7c), as in [63].
+
+    Channel b draws its phases from a generator of its own, (seed, b).
+    """
+    count = math.prod(s.batch)
+    shape = (s.antennas, s.chains)
+    phases = np.stack([np.random.default_rng([seed, b]).uniform(0, 2 * math.pi, shape) for b in range(count)])
+    angle = torch.from_numpy(phases).to(s.H.device).reshape(*s.batch, *shape)
+    F = torch.exp(1j * angle).to(s.H.dtype)
+    W = torch.linalg.pinv(s.H @ F)
+    return Point(F, total_power(F, W, s.power))
+
+
+def svd(s: Scenario) -> Point:
+    """F of the phases of H's leading right singular vectors, W as in (26), as in [67].
+
+    H has K of them; for M > K the columns of (26) follow.
+    """
+    V = torch.linalg.svd(s.H, full_matrices=False).Vh.mH
+    F = torch.exp(1j * torch.cat([V, _extra_columns(s)], -1).angle())
+    return _least_squares(s, F)
+
+
+def _least_squares(s: Scenario, F: Tensor) -> Point:
+    # F can be column-rank deficient (two equal users): pinv then takes the least-norm W.
+    W = torch.linalg.pinv(F) @ zero_forcing(s.H)
+    return Point(F, total_power(F, W, s.power))
+
+
+STARTS = {"proposed": proposed, "random": random, "svd": svd}
