@@ -1,3 +1,42 @@
-"""Hybrid precoders for joint communications and sensing; see README.md for a first example."""
+"""Hybrid precoders for joint communications and sensing; README.md has a first example.
+
+The names below are loaded when they are first used, so that the command line starts at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "Benchmark": "beampattern",
+    "Design": "scenario",
+    "METHODS": "catalogue",
+    "Scenario": "scenario",
+    "Status": "scenario",
+    "UnfoldedPGA": "methods",
+    "angle_grid": "beampattern",
+    "covariance": "covariance",
+    "design": "catalogue",
+    "load_model": "files",
+    "read_benchmark": "files",
+    "read_channels": "files",
+    "saleh_valenzuela": "channel",
+    "scenario": "scenario",
+    "write_design": "files",
+}
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # a submodule of the same name (scenario, covariance) must not hide it later
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

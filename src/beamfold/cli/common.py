@@ -1,0 +1,79 @@
+"""What the commands share: messages, progress, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from beamfold.beampattern import Benchmark
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error, so that standard output stays for results."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on standard output; NaN and Inf, which JSON lacks, become null."""
+    print(json.dumps(_plain(value), indent=2))  # noqa: T201
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def progress(total: int, text: str) -> Iterator[tuple[Progress, Any]]:
+    """A progress bar on standard error with what is done, what remains and how long."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield bar, bar.add_task(text, total=total)
+
+
+def table(rows: Iterable[dict[str, Any]], names: dict[str, str], title: str = "") -> None:
+    """Figures as a table on standard output: the keys of `names` with their headings."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table(title=title or None, title_justify="left")
+    for i, heading in enumerate(names.values()):
+        grid.add_column(escape(heading), justify="left" if i == 0 else "right", no_wrap=True)
+    for row in rows:
+        grid.add_row(*(_cell(row[key]) for key in names))
+    wide = None if sys.stdout.isatty() else 120
+    Console(width=wide).print(grid)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" if len(value) > 1 else str(name) for name, count in value.items())
+    return str(value)
+
+
+def benchmark_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Benchmark:
+    """Ψ from a file, or solved for the targets."""
+    from beamfold.covariance import covariance
+    from beamfold.files import read_benchmark
+
+    if psi is not None:
+        if targets_deg or rank is not None:
+            raise ValueError("--psi brings its own targets and rank; leave --targets-deg and --rank out")
+        return read_benchmark(psi)
+    return covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)

@@ -1,0 +1,209 @@
+"""Commands that design: one method on a channel file, or all of them side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from beamfold.cli.common import benchmark_for, print_json, progress, say, table
+from beamfold.cli.data import AsJson, Force, Output
+
+if TYPE_CHECKING:
+    from beamfold.scenario import Design, Scenario
+
+Channels = Annotated[
+    Path, typer.Argument(help="Channel file: .mat, .npz or .npy with H (channels, users, antennas).")
+]
+Snr = Annotated[list[float] | None, typer.Option(help="P_t/noise in dB; several are allowed. [default: 12]")]
+Weight = Annotated[float, typer.Option(help="The weight omega of tau in R - omega tau.")]
+Chains = Annotated[int | None, typer.Option(help="M, RF chains. [default: as many as users]")]
+Psi = Annotated[Path | None, typer.Option(help="File with Psi, from `beamfold covariance` or your own.")]
+Targets = Annotated[
+    list[float] | None, typer.Option(help="Target angles where no --psi is given. [default: -60 0 60]")
+]
+Rank = Annotated[int | None, typer.Option(help="Rank of Psi where no --psi is given.")]
+Variable = Annotated[str | None, typer.Option(help="Which array of the channel file.")]
+Rows = Annotated[str, typer.Option(help="Rows of H are h_k^H (hermitian) or h_k^T (transpose).")]
+HEADINGS = {
+    "method": "method",
+    "snr_db": "SNR [dB]",
+    "rate": "R [bit/s/Hz]",
+    "tau": "tau",
+    "objective": "R - w tau",
+    "mse_db": "MSE [dB]",
+    "status": "status",
+}
+PART = 50  # channels per step of the progress bar
+
+
+def _scenario(
+    channels: Path,
+    snr_db: list[float] | None,
+    weight: float,
+    chains: int | None,
+    psi: Path | None,
+    targets_deg: list[float] | None,
+    rank: int | None,
+    variable: str | None,
+    rows: str,
+) -> Scenario:
+    """The door: a channel file and options become a checked scenario."""
+    from beamfold.files import read_channels
+    from beamfold.scenario import scenario
+
+    if rows not in ("hermitian", "transpose"):
+        raise ValueError(f"--rows is hermitian or transpose, got {rows!r}")
+    H = read_channels(channels, variable=variable, rows=rows)  # type: ignore[arg-type]
+    levels = snr_db or [12.0]
+    radar = benchmark_for(H.shape[-1], psi, targets_deg, rank)
+    return scenario(H, radar, snr_db=levels if len(levels) > 1 else levels[0], chains=chains, weight=weight)
+
+
+def _run(s: Scenario, method: str, options: dict[str, Any], text: str) -> Design:
+    """Part by part behind a progress bar."""
+    from beamfold.catalogue import design, in_parts, join
+
+    parts = []
+    with progress(s.batch[-1], text) as (bar, task):
+        for part in in_parts(s, PART):
+            parts.append(design(part, method, **options))
+            bar.advance(task, part.batch[-1])
+    return join(s, parts)
+
+
+def design(
+    channels: Channels,
+    output: Output,
+    method: Annotated[
+        str, typer.Option(help="zf-digital, start, conventional-pga, pga or unfolded.")
+    ] = "unfolded",
+    inner: Annotated[int | None, typer.Option(help="J, updates of F per layer. [default: 20]")] = None,
+    layers: Annotated[int | None, typer.Option(help="Stop after this many layers. [default: all]")] = None,
+    model: Annotated[Path | None, typer.Option(help="A trained model instead of the shipped one.")] = None,
+    any_size: Annotated[
+        bool, typer.Option(help="Use a model on other sizes than it was trained for.")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="kernel (compiled) or torch (readable). [default: kernel]")
+    ] = None,
+    snr_db: Snr = None,
+    weight: Weight = 0.3,
+    chains: Chains = None,
+    psi: Psi = None,
+    targets_deg: Targets = None,
+    rank: Rank = None,
+    variable: Variable = None,
+    rows: Rows = "hermitian",
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Design F and W for every channel of a file.
+
+    Example: beamfold design channels.mat --snr-db 12 --weight 0.3 --method unfolded --inner 20 -o designs.mat
+    """
+    from beamfold.catalogue import METHODS
+    from beamfold.files import load_model, summary, write_design
+    from beamfold.files.atomic import check_target
+
+    check_target(output, force=force)
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
+    if engine not in (None, "kernel", "torch"):
+        raise ValueError(f"--engine is kernel or torch, got {engine!r}")
+    given = {"inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None}
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if model is not None:
+        options["model"] = load_model(model)
+        if inner is not None and options["model"].inner != inner:
+            raise ValueError(
+                f"{model} has J = {options['model'].inner} inner steps, --inner asks for {inner}"
+            )
+        options.pop("inner", None)
+    s = _scenario(channels, snr_db, weight, chains, psi, targets_deg, rank, variable, rows)
+    result = _run(s, method, options, f"{method} on {s.batch[-1]} channels")
+    write_design(output, result)
+    figures = summary(result, s.radar.angles)
+    if as_json:
+        print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
+                    "weight": weight, "results": figures})  # fmt: skip
+    else:
+        table(figures, HEADINGS)
+        say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
+
+
+def compare(
+    channels: Channels,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the designs and the picture.")],
+    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = 12.0,
+    weight: Weight = 0.3,
+    chains: Chains = None,
+    psi: Psi = None,
+    targets_deg: Targets = None,
+    rank: Rank = None,
+    variable: Variable = None,
+    rows: Rows = "hermitian",
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run every method on a channel file: a table, a beampattern picture, the designs.
+
+    Example: beamfold compare channels.mat --snr-db 12 -o results
+    """
+    from beamfold.files import summary, write_designs
+    from beamfold.files.atomic import check_target, write
+    from beamfold.plots import beampatterns, label, save
+
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output} is a file; compare writes a folder")
+    if not output.parent.is_dir():
+        raise ValueError(f"the folder {output.parent} does not exist; make it first")
+    output.mkdir(exist_ok=True)
+    picture, file = output / "beampattern.png", output / "designs.mat"
+    for target in (picture, file):
+        check_target(target, force=force)
+    s = _scenario(channels, [snr_db], weight, chains, psi, targets_deg, rank, variable, rows)
+    designs = [_run(s, name, options, label(_title(name, options))) for name, options in _lineup(s)]
+    write_designs(file, designs)
+    shown = [
+        d for d in designs if d.method in ("zf_digital", "conventional_pga") or d.method.startswith("unf")
+    ]
+    title = (
+        f"N = {s.antennas}, K = {s.users}, M = {s.chains}, {snr_db:g} dB, mean over {s.batch[-1]} channels"
+    )
+    write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
+    figures = [row for d in designs for row in summary(d, s.radar.angles)]
+    if as_json:
+        print_json({"designs": str(file), "picture": str(picture), "results": figures})
+    else:
+        named = [{**row, "method": label(row["method"])} for row in figures]
+        table(named, HEADINGS, title=title + f", weight {weight:g}")
+        say(f"{picture}: beampatterns\n{file}: F and W of every method")
+
+
+def _title(name: str, options: dict[str, Any]) -> str:
+    return f"{name}_j{options['inner']}" if "inner" in options else name
+
+
+def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
+    """The methods of the comparison; unfolded ones where a shipped model has the sizes."""
+    from beamfold.files.models import model_name, shipped_models
+
+    shipped = shipped_models()
+    trained = [j for j in (1, 10, 20) if model_name(s.antennas, s.users, s.chains, j) in shipped]
+    if not trained:
+        say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
+    return [
+        ("zf-digital", {}),
+        ("start", {}),
+        ("conventional-pga", {}),
+        *(("pga", {"inner": j}) for j in (10, 20)),
+        *(("unfolded", {"inner": j}) for j in trained),
+    ]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(design)
+    app.command()(compare)

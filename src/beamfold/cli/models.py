@@ -1,0 +1,180 @@
+"""Commands on models: train one, look into one, bring the published step sizes in."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from beamfold.cli.common import print_json, progress, say
+from beamfold.cli.data import AsJson, Force, Output
+
+if TYPE_CHECKING:
+    from beamfold.training import Progress, Recipe
+
+
+def train(
+    output: Output,
+    antennas: Annotated[int, typer.Option(help="N.")] = 64,
+    users: Annotated[int, typer.Option(help="K.")] = 4,
+    chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
+    inner: Annotated[int, typer.Option(help="J, updates of F per layer.")] = 20,
+    layers: Annotated[int, typer.Option(help="I.")] = 120,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the channels. [default: 100 if J = 1, else 30]")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Training channels, drawn as `generate` does.")] = 1000,
+    batch: Annotated[int, typer.Option(help="Channels per update.")] = 10,
+    rate: Annotated[float, typer.Option(help="Adam's learning rate at first.")] = 1e-3,
+    decay: Annotated[float, typer.Option(help="Its factor per epoch.")] = 0.97,
+    snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
+    snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
+    weight: Annotated[float, typer.Option(help="The weight omega.")] = 0.3,
+    digital: Annotated[
+        str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")
+    ] = "signal",
+    targets_deg: Annotated[
+        list[float] | None, typer.Option(help="Target angles. [default: -60 0 60]")
+    ] = None,
+    psi: Annotated[Path | None, typer.Option(help="File with Psi instead.")] = None,
+    seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn the step sizes (25). Interrupted, the same command goes on where it was.
+
+    Example: beamfold train --antennas 64 --users 4 --inner 10 --layers 120 -o model.safetensors
+    """
+    from beamfold.channel import saleh_valenzuela
+    from beamfold.cli.common import benchmark_for
+    from beamfold.files.atomic import check_target
+    from beamfold.files.models import save_checkpoint, save_model, with_note
+    from beamfold.training import Recipe
+    from beamfold.training import train as learn
+
+    check_target(output, force=force)
+    if digital not in ("signal", "exact"):
+        raise ValueError(f"--digital is signal or exact, got {digital!r}")
+    recipe = Recipe(
+        layers=layers, inner=inner, epochs=epochs or (100 if inner == 1 else 30), batch=batch, rate=rate,
+        decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital, seed=seed,  # type: ignore[arg-type]
+    )  # fmt: skip
+    data = {
+        "antennas": antennas, "users": users, "chains": chains or users, "count": count,
+        "targets_deg": targets_deg or [-60.0, 0.0, 60.0], "psi": str(psi) if psi else None,
+    }  # fmt: skip
+    checkpoint = output.with_suffix(".checkpoint.safetensors")
+    at = _resume(checkpoint, recipe, data)
+    radar = benchmark_for(antennas, psi, targets_deg, None)
+    H = saleh_valenzuela(antennas, users, count, seed=seed)
+    with progress(recipe.epochs, f"training N={antennas} J={inner}") as (bar, task):
+        bar.advance(task, at.epoch if at else 0)
+        for at in learn(recipe, H, radar, progress=at, chains=chains):  # noqa: B020
+            save_checkpoint(checkpoint, recipe, data, at)
+            bar.update(
+                task, completed=at.epoch, description=f"epoch {at.epoch}: R - w tau = {at.curve[-1]:.3f}"
+            )
+    if at is None:
+        raise RuntimeError("training made no step")
+    note = f"{recipe.epochs} epochs on {count} channels, Section IV's recipe with the {digital} gradient in W"
+    save_model(
+        output, with_note(at.model, note, {"recipe": _facts(recipe), "data": data, "skipped": at.skipped})
+    )
+    checkpoint.unlink(missing_ok=True)
+    facts = {
+        "output": str(output),
+        "epochs": at.epoch,
+        "objective": at.curve[-1],
+        "skipped_updates": at.skipped,
+    }
+    if as_json:
+        print_json({**facts, "curve": list(at.curve)})
+    else:
+        say(f"{output}: J = {inner}, I = {layers}; mean R - w tau over the last epoch {at.curve[-1]:.3f}")
+
+
+def _facts(recipe: Recipe) -> dict[str, Any]:
+    from beamfold.training import facts
+
+    return {key: value for key, value in facts(recipe).items() if value != float("inf")}
+
+
+def _resume(checkpoint: Path, recipe: Recipe, data: dict[str, Any]) -> Progress | None:
+    """Where an interrupted training of the same recipe stopped; another recipe's is refused."""
+    if not checkpoint.exists():
+        return None
+    from beamfold.files.models import load_checkpoint
+    from beamfold.training import facts
+
+    held = load_checkpoint(checkpoint)
+    ours, theirs = {**facts(recipe), **data}, {**held.recipe, **held.data}
+    ours = {key: list(value) if isinstance(value, tuple) else value for key, value in ours.items()}
+    differ = [
+        f"{key} {theirs.get(key)} -> {value}" for key, value in ours.items() if theirs.get(key) != value
+    ]
+    if differ:
+        raise ValueError(
+            f"{checkpoint} belongs to another training ({', '.join(differ)}); remove it to start anew"
+        )
+    say(f"going on from {checkpoint}, {held.progress.epoch} of {recipe.epochs} epochs done")
+    return held.progress
+
+
+def info(model: Annotated[Path, typer.Argument(help="A model file.")], as_json: AsJson = False) -> None:
+    """Show what a model was trained for and how.
+
+    Example: beamfold info model.safetensors
+    """
+    from beamfold.files import load_model
+
+    held = load_model(model)
+    facts: dict[str, Any] = {field.name: getattr(held.info, field.name) for field in fields(held.info)}
+    curve = facts.pop("curve")
+    facts = {"layers": held.layers, "inner": held.inner, **facts}
+    mu, lam = held.mu.detach(), held.lam.detach()
+    facts |= {
+        "mu_range": [float(mu.min()), float(mu.max())],
+        "lam_range": [float(lam.min()), float(lam.max())],
+    }
+    if as_json:
+        print_json({**facts, "curve": list(curve)})
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:10s} {value}")
+    if curve:
+        typer.echo(f"{'curve':10s} {curve[0]:.3f} -> {curve[-1]:.3f} over {len(curve)} epochs")
+
+
+def import_steps(
+    steps: Annotated[Path, typer.Argument(help="A .pth of the published program.")],
+    output: Output,
+    antennas: Annotated[int, typer.Option(help="N.")] = 64,
+    users: Annotated[int, typer.Option(help="K.")] = 4,
+    chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the published program's step sizes into a model file.
+
+    Example: beamfold import-steps UPGA_J20.pth -o model.safetensors
+    """
+    from beamfold.files import save_model
+    from beamfold.files.atomic import check_target
+    from beamfold.files.models import import_steps as bring
+
+    check_target(output, force=force)
+    model = bring(steps, antennas=antennas, users=users, chains=chains or users)
+    save_model(output, model)
+    if as_json:
+        print_json({"output": str(output), "layers": model.layers, "inner": model.inner})
+    else:
+        say(f"{output}: I = {model.layers}, J = {model.inner}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(train)
+    app.command()(info)
+    app.command("import-steps")(import_steps)

@@ -1,0 +1,132 @@
+"""Fast solver of the sensing covariance problem (6): a certified Ψ in tens of milliseconds.
+
+    Ψ = argmin ‖Q A x(Ψ)‖²   subject to   diag Ψ = 1/N, Ψ ⪰ 0      (covariance.model has the notation)
+
+The work is done by an interior-point method (covariance.interior), and what it returns is judged by a
+certificate that has no code in common with its steps (`covariance.model.certify`).
+
+Which minimiser: (6) fixes the pattern but not Ψ. The returned Ψ is the point of the central path where
+the gap reaches the tolerance: near the analytic centre (greatest determinant) of the optimal set, full
+rank, centro-Hermitian. With `rank` it is a Ψ of at most that rank (covariance.lowrank). No randomness,
+and BLAS runs on one thread while solving: the same input gives the same bits on a machine whatever its
+thread setting, and matrices this small lose by threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from beamfold.covariance.interior import interior_point, square_root
+from beamfold.covariance.lowrank import low_rank_factor
+from beamfold.covariance.model import Certificate, Complex, Dual, Real, certify, check_problem, lag_basis
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """A certified solution at P_t = 1: Ψ (N, N) with (f(Ψ) − f*) / max(f, 10⁻³ T) ≤ gap."""
+
+    Psi: Complex
+    alpha: float
+    objective: float
+    lower_bound: float
+    gap: float
+    dual: Dual
+    iterations: int
+
+
+def fast_covariance(
+    pattern: ArrayLike,
+    grid_rad: ArrayLike,
+    N: int,
+    rank: int | None = None,
+    warm: Covariance | None = None,
+    tolerance: float = 1e-4,
+    accept: float | None = None,
+) -> Covariance:
+    """Ψ of (6) at P_t = 1 with (f(Ψ) − f*) / max(f, 10⁻³ T) ≤ tolerance, certified.
+
+    Args:
+        pattern: P_d (T,) ≥ 0.
+        grid_rad: (T,) radians, increasing.
+        N: antennas.
+        rank: at most this rank for Ψ; then `gap` bounds what it loses to the full optimum, and may exceed
+            the tolerance where the search found no better one of that rank (not an error).
+        warm: an earlier solution of the same N. Its Ψ is returned when it certifies on this problem (and
+            has the rank asked for), else it is ignored: starting from it saves no steps.
+        tolerance: the gap to aim at, in [1e-8, 0.1].
+        accept: the gap still accepted where rounding stops the steps before the tolerance; the tolerance
+            itself unless said.
+
+    Returns:
+        A `Covariance`; Ψ is exactly Hermitian with a diagonal of exactly 1/N.
+
+    Raises:
+        ValueError: bad input, in one line.
+        RuntimeError: no acceptable gap certified; states the gap.
+    """
+    pattern, grid, N = check_problem(pattern, grid_rad, N)
+    if not 1e-8 <= tolerance <= 0.1:
+        raise ValueError(f"tolerance {tolerance}: must lie in [1e-8, 0.1]")
+    if rank is not None and (not np.isfinite(rank) or int(rank) != rank or not 1 <= rank <= N):
+        raise ValueError(f"rank {rank}: must be an integer from 1 to N = {N}")
+    if warm is not None and np.shape(warm.Psi) != (N, N):
+        raise ValueError(f"warm start is {np.shape(warm.Psi)}, not ({N}, {N})")
+    with threadpool_limits(1, user_api="blas"):
+        if warm is not None:
+            earlier = _still_good(pattern, grid, N, rank, warm, tolerance)
+            if earlier is not None:
+                return earlier
+        found = _solve(pattern, grid, N, None if rank is None else int(rank), tolerance)
+    accept = tolerance if accept is None else max(accept, tolerance)
+    if rank is None and found.gap > accept:
+        raise RuntimeError(f"stopped at a certified gap of {found.gap:.1e}, above {accept:.1e}")
+    return found
+
+
+def _still_good(
+    pattern: Real, grid: Real, N: int, rank: int | None, warm: Covariance, tolerance: float
+) -> Covariance | None:
+    """The earlier solution with this problem's certificate, if that reaches the tolerance."""
+    if len(warm.dual.q) != len(grid):
+        return None
+    thin = rank is None or rank == N or np.linalg.eigvalsh(warm.Psi)[-1 - rank] < 1e-12
+    proof = certify(pattern, grid, warm.Psi, warm.dual)
+    return _covariance(warm.Psi, proof, warm.dual, 0) if thin and proof.gap <= tolerance else None
+
+
+def _solve(pattern: Real, grid: Real, N: int, rank: int | None, tolerance: float) -> Covariance:
+    """The interior point, its rank reduced if asked, with the certificate; never raises for the gap."""
+    A = lag_basis(grid, N)
+    QA = A - np.outer(pattern, pattern @ A) / (pattern @ pattern)
+    R = square_root(QA / np.sqrt(len(grid)))
+
+    # the low-rank search is judged against the bound, so that bound is made four times tighter
+    goal = tolerance / (2 if rank is None else 8)
+    Psi, w, nu, iterations = interior_point(R, N, goal)
+    # back from w to a residual on the grid, in the units of (6): q = Q A x with R x = w; R's rows
+    # are orthogonal, so x is R^T w / (squared row norms)
+    dual = Dual(QA @ (R.T @ (w / np.sum(R * R, axis=1))), nu * len(grid))
+    if rank is not None:
+        floor = certify(pattern, grid, Psi, dual).lower_bound / len(grid)
+        V = low_rank_factor(R, Psi, rank, floor + max(floor, 1e-3) * tolerance / 2)
+        Psi = V @ V.conj().T
+    Psi = _tidy(Psi)
+    return _covariance(Psi, certify(pattern, grid, Psi, dual), dual, iterations)
+
+
+def _covariance(Psi: Complex, proof: Certificate, dual: Dual, iterations: int) -> Covariance:
+    return Covariance(Psi, proof.alpha, proof.objective, proof.lower_bound, proof.gap, dual, iterations)
+
+
+def _tidy(Psi: Complex) -> Complex:
+    """D^{−1/2} Ψ D^{−1/2} / N, exactly Hermitian with diagonal exactly 1/N; it stays PSD."""
+    N = len(Psi)
+    scale = 1 / np.sqrt(np.diag(Psi).real * N)
+    Psi = Psi * scale[:, None] * scale
+    Psi = (Psi + Psi.conj().T) / 2
+    Psi[np.diag_indices(N)] = 1 / N
+    return Psi

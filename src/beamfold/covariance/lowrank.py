@@ -1,0 +1,105 @@
+"""Low-rank solutions of the sensing covariance problem (6): Ψ = V Vᴴ with V (N, r).
+
+X Xᴴ has rank at most K, so a Ψ of rank ≤ K is one that τ = ‖X Xᴴ − Ψ‖²_F can reach. diag Ψ = 1/N holds
+exactly because each row of V is scaled to the norm 1/√N; what is left,
+
+    minimise  ‖R x‖²,   x = lag sums of V Vᴴ,   Rᵀ R = Aᵀ Q A / T,
+
+is smooth and free of constraints in the unscaled rows, but not convex. L-BFGS descends from a fixed
+start, and the dual bound of the convex problem, known beforehand, tells when the rank costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from scipy.optimize import minimize
+
+from beamfold.covariance.model import Complex, Real
+
+
+def low_rank_factor(R: Real, Psi: Complex, rank: int, target: float, max_iterations: int = 4000) -> Complex:
+    """V with ‖R x(V Vᴴ)‖² ≤ target, if a descent finds it.
+
+    Descends from the leading eigenvectors of Ψ; should that end above the target, also from fixed chirps
+    (for some target sets the better valley), and keeps the better of the two.
+
+    Args:
+        R: (k, 2N−1).
+        Psi: (N, N), a solution of full rank.
+        rank: r, from 1 to N.
+        target: where a descent stops.
+        max_iterations: of each descent.
+
+    Returns:
+        V (N, r) with rows of norm 1/√N.
+    """
+    M = R.T @ R
+    value, V = _descend(M, _leading(Psi, rank), target, max_iterations)
+    if value > target:
+        other_value, other = _descend(M, _chirps(len(Psi), rank), target, max_iterations)
+        if other_value < value:
+            return other
+    return V
+
+
+def _leading(Psi: Complex, rank: int) -> Complex:
+    """[√λ_1 u_1, …, √λ_r u_r] of the largest eigenvalues, (N, r)."""
+    eigenvalues, vectors = np.linalg.eigh(Psi)
+    V: Complex = vectors[:, ::-1][:, :rank] * np.sqrt(np.maximum(eigenvalues[::-1][:rank], 0))
+    # a row of zeros has no direction to scale; 1e-6 is far below any row that matters
+    V[:, 0] += 1e-6 * (np.linalg.norm(V, axis=1) < 1e-9)
+    return V
+
+
+def _chirps(N: int, rank: int) -> Complex:
+    """Quadratic phases of different rates, (N, r): flat in magnitude and spread over all angles."""
+    n, k = np.arange(N)[:, None], np.arange(rank)
+    return np.exp(1j * np.pi * (n * n / N * (0.5 + 0.37 * k) + 0.61 * n * k)) / np.sqrt(N * rank)
+
+
+def _descend(M: Real, V: Complex, target: float, max_iterations: int) -> tuple[float, Complex]:
+    """(value, V): L-BFGS from V until the target, a vanishing gradient or max_iterations."""
+    N, rank = V.shape
+
+    def stop(intermediate_result: Any) -> None:
+        if intermediate_result.fun <= target:
+            raise StopIteration
+
+    def value_and_gradient(u: Any) -> Any:
+        return _value_and_gradient(u, M, N, rank)
+
+    limits = {"maxiter": max_iterations, "maxfun": 4 * max_iterations, "maxcor": 20}
+    options: Any = limits | {"gtol": 1e-12, "ftol": 1e-14}
+    start = np.ascontiguousarray(V * np.sqrt(N)).view(float).ravel()
+    found: Any = minimize(
+        value_and_gradient, start, jac=True, method="L-BFGS-B", callback=stop, options=options
+    )
+    return float(found.fun), _scaled(found.x, N, rank)[0]
+
+
+def _scaled(u: Real, N: int, rank: int) -> tuple[Complex, Real]:
+    """V (N, r) with rows of norm 1/√N from 2 N r reals, and what each row was divided by, (N, 1)."""
+    U = u.view(complex).reshape(N, rank)
+    norms = np.linalg.norm(U, axis=1, keepdims=True) * np.sqrt(N)
+    return U / norms, norms
+
+
+def _value_and_gradient(u: Real, M: Real, N: int, rank: int) -> tuple[float, Real]:
+    """xᵀ M x and its gradient in the 2 N r reals of the unscaled rows; O(r N log N + N²)."""
+    V, norms = _scaled(u, N, rank)
+    F = scipy.fft.fft(V, 2 * N, axis=0)
+    rho = scipy.fft.ifft((np.abs(F) ** 2).sum(axis=1))[:N].conj()  # rho_d = sum_m V[m] V[m+d]^*
+    x = np.concatenate([rho.real, rho[1:].imag])
+    y = 2 * (M @ x)
+    # d f = <G, d(V V^H)> = 2 Re <G V, dV> with G Toeplitz: its product is a circulant's, by FFT
+    column = np.zeros(2 * N, dtype=complex)
+    column[0] = y[0]
+    column[1:N] = (y[1:N] - 1j * y[N:]) / 2
+    column[N + 1 :] = column[1:N][::-1].conj()
+    D = 2 * scipy.fft.ifft(scipy.fft.fft(column)[:, None] * F, axis=0)[:N]
+    # through the scaling of the rows: only the part of D across each row counts
+    D = (D - V * (N * np.sum((V.conj() * D).real, axis=1, keepdims=True))) / norms
+    return float(x @ y) / 2, np.ascontiguousarray(D).view(float).ravel()

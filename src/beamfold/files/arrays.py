@@ -1,0 +1,143 @@
+"""Arrays in and out: MATLAB v5 and v7.3, NumPy .npz and .npy."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beamfold.files.atomic import FileError, write
+
+Array = NDArray[Any]
+NUMBERS = "biufc"  # NumPy's kinds of numbers
+LARGEST = 4 << 30  # bytes that one array may ask for
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """All numeric arrays of a file by name, with the axes as MATLAB or NumPy shows them.
+
+    Args:
+        path: `.mat` (v5 or v7.3), `.npz`, or `.npy`, whose one array is called "array".
+
+    Returns:
+        name → array; complex v7.3 arrays are put together from their real and imaginary parts.
+
+    Raises:
+        FileError: no such file, another kind of file, or one that is damaged or unreasonably large.
+    """
+    if not path.is_file():
+        raise FileError(f"no such file: {path}")
+    readers = {".mat": _read_mat, ".npz": _read_npz, ".npy": _read_npy}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise FileError(f"{path} is not a file of arrays: expected .mat, .npz or .npy")
+    try:
+        found = reader(path)
+    except FileError:
+        raise
+    except Exception as error:  # a damaged file can fail in any way inside the reader
+        raise FileError(f"{path} can't be read as {path.suffix}: {_first_line(error)}") from error
+    return {name: value for name, value in found.items() if value.dtype.kind in NUMBERS}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _check_size(path: Path, name: str, shape: tuple[int, ...], item: int) -> None:
+    if math.prod(shape) * item > LARGEST:
+        raise FileError(f"{path}: {name} declares {math.prod(shape) * item >> 20} MiB, more than is accepted")
+
+
+def _read_npy(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream:
+        _check_header(path, "the array", stream)
+        stream.seek(0)
+        return {"array": np.lib.format.read_array(stream, allow_pickle=False)}
+
+
+def _check_header(path: Path, name: str, stream: Any) -> None:
+    """The shape that an .npy stream declares, before anything of that size is allocated."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.hasobject:
+        raise FileError(f"{path}: {name} holds Python objects, which would need code to load")
+    _check_size(path, name, shape, dtype.itemsize)
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            with archive.open(entry) as stream:
+                _check_header(path, name, stream)
+            with archive.open(entry) as stream:
+                found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    return found
+
+
+def _read_mat(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream:
+        hdf5 = stream.read(8) == b"\x89HDF\r\n\x1a\n"
+        stream.seek(0)
+        header = stream.read(128)
+    if hdf5 or b"MATLAB 7.3" in header[:116]:
+        return _read_v73(path)
+    import scipy.io
+
+    for name, shape, kind in scipy.io.whosmat(path):
+        _check_size(path, name, shape, 16 if kind not in ("int8", "uint8", "char", "logical") else 1)
+    loaded = scipy.io.loadmat(path)
+    return {
+        name: value
+        for name, value in loaded.items()
+        if not name.startswith("__") and isinstance(value, np.ndarray)
+    }
+
+
+def _read_v73(path: Path) -> dict[str, Array]:
+    """HDF5 stores MATLAB's columns as rows: the axes come out reversed and are turned back."""
+    import h5py
+
+    found: dict[str, Array] = {}
+    with h5py.File(path, "r") as file:
+        for name, item in file.items():
+            if not isinstance(item, h5py.Dataset) or name.startswith("#"):
+                continue
+            _check_size(path, name, item.shape, item.dtype.itemsize)
+            value = item[()]
+            if value.dtype.names == ("real", "imag"):
+                value = value["real"] + 1j * value["imag"]
+            found[name] = np.asarray(value).T
+    return found
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays (and strings, numbers) by name as `.mat` (v5) or `.npz`, atomically.
+
+    Raises:
+        FileError: another suffix, or the disk said no.
+    """
+    suffix = path.suffix.lower()
+    plain: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
+    if suffix == ".npz":
+
+        def save(target: Path) -> None:
+            with target.open("wb") as stream:
+                np.savez_compressed(stream, **plain)
+    elif suffix == ".mat":
+
+        def save(target: Path) -> None:
+            import scipy.io
+
+            scipy.io.savemat(str(target), dict(arrays), do_compression=True)
+    else:
+        raise FileError(f"{path}: results are written as .mat or .npz, not {suffix or 'without a suffix'}")
+    write(path, save)

@@ -1,0 +1,74 @@
+"""Writing so that a reader ever sees the old file or the new one, never half of either."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class FileError(ValueError):
+    """A file that cannot be read or written; its text is the one line for the user."""
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Refuse a target early, before anything is computed.
+
+    Raises:
+        FileError: the folder does not exist or can't be written, the target exists and `force` is not
+            set, or it is a folder.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileError(f"the output folder {folder} does not exist; make it first")
+    if path.is_dir():
+        raise FileError(f"{path} is a folder; the output needs a file name")
+    if path.exists() and not force:
+        raise FileError(f"{path} exists; pass --force to replace it")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"the output folder {folder} is read-only")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the block ends without an error.
+
+    The data is flushed to the disk before the rename, and the folder after it.
+
+    Raises:
+        FileError: the disk is full or the folder is read-only; whatever stood at `path` still stands.
+    """
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _flush(temporary)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+        temporary = None
+        _flush(path.parent)
+    except OSError as error:
+        raise FileError(f"could not write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write(path: Path, save: Callable[[Path], object]) -> None:
+    """`save(temporary)`, then the rename."""
+    with replacing(path) as temporary:
+        save(temporary)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

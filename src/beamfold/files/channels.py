@@ -1,0 +1,155 @@
+"""The door for channels and for Ψ: found in a file, brought to (B, K, N), checked once."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from beamfold.beampattern import Benchmark
+from beamfold.files.arrays import Array, read_arrays, write_arrays
+from beamfold.files.atomic import FileError
+
+Rows = Literal["hermitian", "transpose"]
+
+
+def _candidates(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Arrays that can be channels: three axes (B, K, N), or two (K, N), once leading ones are dropped."""
+    squeezed = {name: _drop_leading(value) for name, value in arrays.items()}
+    several = {name: value for name, value in squeezed.items() if value.ndim == 3}
+    return several or {
+        name: value for name, value in squeezed.items() if value.ndim == 2 and min(value.shape) > 1
+    }
+
+
+def _drop_leading(value: Array) -> Array:
+    while value.ndim > 3 and value.shape[0] == 1:
+        value = value[0]
+    return value
+
+
+def _choose(path: Path, arrays: dict[str, Array], variable: str | None) -> tuple[str, Array]:
+    if variable is not None:
+        if variable not in arrays:
+            held = ", ".join(sorted(arrays)) or "no numeric array"
+            raise FileError(f"{path} has no array {variable!r}; it holds {held}")
+        return variable, _drop_leading(arrays[variable])
+    if "H" in arrays:
+        return "H", _drop_leading(arrays["H"])
+    found = _candidates(arrays)
+    if not found:
+        held = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no numeric array"
+        raise FileError(
+            f"{path} holds no channels: expected an array (channels, users, antennas), found {held}"
+        )
+    if len(found) > 1:
+        held = ", ".join(f"{name} {value.shape}" for name, value in found.items())
+        raise FileError(f"{path} holds several arrays that could be channels: {held}; choose with --variable")
+    return next(iter(found.items()))
+
+
+def read_channels(path: Path, *, variable: str | None = None, rows: Rows = "hermitian") -> Tensor:
+    """H (B, K, N) complex128 from a channel file.
+
+    Args:
+        path: `.mat` v5 or v7.3, `.npz` or `.npy`.
+        variable: which array, where the file holds several that could be channels.
+        rows: "hermitian" where row k is h_kᴴ, so that H F W is what the users receive; "transpose"
+            where row k is h_kᵀ, as in the published data.
+
+    Raises:
+        FileError: what was found in the file and what is expected.
+    """
+    name, value = _choose(path, read_arrays(path), variable)
+    if value.ndim == 2:
+        value = value[None]
+    if value.ndim != 3 or 0 in value.shape:
+        raise FileError(
+            f"{path}: {name} has axes {value.shape}, expected (channels, users, antennas) "
+            "after leading axes of length 1"
+        )
+    if value.shape[1] > value.shape[2]:
+        raise FileError(
+            f"{path}: {name} has {value.shape[1]} users and {value.shape[2]} antennas; there are "
+            "never fewer antennas than users, so the axes are probably not (channels, users, antennas)"
+        )
+    H = torch.from_numpy(np.ascontiguousarray(value)).to(torch.complex128)
+    return H.conj().resolve_conj() if rows == "transpose" else H
+
+
+def write_channels(path: Path, H: Tensor, facts: dict[str, Any]) -> None:
+    """H (B, K, N) with rows h_kᴴ and the facts of its making, as `.mat` or `.npz`."""
+    write_arrays(path, {"H": H.numpy(), **facts})
+
+
+def write_benchmark(path: Path, radar: Benchmark) -> None:
+    """Ψ and the problem it solves, as `.mat` or `.npz`."""
+    desired = radar.desired if radar.desired is not None else torch.zeros(0)
+    write_arrays(
+        path,
+        {
+            "Psi": radar.Psi.numpy(),
+            "targets_deg": np.rad2deg(np.array(radar.targets)),
+            "angles_deg": np.rad2deg(radar.angles.numpy()),
+            "desired": desired.numpy(),
+            "scale": radar.scale,
+            "objective": radar.objective,
+            "gap": radar.gap,
+            "solver": radar.solver,
+        },
+    )
+
+
+def read_benchmark(path: Path, *, variable: str | None = None) -> Benchmark:
+    """Ψ from a file: what `write_benchmark` wrote, or a bare (N, N) array, which is scaled to trace 1.
+
+    Raises:
+        FileError: no such array, not square, not Hermitian, not positive semidefinite.
+    """
+    arrays = read_arrays(path)
+    name = variable or (
+        "Psi" if "Psi" in arrays else next((n for n, v in arrays.items() if _square(v)), "Psi")
+    )
+    if name not in arrays:
+        held = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
+        raise FileError(f"{path} holds no square array for Psi; found {held}")
+    Psi = torch.from_numpy(np.ascontiguousarray(arrays[name])).to(torch.complex128)
+    _check_psd(path, name, Psi)
+    trace = float(Psi.diagonal().real.sum())
+    Psi = Psi / trace if trace > 0 else Psi
+    if "angles_deg" not in arrays:
+        return Benchmark(Psi)
+    return Benchmark(
+        Psi,
+        tuple(np.deg2rad(arrays["targets_deg"].ravel()).tolist()) if "targets_deg" in arrays else (),
+        torch.from_numpy(np.deg2rad(arrays["angles_deg"].ravel())),
+        torch.from_numpy(arrays["desired"].ravel().astype(float)) if "desired" in arrays else None,
+        _single(arrays, "scale"),
+        _single(arrays, "objective"),
+        _single(arrays, "gap"),
+    )
+
+
+def _single(arrays: dict[str, Array], key: str) -> float:
+    return float(arrays[key].ravel()[0]) if key in arrays else math.nan
+
+
+def _square(value: Array) -> bool:
+    return value.ndim == 2 and value.shape[0] == value.shape[1]
+
+
+def _check_psd(path: Path, name: str, Psi: Tensor) -> None:
+    if Psi.ndim != 2 or Psi.shape[0] != Psi.shape[1]:
+        raise FileError(f"{path}: {name} has axes {tuple(Psi.shape)}, expected a square (antennas, antennas)")
+    if not torch.isfinite(torch.view_as_real(Psi)).all():
+        raise FileError(f"{path}: {name} holds NaN or Inf")
+    size = float(Psi.abs().max())
+    if float((Psi - Psi.mH).abs().max()) > 1e-8 * size:
+        raise FileError(f"{path}: {name} is not Hermitian, so it is no covariance")
+    least = float(torch.linalg.eigvalsh(Psi)[0])
+    if least < -1e-6 * max(size, 1e-300) * len(Psi):
+        raise FileError(f"{path}: {name} is not positive semidefinite: its least eigenvalue is {least:.2e}")

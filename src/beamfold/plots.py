@@ -1,0 +1,79 @@
+"""Pictures of results; the only module that knows matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from beamfold.beampattern import Benchmark
+from beamfold.metrics import covariance_pattern
+from beamfold.scenario import Design
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Colours that a colour-blind reader can tell apart (Okabe and Ito).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
+LABELS = {
+    "zf_digital": "digital ZF",
+    "start": "start (26)",
+    "conventional_pga": "conventional PGA",
+}
+
+
+def label(method: str) -> str:
+    """A method's name as figures and tables show it."""
+    for kind, text in (("pga_j", "PGA"), ("unfolded_j", "unfolded PGA")):
+        if method.startswith(kind):
+            return f"{text}, J = {method.removeprefix(kind)}"
+    return LABELS.get(method, method)
+
+
+def beampatterns(
+    designs: Sequence[Design], radar: Benchmark, *, part: Any = slice(None), title: str = ""
+) -> Figure:
+    """p(θ)/P_t in dB, averaged over the channels, of several designs beside Ψ's, targets marked.
+
+    Args:
+        designs: of the same scenario.
+        radar: Ψ with its targets.
+        part: which of the leading axis (SNR) to show.
+        title: above the picture.
+    """
+    from matplotlib.figure import Figure
+
+    angles = torch.deg2rad(torch.linspace(-90, 90, 721, dtype=torch.float64))
+    degrees = torch.rad2deg(angles).numpy()
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    for target in radar.targets:
+        axes.axvline(math.degrees(target), color="0.8", lw=5, zorder=0)
+    axes.plot(degrees, _db(covariance_pattern(radar.Psi, angles)), color="black", lw=1.6, label="benchmark Ψ")
+    for design, colour in zip(designs, COLOURS, strict=False):
+        pattern = design.beampattern(angles)[part].reshape(-1, len(angles)).mean(0)
+        axes.plot(degrees, _db(pattern), color=colour, lw=1.2, label=label(design.method))
+    axes.set(
+        xlabel="angle θ [°]", ylabel="power to θ over $P_t$ [dB]", xlim=(-90, 90), ylim=(-20, 12), title=title
+    )
+    axes.set_xticks(range(-90, 91, 30))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, ncols=2, loc="lower center")
+    if radar.targets:
+        axes.annotate(
+            "targets", (math.degrees(max(radar.targets)), 11), fontsize=8, color="0.4", ha="center", va="top"
+        )
+    return figure
+
+
+def _db(pattern: Tensor) -> Any:
+    return 10 * torch.log10(pattern.clamp_min(1e-12)).numpy()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the picture; the suffix says the kind (.png, .pdf, .svg)."""
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,176 @@
+"""Learning the step sizes: Section III-C, loss (25), without labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from beamfold.beampattern import Benchmark
+from beamfold.methods.pga import Engine
+from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
+from beamfold.objective import DigitalGradient, objective
+from beamfold.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; the defaults are Section IV's for J = 20.
+
+    Attributes:
+        layers: I.
+        inner: J.
+        epochs: passes over the channels; the paper has 100 for J = 1 and 30 for J = 10, 20.
+        batch: channels per update, 10 in the published program.
+        rate: Adam's learning rate in the first epoch.
+        decay: its factor per epoch.
+        snr_db: P_t is drawn for every sample, uniformly in dB over this range.
+        weight: ω.
+        digital: which ∇_W R, see `objective.signal_gradient`.
+        initial: all step sizes before training.
+        clip: largest norm of an update's gradient; inf, as in the paper, never clips.
+        seed: of the order of the channels and of the powers.
+    """
+
+    layers: int = 120
+    inner: int = 20
+    epochs: int = 30
+    batch: int = 10
+    rate: float = 1e-3
+    decay: float = 0.97
+    snr_db: tuple[float, float] = (0.0, 12.0)
+    weight: float = 0.3
+    digital: DigitalGradient = "signal"
+    initial: float = 0.01
+    clip: float = math.inf
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        for name in ("layers", "inner", "epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not (self.rate > 0 and 0 < self.decay <= 1 and self.clip > 0):
+            raise ValueError(
+                "training needs rate > 0, 0 < decay <= 1, clip > 0; "
+                f"got {self.rate}, {self.decay}, {self.clip}"
+            )
+        if not self.snr_db[0] <= self.snr_db[1]:
+            raise ValueError(f"the SNR range must rise, got {self.snr_db}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after an epoch: all that is needed to go on from there.
+
+    Attributes:
+        epoch: epochs done.
+        model: step sizes so far.
+        moments: Adam's state, name → tensor.
+        curve: mean R − ω τ over the samples of each epoch, before their updates.
+        skipped: updates left out because their gradient was not finite.
+    """
+
+    epoch: int
+    model: UnfoldedPGA
+    moments: dict[str, Tensor]
+    curve: tuple[float, ...]
+    skipped: int = 0
+
+
+def _optimiser(model: UnfoldedPGA, recipe: Recipe, moments: dict[str, Tensor]) -> torch.optim.Adam:
+    optimiser = torch.optim.Adam(model.parameters(), lr=recipe.rate)
+    if moments:
+        state = {
+            i: {key: moments[f"{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            for i, name in enumerate(("mu", "lam"))
+        }
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    return optimiser
+
+
+def _moments(model: UnfoldedPGA, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+    return {
+        f"{name}.{key}": torch.as_tensor(value).clone()
+        for name, parameter in (("mu", model.mu), ("lam", model.lam))
+        for key, value in optimiser.state[parameter].items()
+    }
+
+
+def begin(recipe: Recipe, antennas: int, users: int, chains: int) -> Progress:
+    """The untrained model."""
+    info = ModelInfo(
+        antennas, users, chains, 1 / antennas, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed
+    )
+    return Progress(0, UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial), {}, ())
+
+
+def train(
+    recipe: Recipe,
+    channels: Tensor,
+    radar: Benchmark,
+    *,
+    progress: Progress | None = None,
+    chains: int | None = None,
+    engine: Engine = "auto",
+) -> Iterator[Progress]:
+    """Minimise (25) = mean(ω τ − R) after the last layer over {μ, λ}; yields after every epoch.
+
+    The order of the channels and the powers of epoch e come from the generator (seed, e), so that
+    training that goes on from a `Progress` gives bit for bit what an uninterrupted run would.
+
+    Args:
+        recipe: how.
+        channels: H (B, K, N), the training set.
+        radar: Ψ.
+        progress: where to go on; default the untrained model.
+        chains: M of a new model, default K.
+        engine: see `pga.run_layers`.
+
+    Yields:
+        `Progress` after each remaining epoch; its model is a copy.
+    """
+    count, users, antennas = channels.shape
+    at = progress or begin(recipe, antennas, users, chains or users)
+    model = UnfoldedPGA.from_steps(at.model.mu.detach(), at.model.lam.detach(), at.model.info)
+    optimiser = _optimiser(model, recipe, at.moments)
+    curve, skipped = list(at.curve), at.skipped
+    for epoch in range(at.epoch, recipe.epochs):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate * recipe.decay**epoch
+        generator = np.random.default_rng([recipe.seed, epoch])
+        order = generator.permutation(count)
+        snr = torch.from_numpy(generator.uniform(*recipe.snr_db, count))
+        total = 0.0
+        for first in range(0, count, recipe.batch):
+            some = torch.from_numpy(order[first : first + recipe.batch])
+            s = _batch(channels[some], radar, 10 ** (snr[some] / 10), model.info)
+            optimiser.zero_grad()
+            F, W = model(s, engine=engine)
+            value = objective(s.H, F @ W, s.Psi_t, s.weight)
+            (-value.mean()).backward()  # type: ignore[no-untyped-call]
+            total += float(value.detach().sum())
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            if torch.isfinite(norm):
+                optimiser.step()
+            else:
+                skipped += 1
+        curve.append(total / count)
+        done = UnfoldedPGA.from_steps(
+            model.mu.detach(), model.lam.detach(), replace(model.info, curve=tuple(curve))
+        )
+        yield Progress(epoch + 1, done, _moments(model, optimiser), tuple(curve), skipped)
+
+
+def _batch(H: Tensor, radar: Benchmark, power: Tensor, info: ModelInfo) -> Scenario:
+    return Scenario(H, radar, power, info.chains, torch.full_like(power, info.weight))
+
+
+def facts(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values, for a model's metadata and to compare two recipes."""
+    return asdict(recipe)
