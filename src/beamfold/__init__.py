@@ -18,13 +18,13 @@ _HOME = {
     "Status": "scenario",
     "UnfoldedPGA": "methods",
     "angle_grid": "beampattern",
-    "covariance": "covariance",
     "design": "catalogue",
     "load_model": "files",
     "read_benchmark": "files",
     "read_channels": "files",
     "saleh_valenzuela": "channel",
-    "scenario": "scenario",
+    "make_scenario": "scenario",
+    "solve_covariance": "covariance",
     "write_design": "files",
 }
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
@@ -33,9 +33,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # a submodule of the same name (scenario, covariance) must not hide it later
-    return value
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

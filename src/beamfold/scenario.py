@@ -288,3 +288,6 @@ def finish(
     result[broken & (result < Status.INFEASIBLE)] = Status.INFEASIBLE
     result[~torch.isfinite(value)] = Status.NON_FINITE
     return Design(s, method, F, W, result, R, tau, trace)
+
+
+make_scenario = scenario

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from beamfold.beampattern import Benchmark
 
 
@@ -33,15 +32,42 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+Tick = Callable[[int, str], None]
+
+
 @contextmanager
-def progress(total: int, text: str) -> Iterator[tuple[Progress, Any]]:
-    """A progress bar on standard error with what is done, what remains and how long."""
+def progress(total: int, text: str) -> Iterator[Tick]:
+    """Progress on standard error: tick(done, text) shows what is done, what remains and how long.
+
+    A bar on a terminal; elsewhere a line every ten seconds, so that a log stays readable.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(total)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield bar, bar.add_task(text, total=total)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+def _lines(total: int) -> Tick:
+    start = last = time.monotonic()
+    first: list[int] = []
+
+    def tick(done: int, text: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        first.append(done)
+        if now - last >= 10 and done < total:
+            rest = (now - start) * (total - done) / max(done - first[0] + 1, 1)
+            say(f"{text}: {done} of {total}, about {rest:.0f} s to go")
+            last = now
+
+    return tick
 
 
 def table(rows: Iterable[dict[str, Any]], names: dict[str, str], title: str = "") -> None:

@@ -30,9 +30,10 @@ def generate(
     """
     from beamfold.channel import saleh_valenzuela
     from beamfold.files import write_channels
+    from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
 
-    check_target(output, force=force)
+    check_target(output, force=force, suffixes=RESULTS)
     H = saleh_valenzuela(antennas, users, count, seed=seed, paths=paths)
     write_channels(output, H, {"seed": seed, "paths": paths, "rows": "hermitian"})
     if as_json:
@@ -60,9 +61,10 @@ def covariance(
     """
     from beamfold.covariance import covariance as solve
     from beamfold.files import write_benchmark
+    from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
 
-    check_target(output, force=force)
+    check_target(output, force=force, suffixes=RESULTS)
     if solver not in ("fast", "clarabel", "scs"):
         raise ValueError(f"no solver {solver!r}; known: fast, clarabel, scs")
     radar = solve(

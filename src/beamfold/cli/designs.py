@@ -66,10 +66,13 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str) -> Design
     from beamfold.catalogue import design, in_parts, join
 
     parts = []
-    with progress(s.batch[-1], text) as (bar, task):
+    done = 0
+    with progress(s.batch[-1], text) as tick:
+        tick(0, text)
         for part in in_parts(s, PART):
             parts.append(design(part, method, **options))
-            bar.advance(task, part.batch[-1])
+            done += part.batch[-1]
+            tick(done, text)
     return join(s, parts)
 
 
@@ -105,9 +108,10 @@ def design(
     """
     from beamfold.catalogue import METHODS
     from beamfold.files import load_model, summary, write_design
+    from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
 
-    check_target(output, force=force)
+    check_target(output, force=force, suffixes=RESULTS)
     if method not in METHODS:
         raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
     if engine not in (None, "kernel", "torch"):

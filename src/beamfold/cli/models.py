@@ -54,7 +54,7 @@ def train(
     from beamfold.training import Recipe
     from beamfold.training import train as learn
 
-    check_target(output, force=force)
+    check_target(output, force=force, suffixes=(".safetensors",))
     if digital not in ("signal", "exact"):
         raise ValueError(f"--digital is signal or exact, got {digital!r}")
     recipe = Recipe(
@@ -69,13 +69,13 @@ def train(
     at = _resume(checkpoint, recipe, data)
     radar = benchmark_for(antennas, psi, targets_deg, None)
     H = saleh_valenzuela(antennas, users, count, seed=seed)
-    with progress(recipe.epochs, f"training N={antennas} J={inner}") as (bar, task):
-        bar.advance(task, at.epoch if at else 0)
+    name = f"training N={antennas} J={inner}"
+    name = f"training N={antennas} J={inner}"
+    with progress(recipe.epochs, name) as tick:
+        tick(at.epoch if at else 0, name)
         for at in learn(recipe, H, radar, progress=at, chains=chains):  # noqa: B020
             save_checkpoint(checkpoint, recipe, data, at)
-            bar.update(
-                task, completed=at.epoch, description=f"epoch {at.epoch}: R - w tau = {at.curve[-1]:.3f}"
-            )
+            tick(at.epoch, f"{name}: R - w tau = {at.curve[-1]:.3f}")
     if at is None:
         raise RuntimeError("training made no step")
     note = f"{recipe.epochs} epochs on {count} channels, Section IV's recipe with the {digital} gradient in W"
@@ -164,7 +164,7 @@ def import_steps(
     from beamfold.files.atomic import check_target
     from beamfold.files.models import import_steps as bring
 
-    check_target(output, force=force)
+    check_target(output, force=force, suffixes=(".safetensors",))
     model = bring(steps, antennas=antennas, users=users, chains=chains or users)
     save_model(output, model)
     if as_json:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from beamfold.files.atomic import FileError, write
 
 Array = NDArray[Any]
+RESULTS = (".mat", ".npz")
 NUMBERS = "biufc"  # NumPy's kinds of numbers
 LARGEST = 4 << 30  # bytes that one array may ask for
 

@@ -13,14 +13,16 @@ class FileError(ValueError):
     """A file that cannot be read or written; its text is the one line for the user."""
 
 
-def check_target(path: Path, *, force: bool) -> None:
+def check_target(path: Path, *, force: bool, suffixes: tuple[str, ...] = ()) -> None:
     """Refuse a target early, before anything is computed.
 
     Raises:
         FileError: the folder does not exist or can't be written, the target exists and `force` is not
-            set, or it is a folder.
+            set, it is a folder, or its suffix is not one of `suffixes`.
     """
     folder = path.parent
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise FileError(f"{path}: the output is written as {' or '.join(suffixes)}")
     if not folder.is_dir():
         raise FileError(f"the output folder {folder} does not exist; make it first")
     if path.is_dir():

@@ -1,0 +1,66 @@
+r"""Spatially sparse precoding by orthogonal matching pursuit (OMP) [66]: X ≈ F W, F's columns steering.
+
+El Ayach et al., IEEE Trans. Wireless Commun. 13(3), 2014, Algorithm 1: M times, take the dictionary's
+steering vector most correlated with what is left of X, argmax_d ‖a_dᴴ X_res‖², then W = F^† X and
+X_res = (X − F W)/‖X − F W‖. Their dictionary holds the channel's true angles; ours is a grid uniform in
+sin θ with the known targets added, so that it needs no more than the scenario.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from beamfold.constraints import total_power
+from beamfold.geometry import steering
+from beamfold.methods.digital_jcas import digital_jcas
+from beamfold.methods.manopt import least_squares
+from beamfold.methods.wmmse import digital_start
+from beamfold.scenario import Design, Scenario, Status, finish
+
+
+def dictionary(s: Scenario, atoms: int) -> Tensor:
+    """√N a(θ_d) as columns (N, D): `atoms` angles uniform in sin θ, then the scenario's targets."""
+    sines = (2 * torch.arange(atoms, dtype=torch.float64) + 1) / atoms - 1
+    targets = torch.tensor(s.radar.targets, dtype=torch.float64)
+    angles = torch.cat([torch.asin(sines), targets]).to(s.H.device)
+    return (math.sqrt(s.antennas) * steering(angles, s.antennas).mT).to(s.H.dtype)
+
+
+def pursue(X: Tensor, A: Tensor, chains: int) -> Tensor:
+    """F (…, N, M): the M columns of A (N, D), unit-modulus entries, that OMP picks for X (…, N, K)."""
+    residual, F = X, X[..., :0]
+    taken = torch.zeros(*X.shape[:-2], A.shape[-1], dtype=torch.bool, device=X.device)
+    for _ in range(chains):
+        match = (A.mH @ residual).abs().square().sum(-1)
+        best = match.masked_fill(taken, -1).argmax(-1, keepdim=True)
+        taken = taken.scatter(-1, best, True)
+        F = torch.cat([F, A.mT[best[..., 0]][..., None]], -1)
+        residual = X - F @ least_squares(F, X)
+    return F
+
+
+def omp(s: Scenario, *, target: Tensor | None = None, rho: float = 0.8, atoms: int | None = None) -> Design:
+    """The spatially sparse hybrid design [66] of a digital precoder.
+
+    Args:
+        s: the scenario.
+        target: X (…, N, K) to approximate; default `digital_jcas(s, rho=rho)`.
+        rho: ρ of that default.
+        atoms: directions in the dictionary's grid, default 4 N; at least M.
+
+    Returns:
+        A hybrid `Design`, `CLOSED_FORM`: a greedy choice, of which nothing is claimed.
+
+    Raises:
+        ValueError: a target of another shape, or fewer atoms than RF chains.
+    """
+    atoms = 4 * s.antennas if atoms is None else atoms
+    if atoms < s.chains:
+        raise ValueError(f"OMP picks {s.chains} atoms, one for each RF chain, from a grid of {atoms}")
+    X = digital_start(s, digital_jcas(s, rho=rho).X if target is None else target)
+    F = pursue(X, dictionary(s, atoms), s.chains)
+    W = total_power(F, least_squares(F, X), s.power)
+    return finish(s, "omp", F, W, status=Status.CLOSED_FORM)

@@ -1,0 +1,185 @@
+"""The command line as a user types it: results, and one clear line for bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from beamfold.cli import main, spread
+from beamfold.files.arrays import read_arrays
+from beamfold.files.models import load_model, save_model
+from beamfold.methods import ModelInfo, UnfoldedPGA
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run `beamfold …` in a temporary folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["beamfold", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def channels(run) -> Path:
+    assert run("generate", "-o", "c.mat", "--antennas", 16, "--users", 2, "--count", 3)[0] == 0
+    return Path("c.mat")
+
+
+def _json(result):
+    code, out, err = result
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_generate_covariance_design_end_to_end(run, channels):
+    psi = _json(run("covariance", "--antennas", 16, "--targets-deg", -30, 30, "-o", "psi.npz", "--json"))
+    assert psi["certified_gap"] <= 1e-6
+    got = _json(
+        run("design", channels, "--psi", "psi.npz", "--method", "pga", "--inner", 5, "--layers", 10,
+            "--snr-db", 0, 12, "-o", "d.npz", "--json")
+    )  # fmt: skip
+    assert [row["snr_db"] for row in got["results"]] == [0, 12]
+    held = read_arrays(Path("d.npz"))
+    assert held["F"].shape == (2, 3, 16, 2)
+    assert np.allclose(abs(held["F"]), 1)
+    assert held["rate"].mean(-1) == pytest.approx([row["rate"] for row in got["results"]])
+
+
+def test_compare_writes_table_picture_and_designs(run, channels):
+    code, out, err = run("compare", channels, "--targets-deg", -30, 30, "-o", "res")
+    assert code == 0, err
+    assert "SNR [dB]" in out
+    assert "conventional PGA" in out
+    assert Path("res/beampattern.png").read_bytes().startswith(b"\x89PNG")
+    held = read_arrays(Path("res/designs.mat"))
+    assert held["pga_j20_F"].shape == (3, 16, 2)
+    assert "no shipped model" in err
+
+
+def test_train_info_and_a_model_of_other_sizes(run, channels):
+    options = ("--antennas", 16, "--users", 2, "--inner", 2, "--layers", 3, "--count", 20, "--epochs", 2)
+    code, _, err = run("train", *options, "-o", "m.safetensors")
+    assert code == 0, err
+    assert not Path("m.checkpoint.safetensors").exists()
+    info = _json(run("info", "m.safetensors", "--json"))
+    assert (info["antennas"], info["layers"], info["inner"], len(info["curve"])) == (16, 3, 2, 2)
+    assert run("design", channels, "--model", "m.safetensors", "-o", "d.mat")[0] == 0
+    run("generate", "-o", "other.mat", "--antennas", 8, "--users", 2, "--count", 1)
+    code, _, err = run("design", "other.mat", "--model", "m.safetensors", "--targets-deg", 0, "-o", "e.mat")
+    assert code == 2
+    assert "(16, 2, 2)" in err and "(8, 2, 2)" in err
+    assert not Path("e.mat").exists()
+    code, _, err = run(
+        "design", "other.mat", "--model", "m.safetensors", "--any-size", "--targets-deg", 0, "-o", "e.mat"
+    )
+    assert code == 0, err
+
+
+def test_training_goes_on_only_with_the_same_recipe(run):
+    from beamfold.files.models import save_checkpoint
+    from beamfold.training import Recipe, begin
+
+    save_checkpoint(Path("m.checkpoint.safetensors"), Recipe(), {}, begin(Recipe(), 64, 4, 4))
+    code, _, err = run("train", "--inner", 2, "-o", "m.safetensors")
+    assert code == 2
+    assert "inner 20 -> 2" in err
+
+
+def _bad_files(folder: Path) -> None:
+    H = np.ones((2, 2, 16), complex)
+    H[:, 1, :8] = 2j
+    np.savez(folder / "good.npz", H=H)
+    nan, zero = H.copy(), H.copy()
+    nan[1, 0, 3] = np.nan
+    zero[1, 1] = 0
+    np.savez(folder / "nan.npz", H=nan)
+    np.savez(folder / "zero.npz", H=zero)
+    np.savez(folder / "two.npz", A=H, B=H)
+    (folder / "text.mat").write_text("no matrix")
+    save_model(
+        folder / "j3.safetensors",
+        UnfoldedPGA(ModelInfo(16, 2, 2, 1 / 16), layers=4, inner=3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("design none.mat -o o.mat", "no such file"),
+        ("design text.mat -o o.mat", "can't be read"),
+        ("design two.npz -o o.mat", "several arrays"),
+        ("design nan.npz -o o.mat", "channel 1 holds NaN"),
+        ("design zero.npz -o o.mat", "channel 1 is zero for user 1"),
+        ("design good.npz --chains 1 -o o.mat", "K <= M <= N"),
+        ("design good.npz --chains 17 -o o.mat", "K <= M <= N"),
+        ("design good.npz --weight -0.1 -o o.mat", "at least 0"),
+        ("design good.npz --snr-db inf -o o.mat", "SNR must be finite"),
+        (
+            "design good.npz --model j3.safetensors --inner 5 -o o.mat",
+            "J = 3 inner steps, --inner asks for 5",
+        ),
+        ("design good.npz --model j3.safetensors --layers 9 -o o.mat", "4 layers, asked for 9"),
+        ("design good.npz --method magic -o o.mat", "no method 'magic'; known"),
+        ("design good.npz --method start --inner 3 -o o.mat", "does not take inner"),
+        ("design good.npz --rows sideways -o o.mat", "hermitian or transpose"),
+        ("design good.npz -o nowhere/o.mat", "nowhere does not exist"),
+        ("design good.npz --method start -o good.npz", "--force"),
+        ("design good.npz --method start -o o.txt", ".mat or .npz"),
+        ("design good.npz -o o.mat", "no shipped model for N=16"),
+        ("covariance --targets-deg 0 95 -o o.npz", "95"),
+        ("covariance --targets-deg 0 3 -o o.npz", "overlap"),
+        ("covariance --antennas 64 --angles 91 -o o.npz", "grid too coarse"),
+        ("import-steps text.mat -o o.safetensors", "refused"),
+        ("info good.npz", "not a safetensors file"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message):
+    _bad_files(tmp_path)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    code, out, err = run(*arguments.split())
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+    assert message in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_several_numbers_may_follow_an_option():
+    assert spread(["x", "--targets-deg", "-60", "0", "60", "-o", "f"]) == [
+        "x", "--targets-deg=-60", "--targets-deg=0", "--targets-deg=60", "-o", "f",
+    ]  # fmt: skip
+    assert spread(["--snr-db", "12", "--weight", "0.3"]) == ["--snr-db=12", "--weight", "0.3"]
+    assert spread(["--snr-db"]) == ["--snr-db"]
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['beamfold', '--help']\n"
+        "from beamfold.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numba', 'scipy', 'matplotlib', 'cvxpy', 'h5py'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_imported_steps_say_what_they_belong_to(run, tmp_path):
+    torch.save({"step_size": torch.rand(4, 6, 2)}, tmp_path / "s.pth")
+    assert run("import-steps", "s.pth", "-o", "m.safetensors", "--antennas", 16, "--users", 2)[0] == 0
+    model = load_model(Path("m.safetensors"))
+    assert (model.layers, model.inner, model.info.digital) == (6, 4, "signal")

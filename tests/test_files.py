@@ -1,0 +1,235 @@
+"""The doors: what comes in is right or refused in one line; what goes out comes back the same."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import torch
+
+import beamfold as bf
+from beamfold.files.arrays import read_arrays, write_arrays
+from beamfold.files.atomic import FileError, check_target, replacing
+from beamfold.files.channels import read_benchmark, read_channels, write_benchmark
+from beamfold.files.designs import write_design
+from beamfold.files.models import import_steps, load_model, save_model
+from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zero_forcing
+
+H = bf.saleh_valenzuela(8, 2, 3, seed=5)
+
+
+def _save(path: Path, **arrays) -> Path:
+    match path.suffix:
+        case ".npz":
+            np.savez(path, **arrays)
+        case ".npy":
+            np.save(path, next(iter(arrays.values())))
+        case ".mat":
+            scipy.io.savemat(str(path), arrays)
+    return path
+
+
+def _save_v73(path: Path, name: str, value: np.ndarray) -> Path:
+    with h5py.File(path, "w", userblock_size=512) as file:
+        kind = np.dtype([("real", "f8"), ("imag", "f8")])
+        stored = np.empty(value.T.shape, kind)
+        stored["real"], stored["imag"] = value.T.real, value.T.imag
+        file[name] = stored
+    with path.open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".mat"])
+def test_channels_come_back_from_every_format(tmp_path, suffix):
+    path = _save(tmp_path / f"c{suffix}", H=H.numpy()[None])
+    assert torch.equal(read_channels(path), H)
+
+
+def test_matlab_73_axes_are_turned_back(tmp_path):
+    path = _save_v73(tmp_path / "c.mat", "H", H.numpy())
+    assert torch.equal(read_channels(path), H)
+
+
+def test_rows_transpose_conjugates(tmp_path):
+    path = _save(tmp_path / "c.npz", H=H.conj().resolve_conj().numpy())
+    assert torch.equal(read_channels(path, rows="transpose"), H)
+
+
+def test_real_channels_are_accepted(tmp_path):
+    path = _save(tmp_path / "c.npz", H=H.real.numpy())
+    assert torch.equal(read_channels(path).real, H.real)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"A": np.ones((2, 2, 4)), "B": np.ones((2, 2, 4))}, r"several arrays.*A \(2, 2, 4\), B"),
+        ({"x": np.ones(3)}, r"holds no channels.*x \(3,\)"),
+        ({"H": np.ones((2, 2, 2, 4))}, "expected \\(channels, users, antennas\\)"),
+        ({"H": np.ones((2, 8, 4))}, "8 users and 4 antennas"),
+    ],
+)
+def test_wrong_contents_are_named(tmp_path, arrays, message):
+    with pytest.raises(FileError, match=message):
+        read_channels(_save(tmp_path / "c.npz", **arrays))
+
+
+def test_variable_chooses_and_a_wrong_one_lists_what_is_there(tmp_path):
+    path = _save(tmp_path / "c.npz", A=H.numpy(), B=2 * H.numpy())
+    assert torch.equal(read_channels(path, variable="B"), 2 * H)
+    with pytest.raises(FileError, match="no array 'C'; it holds A, B"):
+        read_channels(path, variable="C")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.mat", None, "no such file"),
+        ("text.txt", b"hello", "not a file of arrays"),
+        ("text.mat", b"hello", "can't be read"),
+        ("text.npz", b"hello", "can't be read"),
+        ("text.npy", b"hello", "can't be read"),
+    ],
+)
+def test_what_is_no_channel_file_is_refused(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FileError, match=message):
+        read_channels(path)
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    path = tmp_path / "c.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(FileError, match="need code to load"):
+        read_arrays(path)
+
+
+def test_a_huge_declared_shape_is_refused_before_it_is_allocated(tmp_path):
+    path = tmp_path / "c.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<c16", "fortran_order": False, "shape": (10**6, 10**3, 64)}
+        )
+    with pytest.raises(FileError, match="declares"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz"])
+def test_a_design_file_holds_what_the_design_held(tmp_path, suffix):
+    radar = bf.solve_covariance(8, [0], tolerance=1e-4)
+    d = phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
+    path = tmp_path / f"d{suffix}"
+    write_design(path, d)
+    held = read_arrays(path)
+    assert held["F"].shape == (2, 3, 8, 2)
+    assert held["W"].shape == (2, 3, 2, 2)
+    assert np.array_equal(held["F"], d.F.numpy())
+    assert np.array_equal(held["rate"].reshape(2, 3), d.rate.numpy())
+    assert np.allclose(held["snr_db"].ravel(), [0, 10])
+    assert float(held["weight"].ravel()[0]) == 0.5
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz"])
+def test_psi_comes_back_with_its_problem(tmp_path, suffix):
+    radar = bf.solve_covariance(8, [-20, 30], tolerance=1e-4)
+    path = tmp_path / f"psi{suffix}"
+    write_benchmark(path, radar)
+    back = read_benchmark(path)
+    assert torch.allclose(back.Psi, radar.Psi, atol=1e-15)
+    assert back.targets == pytest.approx(radar.targets)
+    assert back.scale == pytest.approx(radar.scale)
+    assert torch.allclose(back.desired, radar.desired)
+
+
+@pytest.mark.parametrize(
+    ("Psi", "message"),
+    [
+        (np.ones((2, 3)), "square"),
+        (np.array([[1, 2], [0, 1]]), "not Hermitian"),
+        (np.diag([1.0, -1.0]), "not positive semidefinite.*-1"),
+        (np.full((2, 2), np.nan), "NaN"),
+    ],
+)
+def test_a_bad_psi_is_refused(tmp_path, Psi, message):
+    with pytest.raises(FileError, match=message):
+        read_benchmark(_save(tmp_path / "psi.npz", Psi=Psi))
+
+
+def _model() -> UnfoldedPGA:
+    mu = torch.linspace(0.01, 0.05, 6, dtype=torch.float64).reshape(3, 2)
+    info = ModelInfo(8, 2, 2, 1 / 8, note="test", curve=(1.0, 2.0), extra={"a": [1]})
+    return UnfoldedPGA.from_steps(mu, torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64), info)
+
+
+def test_a_model_comes_back_bit_for_bit(tmp_path):
+    model = _model()
+    save_model(tmp_path / "m.safetensors", model)
+    back = load_model(tmp_path / "m.safetensors")
+    assert torch.equal(back.mu, model.mu)
+    assert torch.equal(back.lam, model.lam)
+    assert back.info == model.info
+
+
+def test_a_foreign_safetensors_is_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"mu": torch.ones(2, 2)}, tmp_path / "m.safetensors")
+    with pytest.raises(FileError, match="not a model of this program"):
+        load_model(tmp_path / "m.safetensors")
+    (tmp_path / "m.safetensors").write_bytes(b"nothing")
+    with pytest.raises(FileError, match="not a safetensors file"):
+        load_model(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(("shape", "J"), [((5, 2), 1), ((3, 5, 2), 3)])
+def test_published_step_sizes_are_read_as_documented(tmp_path, shape, J):
+    steps = torch.rand(shape)
+    torch.save({"step_size": steps}, tmp_path / "s.pth")
+    model = import_steps(tmp_path / "s.pth", antennas=8, users=2, chains=2)
+    assert model.mu.shape == (5, J)
+    for i in range(5):
+        for j in range(J):
+            assert model.mu[i, j] == (steps[i, 0] if J == 1 else steps[j, i, 0])
+        assert model.lam[i] == (steps[i, 1] if J == 1 else steps[0, i, 1])
+
+
+class _Trap:
+    def __reduce__(self):
+        return (Path.touch, (Path("trapped"),))
+
+
+def test_a_pth_that_needs_code_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"step_size": _Trap()}, tmp_path / "s.pth")
+    with pytest.raises(FileError, match="need code"):
+        import_steps(tmp_path / "s.pth", antennas=8, users=2, chains=2)
+    assert not Path("trapped").exists()
+
+
+def test_targets_are_checked_early(tmp_path):
+    with pytest.raises(FileError, match="does not exist"):
+        check_target(tmp_path / "no" / "x.mat", force=False)
+    (tmp_path / "x.mat").write_text("old")
+    with pytest.raises(FileError, match="--force"):
+        check_target(tmp_path / "x.mat", force=False)
+    check_target(tmp_path / "x.mat", force=True)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "x.npz"
+    write_arrays(path, {"a": 1})
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_mat_and_npz_are_written(tmp_path):
+    with pytest.raises(FileError, match=r"\.mat or \.npz"):
+        write_arrays(tmp_path / "x.csv", {"a": 1})

@@ -1,0 +1,78 @@
+"""Training: it learns, it resumes bit for bit, and its gradient is the one of (25)."""
+
+import itertools
+
+import pytest
+import torch
+
+import beamfold as bf
+from beamfold.files.models import load_checkpoint, save_checkpoint
+from beamfold.objective import objective
+from beamfold.training import Recipe, begin, train
+
+H = bf.saleh_valenzuela(16, 2, 24, seed=7)
+RADAR = bf.solve_covariance(16, [-30, 30], tolerance=1e-5)
+RECIPE = Recipe(layers=6, inner=3, epochs=4, batch=8, rate=2e-3, weight=0.3, seed=3)
+
+
+def _equal(a, b) -> bool:
+    same = torch.equal(a.model.mu, b.model.mu) and torch.equal(a.model.lam, b.model.lam)
+    return same and a.curve == b.curve and all(torch.equal(a.moments[k], b.moments[k]) for k in a.moments)
+
+
+def test_it_learns_on_held_out_channels():
+    s = bf.make_scenario(bf.saleh_valenzuela(16, 2, 40, seed=8), RADAR, snr_db=9)
+    untrained = begin(RECIPE, 16, 2, 2).model
+    *_, last = train(RECIPE, H, RADAR)
+    value = [bf.design(s, "unfolded", model=m).objective.mean() for m in (untrained, last.model)]
+    assert value[1] > value[0] + 0.1
+    assert last.curve[-1] > last.curve[0]
+
+
+def test_resuming_from_a_file_gives_bit_for_bit_the_uninterrupted_run(tmp_path):
+    *_, whole = train(RECIPE, H, RADAR)
+    half = next(itertools.islice(train(RECIPE, H, RADAR), 1, None))
+    save_checkpoint(tmp_path / "c.safetensors", RECIPE, {"count": 24}, half)
+    held = load_checkpoint(tmp_path / "c.safetensors")
+    assert held.progress.epoch == 2
+    *_, resumed = train(RECIPE, H, RADAR, progress=held.progress)
+    assert _equal(whole, resumed)
+
+
+def test_both_engines_train_alike():
+    recipe = Recipe(layers=3, inner=2, epochs=1, batch=8, seed=3)
+    (a,) = train(recipe, H, RADAR, engine="torch")
+    (b,) = train(recipe, H, RADAR, engine="kernel")
+    assert a.curve == pytest.approx(b.curve, rel=1e-3)
+    assert torch.allclose(a.model.lam, b.model.lam, atol=2e-4)
+
+
+def test_the_model_is_an_ordinary_module():
+    model = begin(RECIPE, 16, 2, 2).model
+    names = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert names == {"mu": (6, 3), "lam": (6,)}
+    s = bf.make_scenario(H[:4], RADAR, snr_db=6)
+    F, W = model(s)
+    objective(s.H, F @ W, s.Psi_t, s.weight).mean().backward()
+    assert model.mu.grad is not None and model.mu.grad.abs().sum() > 0
+
+
+def test_a_gradient_that_is_not_finite_skips_the_update(monkeypatch):
+    recipe = Recipe(layers=3, inner=2, epochs=1, batch=8, initial=1e6, seed=3)
+    (done,) = train(recipe, H, RADAR)
+    assert torch.isfinite(done.model.mu).all()
+    assert torch.isfinite(done.model.lam).all()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"inner": 0}, "inner"),
+        ({"epochs": 0}, "epochs"),
+        ({"decay": 1.5}, "decay"),
+        ({"snr_db": (3, 1)}, "SNR range"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(option, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**option)
