@@ -67,7 +67,7 @@ def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
     K, M, N = s.users, s.chains, s.antennas
     U = s.radar.factor(DROPPED[dtype]).U
     Np = _up(N, LANES)
-    flat = lambda t, *shape: t.expand(*s.batch, *shape).reshape(count, *shape)  # noqa: E731
+    flat = lambda t, *shape: t.expand((*s.batch, *shape)).reshape((count, *shape))  # noqa: E731
     return Packed(
         dtype=dtype,
         coordinates=_up(M + K + U.shape[1], LANES),
