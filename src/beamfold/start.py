@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from beamfold.beampattern import Benchmark
 from beamfold.constraints import total_power
 from beamfold.geometry import steering
 from beamfold.scenario import Scenario
@@ -26,19 +27,22 @@ def zero_forcing(H: Tensor) -> Tensor:
     return torch.linalg.pinv(H)
 
 
-def _extra_columns(s: Scenario) -> Tensor:
-    """The M − K columns that (26) adds to the channels: steering vectors of the targets.
+def extra_columns(radar: Benchmark, missing: int) -> Tensor:
+    """The M − K columns (N, missing) that (26) adds to the channels: steering vectors of the targets.
 
-    Where fewer than M − K targets are known, the leading eigenvectors of Ψ stand in for the rest:
-    they too point where Ψ wants power.
+    Where fewer targets are known, the leading eigenvectors of Ψ stand in for the rest: they too point
+    where Ψ wants power.
     """
-    missing = s.chains - s.users
-    known = torch.tensor(s.radar.targets[:missing], dtype=torch.float64, device=s.H.device)
-    columns = steering(known, s.antennas).mT
+    known = torch.tensor(radar.targets[:missing], dtype=torch.float64, device=radar.Psi.device)
+    columns = steering(known, radar.antennas).mT
     if len(known) < missing:
-        leading = torch.linalg.eigh(s.Psi.to(torch.complex128)).eigenvectors.flip(-1)
-        columns = torch.cat([columns, leading[:, : missing - len(known)]], -1)
-    return columns.to(s.H.dtype).expand(*s.batch, s.antennas, missing)
+        columns = torch.cat([columns, radar.spectrum[1][:, : missing - len(known)]], -1)
+    return columns
+
+
+def _with_extra(s: Scenario, columns: Tensor) -> Tensor:
+    extra = extra_columns(s.radar, s.chains - s.users).to(columns.dtype)
+    return torch.cat([columns, extra.expand(*s.batch, *extra.shape)], -1)
 
 
 def proposed(s: Scenario) -> Point:
@@ -47,8 +51,7 @@ def proposed(s: Scenario) -> Point:
     ϑ are the phases of G = [h_1, …, h_K, a(θ_1), …, a(θ_{M−K})] and X_ZF = H^† is the users' alone,
     so that W has K columns for any M ≥ K.
     """
-    G = torch.cat([s.H.mH, _extra_columns(s)], -1)
-    F = torch.exp(1j * G.angle())
+    F = torch.exp(1j * _with_extra(s, s.H.mH).angle())
     return _least_squares(s, F)
 
 
@@ -72,7 +75,7 @@ def svd(s: Scenario) -> Point:
     H has K of them; for M > K the columns of (26) follow.
     """
     V = torch.linalg.svd(s.H, full_matrices=False).Vh.mH
-    F = torch.exp(1j * torch.cat([V, _extra_columns(s)], -1).angle())
+    F = torch.exp(1j * _with_extra(s, V).angle())
     return _least_squares(s, F)
 
 

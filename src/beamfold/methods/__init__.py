@@ -1,7 +1,7 @@
 """Every method: a function of a `Scenario` that gives a `Design`."""
 
 from beamfold.methods.pga import conventional_pga, pga
-from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA, unfolded
+from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA, prepare, unfolded
 from beamfold.methods.zero_forcing import digital_zero_forcing, phased_zero_forcing
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "digital_zero_forcing",
     "pga",
     "phased_zero_forcing",
+    "prepare",
     "unfolded",
 ]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -25,11 +26,12 @@ from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import check_limits, digital_start, flatten, full_power, maximum_ratio
 from beamfold.objective import beam_error, beam_gradient, rate, rate_gradient
 from beamfold.scenario import Design, Scenario, Status, finish
-from beamfold.start import proposed, zero_forcing
+from beamfold.start import zero_forcing
 
 ARMIJO = 1e-4
 HALVINGS = 30
 MEMORY = 20
+COARSE, FINE = 1e-3, 1e-8  # eigenvalues of Ψ over the largest: of the climb from every start, of the last one
 
 
 class Small(NamedTuple):
@@ -59,9 +61,12 @@ class Small(NamedTuple):
         return sphere_tangent(X, ascent) * spread(self.power.sqrt() / torch.linalg.matrix_norm(Y))
 
 
-def reduce(s: Scenario) -> tuple[Small, Tensor]:
-    """The small problem of a scenario with one leading axis, and its basis B (B, N, d)."""
-    B = subspace(s.H.mH, s.Psi)
+def reduce(s: Scenario, columns: Tensor, cut: float) -> tuple[Small, Tensor]:
+    """The small problem in the basis B (B, N, d) of span{columns, Ψ's eigenvectors above cut · λ_1}.
+
+    Within the basis it is exact, whatever the cut; s has one leading axis.
+    """
+    B = subspace(columns, s.Psi, cut)
     Psi = B.mH @ s.Psi @ B
     rest = s.power.square() * (inner(s.Psi, s.Psi) - inner(Psi, Psi)).clamp_min(0)
     return Small(s.H @ B, spread(s.power) * Psi, s.power, s.weight.expand(s.batch), s.noise, rest), B
@@ -96,6 +101,14 @@ def radar_start(s: Scenario) -> Tensor:
     return full_power(U @ (left @ right), s.power)
 
 
+def repeat(s: Scenario, count: int) -> Scenario:
+    """The scenario with a leading axis of `count` equal parts."""
+    batch = (count, *s.batch)
+    return replace(
+        s, H=s.H.expand(*batch, *s.H.shape[-2:]), power=s.power.expand(batch), weight=s.weight.expand(batch)
+    )
+
+
 def jcas_start(rho: float) -> Callable[[Scenario], Tensor]:
     """`digital_jcas` at ρ, roughly."""
     return lambda s: digital_jcas(s, rho=rho, tolerance=1e-2, iterations=100).X
@@ -104,7 +117,6 @@ def jcas_start(rho: float) -> Callable[[Scenario], Tensor]:
 STARTS: dict[str, Callable[[Scenario], Tensor]] = {
     "rate": lambda s: sca(s).X,
     "zero_forcing": lambda s: full_power(zero_forcing(s.H), s.power),
-    "proposed": lambda s: torch.matmul(*proposed(s)),
     "radar": radar_start,
     "jcas_0.9": jcas_start(0.9),
     "jcas_0.8": jcas_start(0.8),
@@ -112,23 +124,26 @@ STARTS: dict[str, Callable[[Scenario], Tensor]] = {
 }
 
 
-def ascent_direction(g: Tensor, S: Tensor, G: Tensor, r: Tensor) -> Tensor:
-    """L-BFGS's two loops: D ≈ −(∇²f)⁻¹ g of −f, from the steps S and gradient changes G (m, B, n).
+def ascent_direction(g: Tensor, S: Tensor, G: Tensor, r: Tensor, first: Tensor) -> Tensor:
+    """L-BFGS's two loops: D ≈ −∇²(−f)⁻¹ g, from the steps S and the gradient changes G.
 
     Args:
         g: (B, n) real, the gradient of −f.
         S: (m, B, n), newest last.
         G: (m, B, n).
         r: (m, B), 1/⟨S, G⟩, or 0 where a pair is not used.
+        first: (B,), the step along −g where the newest pair is not used.
     """
     D, alphas = -g, []
     for i in reversed(range(len(S))):
         alpha = r[i] * (S[i] * D).sum(-1)
         D = D - alpha[:, None] * G[i]
         alphas.append(alpha)
+    scale = first
     if len(S):
-        scale = (S[-1] * G[-1]).sum(-1) / G[-1].square().sum(-1).clamp_min(1e-300)
-        D = torch.where(r[-1] > 0, scale, 1.0)[:, None] * D
+        newton = 1 / (r[-1] * G[-1].square().sum(-1))
+        scale = torch.where(r[-1] > 0, newton, first)
+    D = scale[:, None] * D
     for i, alpha in zip(range(len(S)), reversed(alphas), strict=True):
         D = D + (alpha - r[i] * (G[i] * D).sum(-1))[:, None] * S[i]
     return D
@@ -145,13 +160,14 @@ class History(NamedTuple):
         """Of some channels."""
         return History(*(t[:, keep] for t in self))
 
-    def append(self, step: Tensor, change: Tensor) -> History:
-        """With a new pair; one without positive curvature is kept out of use."""
+    def append(self, step: Tensor, change: Tensor, keep: Tensor) -> History:
+        """With a new pair, out of use without positive curvature; nothing is used where `keep` is false."""
         product = (step * change).sum(-1)
         good = product > 1e-10 * step.norm(dim=-1) * change.norm(dim=-1)
         r = torch.where(good, 1 / product, 0.0)
         pairs = zip(self, (step, change, r), strict=True)
-        return History(*(torch.cat([old, new[None]])[-MEMORY:] for old, new in pairs))
+        S, G, r = (torch.cat([old, new[None]])[-MEMORY:] for old, new in pairs)
+        return History(S, G, r * keep)
 
 
 def real(Z: Tensor) -> Tensor:
@@ -166,35 +182,30 @@ def climb(p: Small, Y: Tensor, tolerance: float, iterations: int) -> tuple[Tenso
         Y (B, d, K), its value never below the start's, value (B,) and residual (B,), see `stationarity`.
     """
     Y = full_power(Y, p.power)
-    value, residual = p.value(Y), torch.full_like(p.power, math.inf)
     whole, active = p, torch.arange(len(Y), device=Y.device)
-    g = -2 * real(p.gradient(Y))
+    value, g = p.value(Y), -2 * real(p.gradient(Y))
+    residual = g.norm(dim=-1) * p.power.sqrt()
     memory = History(g[None][:0], g[None][:0], p.power[None][:0])
-    for _ in range(iterations + 1):
-        residual[active] = g.norm(dim=-1) * torch.linalg.matrix_norm(Y[active])
-        keep = (residual[active] > tolerance) & torch.isfinite(value[active])
-        if not keep.all():
-            active, g, memory = active[keep], g[keep], memory.part(keep)
+    going = residual > tolerance
+    for _ in range(iterations):
+        if not going.all():
+            active, g, memory = active[going], g[going], memory.part(going)
             p = whole.part(active)
         if not len(active):
             break
-        D = ascent_direction(g, *memory)
-        uphill = (g * D).sum(-1) < 0
-        D = torch.where(uphill[:, None], D, -g)
-        if not len(memory.S):
-            D = D / residual[active][:, None]  # no curvature known yet
-        new, risen, moved = _line_search(p, Y[active], D, value[active], (g * D).sum(-1))
+        here = Y[active]
+        first = 0.1 * torch.linalg.matrix_norm(here) / g.norm(dim=-1)
+        D = ascent_direction(g, *memory, first)
+        downhill = (g * D).sum(-1) >= 0  # never with positive curvature; rounding can
+        D = torch.where(downhill[:, None], -first[:, None] * g, D)
+        new, risen, moved = _line_search(p, here, D, value[active], (g * D).sum(-1))
         after = -2 * real(p.gradient(new))
-        memory = memory.append(real(new - Y[active]), after - g)
-        # Where no step rises any more rounding has the last word: the channel stops as it is.
-        Y[active], value[active] = new, risen
-        g = torch.where(moved[:, None], after, 0.0)
-        if not moved.all():
-            stuck = active[~moved]
-            left = residual[stuck]
-            active, g, memory = active[moved], g[moved], memory.part(moved)
-            p = whole.part(active)
-            residual[stuck] = left
+        # No step rises: forget the curvature; where there is none to forget, rounding has the last word.
+        lost = ~moved & (memory.r == 0).all(0)
+        memory = memory.append(real(new - here), after - g, keep=moved)
+        Y[active], value[active], g = new, risen, after
+        residual[active] = g.norm(dim=-1) * torch.linalg.matrix_norm(new)
+        going = (residual[active] > tolerance) & ~lost & torch.isfinite(risen)
     return Y, value, residual
 
 
@@ -238,20 +249,17 @@ def digital(
     unknown = [x for x in starts if isinstance(x, str) and x not in STARTS]
     if unknown or not len(starts):
         raise ValueError(f"no start {(unknown or ['at all'])[0]!r}; known: {', '.join(STARTS)}")
-    ends = [climb_from(s, STARTS[x](s) if isinstance(x, str) else x, tolerance, iterations) for x in starts]
-    X, value, status = (torch.stack(t) for t in zip(*ends, strict=True))
-    best = value.nan_to_num(-math.inf).argmax(0, keepdim=True)
-    X = X.gather(0, best[..., None, None].expand(1, *X.shape[1:]))[0]
-    return finish(s, "digital", None, full_power(X, s.power), status=status.gather(0, best)[0])
-
-
-def climb_from(
-    s: Scenario, start: Tensor, tolerance: float, iterations: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """X (…, N, K), R − ω τ (…) and status (…) reached from one start."""
-    begin = digital_start(s, start)
-    p, B = reduce(flatten(s))
-    # A start that leaves the span would lose a part of itself: the basis grows by it.
-    Y, value, residual = climb(p, B.mH @ begin.reshape(-1, *begin.shape[-2:]), tolerance, iterations)
-    status = torch.where(residual <= tolerance, int(Status.CONVERGED), int(Status.LAYERS_DONE)).to(torch.int8)
-    return (B @ Y).reshape(begin.shape), value.reshape(s.batch), status.reshape(s.batch)
+    begin = torch.stack([digital_start(s, STARTS[x](s) if isinstance(x, str) else x) for x in starts])
+    # The named starts lie in the span; another one brings its own columns, so as to lose nothing.
+    given = [b for b, x in zip(begin, starts, strict=True) if not isinstance(x, str)]
+    columns = torch.cat([s.H.mH, *given], -1)
+    every = columns.expand(len(begin), *columns.shape).flatten(0, -3)
+    p, B = reduce(flatten(repeat(s, len(begin))), every, COARSE)
+    Y, value, _ = climb(p, B.mH @ begin.flatten(0, -3), 10 * tolerance, iterations)
+    best = value.reshape(len(begin), -1).nan_to_num(-math.inf).argmax(0)
+    X = (B @ Y).reshape(len(begin), -1, *begin.shape[-2:])[best, torch.arange(len(best), device=Y.device)]
+    p, B = reduce(flatten(s), torch.cat([columns.flatten(0, -3) if s.batch else columns[None], X], -1), FINE)
+    Y, _, residual = climb(p, B.mH @ X, tolerance, iterations)
+    status = torch.where(residual <= tolerance, int(Status.CONVERGED), int(Status.LAYERS_DONE))
+    X = full_power(B @ Y, p.power).reshape(begin.shape[1:])
+    return finish(s, "digital", None, X, status=status.reshape(s.batch))

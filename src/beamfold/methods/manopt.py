@@ -174,8 +174,11 @@ class Misfit(NamedTuple):
 
 
 def least_squares(F: Tensor, X: Tensor) -> Tensor:
-    """W = F^† X (…, M, K), of least norm where F has dependent columns."""
-    return torch.linalg.pinv(F) @ X
+    """W = F^† X (…, M, K), of least norm where F's columns are dependent to 1e-6.
+
+    Two users that are nearly equal give two such columns; W would be huge and F W rounding.
+    """
+    return torch.linalg.pinv(F, rtol=1e-6) @ X
 
 
 def factorise(

@@ -20,16 +20,19 @@ one K × K block per user plus K rank-one terms.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.methods.wmmse import ascend, check_limits, digital_start, full_power
 from beamfold.objective import received
 from beamfold.scenario import Design, Scenario, finish
 
+Complex = NDArray[np.complex128]
 NEWTON_STEPS = 50  # self-concordance bounds them; about 5 are taken
 DECREMENT = 1e-12  # λ² at which Newton stops; the surrogate is within λ²/2 of its maximum
 
@@ -92,21 +95,22 @@ def newton_direction(L: Tensor, Y: Tensor, phi: Tensor, c: Tensor) -> tuple[Tens
 
 def maximise_surrogate(L: Tensor, Y: Tensor, phi: Tensor, c: Tensor) -> Tensor:
     """arg max_Y Σ_k log(1 + q_k), from Y, by Newton with backtracking; (…, K, K)."""
-    value = surrogate(L, Y, phi, c)
+    value, going = surrogate(L, Y, phi, c), torch.ones_like(c, dtype=torch.bool)
     for _ in range(NEWTON_STEPS):
         D, decrement = newton_direction(L, Y, phi, c)
-        if not (decrement > DECREMENT).any():
+        going = going & (decrement > DECREMENT)
+        if not going.any():
             break
         length = torch.ones_like(value)
         for _ in range(40):
             trial = Y + length[..., None, None] * D
             new = surrogate(L, trial, phi, c)
-            short = new < value + 0.1 * length * decrement
-            if not (short & (decrement > DECREMENT)).any():
+            short = going & ~(new >= value + 0.1 * length * decrement)
+            if not short.any():
                 break
             length = torch.where(short, length / 2, length)
-        risen = (new > value)[..., None, None]
-        Y, value = torch.where(risen, trial, Y), torch.maximum(new, value)
+        going = going & (new > value)
+        Y, value = torch.where(going[..., None, None], trial, Y), torch.where(going, new, value)
     return Y
 
 
@@ -122,48 +126,48 @@ def step(s: Scenario, X: Tensor) -> Tensor:
     return full_power(B @ Y, s.power)
 
 
-def _program(users: int, dimension: int) -> dict[str, Any]:
-    """[69]'s convex program with parameters L (K, d), φ (K) and √P_t, noise 1; compiled once."""
-    import cvxpy as cp
+def program(
+    H: NDArray[np.complex128], phi: NDArray[np.float64], power: float
+) -> NDArray[np.complex128] | None:
+    """[69]'s convex program of one channel at unit noise, in CVXPY with Clarabel.
 
-    L = cp.Parameter((users, dimension), complex=True)
-    phi, root, power = cp.Parameter(users, pos=True), cp.Parameter(users, pos=True), cp.Parameter(pos=True)
-    inverse = cp.Parameter(users, pos=True)
-    Y, gamma = cp.Variable((dimension, users), complex=True), cp.Variable(users, nonneg=True)
-    A = L @ Y
-    constraints = [cp.norm(Y, "fro") <= power]
+    Args:
+        H: (K, d), rows h_kᴴ.
+        phi: (K,), φ > 0.
+        power: P_t.
+
+    Returns:
+        X (d, K), or None where the solver gave up.
+    """
+    cp: Any = importlib.import_module("cvxpy")  # heavy, and untyped
+    users, antennas = H.shape
+    X, gamma = cp.Variable((antennas, users), complex=True), cp.Variable(users, nonneg=True)
+    A = H @ X
+    constraints = [cp.sum_squares(cp.abs(X)) <= power]
     for k in range(users):
-        interference = cp.hstack([A[k, l] for l in range(users) if l != k] + [1])
-        # φ_k β_k²/2 = ‖√(φ_k/2) (A_kl, l ≠ k; 1)‖²: the root keeps the parameters' program convex
-        beta = cp.sum_squares(cp.abs(root[k] * interference))
-        constraints.append(cp.real(A[k, k]) >= inverse[k] * gamma[k] + beta)
-    problem = cp.Problem(cp.Maximize(cp.sum(cp.log1p(gamma))), constraints)
-    return {"problem": problem, "L": L, "root": root, "inverse": inverse, "power": power, "Y": Y, "phi": phi}
+        others = [A[k, j] for j in range(users) if j != k]
+        beta_squared = 1 + sum(cp.square(cp.abs(a)) for a in others)
+        constraints.append(cp.real(A[k, k]) >= gamma[k] / (2 * phi[k]) + phi[k] / 2 * beta_squared)
+    try:
+        cp.Problem(cp.Maximize(cp.sum(cp.log1p(gamma))), constraints).solve(solver=cp.CLARABEL)
+    except cp.SolverError:
+        return None
+    return None if X.value is None else np.asarray(X.value)
 
 
 def reference_step(s: Scenario, X: Tensor) -> Tensor:
-    """One approximation of [69] in CVXPY with Clarabel, channel after channel; as `step`.
+    """One approximation of [69] by `program`, channel after channel, in the basis of span{h_k}; as `step`.
 
     A channel that the solver does not solve gets NaN, which the loop reports as `NON_FINITE`.
     """
-    import cvxpy as cp
-
     B = torch.linalg.qr(s.H.mH).Q
     A, _, other = received(s.H, X, s.noise)
-    phi = (A.diagonal(dim1=-2, dim2=-1).abs() / other * s.noise**0.5).clamp_min(1e-9).numpy()
-    L, amplitude = (s.H @ B / s.noise**0.5).numpy(), s.power.sqrt().tolist()
-    program = _program(s.users, B.shape[-1])
-    found = []
-    for b in range(len(X)):
-        program["L"].value, program["power"].value = L[b], amplitude[b]
-        program["root"].value, program["inverse"].value = np.sqrt(phi[b] / 2), 1 / (2 * phi[b])
-        try:
-            program["problem"].solve(solver=cp.CLARABEL)
-        except cp.SolverError:
-            program["Y"].value = None
-        Y = program["Y"].value
-        found.append(np.full(B.shape[-1:] + (s.users,), np.nan + 0j) if Y is None else Y)
-    return full_power(B @ torch.from_numpy(np.stack(found)), s.power)
+    gain = A.diagonal(dim1=-2, dim2=-1).abs()
+    phi = (gain * s.noise**0.5 / other).clamp_min(1e-9).numpy()
+    L = (s.H @ B / s.noise**0.5).numpy()
+    found = [program(L[b], phi[b], float(s.power[b])) for b in range(len(X))]
+    Y = [np.full((L.shape[-1], s.users), np.nan + 0j) if y is None else y for y in found]
+    return full_power(B @ torch.from_numpy(np.stack(Y)), s.power)
 
 
 def sca(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from beamfold.beampattern import Benchmark
 from beamfold.methods.pga import Engine, conclude, run_layers
 from beamfold.objective import DigitalGradient
 from beamfold.scenario import Design, Scenario
-from beamfold.start import Point, proposed
+from beamfold.start import Point, extra_columns, proposed
+
+if TYPE_CHECKING:
+    from beamfold.kernels.single import Prepared
 
 
 @dataclass(frozen=True)
@@ -152,3 +156,50 @@ def unfolded(
         mu, lam = model.mu[:depth].to(s.H.device), model.lam[:depth].to(s.H.device)
         outcome = run_layers(s, begin, mu, lam, eta, model.info.digital, engine=engine, record=record)
     return conclude(s, f"unfolded_j{model.inner}", begin, outcome)
+
+
+def prepare(
+    model: UnfoldedPGA,
+    radar: Benchmark,
+    *,
+    snr_db: float,
+    weight: float = 0.3,
+    noise: float = 1.0,
+    layers: int | None = None,
+    dtype: Any = None,
+) -> Prepared:
+    """Algorithm 1 made ready for one deployment: `prepare(…)(H)` gives F, W of one channel (K, N).
+
+    Everything that does not depend on the channel is done here; the call takes NumPy and gives NumPy.
+
+    Args:
+        model: the step sizes.
+        radar: Ψ of the model's N.
+        snr_db: P_t/σ_n² in dB.
+        weight: ω.
+        noise: σ_n².
+        layers: stop after this many.
+        dtype: np.float32 (default) or np.float64.
+    """
+    import numpy as np
+
+    from beamfold.kernels.single import Prepared
+    from beamfold.kernels.unfolded import DROPPED
+
+    dtype = dtype or np.float32
+    info = model.info
+    if radar.antennas != info.antennas:
+        raise ValueError(f"the model was trained for N = {info.antennas}, Psi has N = {radar.antennas}")
+    return Prepared(
+        radar.factor(DROPPED[dtype]).U.numpy(),
+        extra_columns(radar, info.chains - info.users).to(torch.complex128).numpy(),
+        model.mu.detach()[:layers].numpy(),
+        model.lam.detach()[:layers].numpy(),
+        eta=info.eta,
+        exact=info.digital == "exact",
+        power=noise * 10 ** (snr_db / 10),
+        weight=weight,
+        noise=noise,
+        users=info.users,
+        dtype=dtype,
+    )

@@ -15,6 +15,7 @@ X = Hᴴ Y, so a step is one K × K solve at any N.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -107,17 +108,8 @@ def ascend(
 
 def flatten(s: Scenario) -> Scenario:
     """The scenario with one leading axis, whatever its batch."""
-    if len(s.batch) == 1:
-        return s
-    index = None if not s.batch else ...
-    one = s[index]
-    if not s.batch:
-        return one
-    from dataclasses import replace
-
-    return replace(
-        one, H=s.H.flatten(0, -3), power=s.power.reshape(-1), weight=s.weight.expand(s.batch).reshape(-1)
-    )
+    power, weight = s.power.expand(s.batch).reshape(-1), s.weight.expand(s.batch).reshape(-1)
+    return replace(s, H=s.H.reshape(-1, *s.H.shape[-2:]), power=power, weight=weight)
 
 
 def step(s: Scenario, X: Tensor) -> Tensor:

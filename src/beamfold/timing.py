@@ -1,0 +1,92 @@
+"""How long a design takes: what `beamfold bench` measures."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from beamfold.beampattern import Benchmark
+from beamfold.catalogue import design
+from beamfold.channel import saleh_valenzuela
+from beamfold.methods import ModelInfo, UnfoldedPGA, prepare
+from beamfold.scenario import Scenario, scenario
+from beamfold.training import Recipe, train
+
+DEADLINES_US = (1000, 500, 250, 125)
+"""A slot of 5G NR at subcarrier spacings of 15, 30, 60 and 120 kHz."""
+
+
+def latency(
+    call: Callable[[int], object], count: int, tick: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Percentiles over `count` calls, one after another, each timed by itself; microseconds."""
+    taken = np.empty(count)
+    for i in range(count):
+        begin = time.perf_counter_ns()
+        call(i)
+        taken[i] = (time.perf_counter_ns() - begin) / 1e3
+        if i % 100 == 0:
+            tick(i)
+    p50, p99 = np.percentile(taken, [50, 99])
+    return {
+        "latency_us": {"p50": float(p50), "p99": float(p99), "max": float(taken.max())},
+        "deadline_misses": {str(limit): int((taken > limit).sum()) for limit in DEADLINES_US},
+    }
+
+
+def prepared(method: str, model: UnfoldedPGA, radar: Benchmark, s: Scenario) -> Callable[[int], object]:
+    """One design per call: the prepared path for step-size methods, the general one for the rest."""
+    H = s.H.numpy()
+    if method in ("pga", "unfolded", "conventional-pga"):
+        snr_db = 10 * float(np.log10(float(s.power[0]) / s.noise))
+        go = prepare(model, radar, snr_db=snr_db, weight=float(s.weight[0]), noise=s.noise)
+        return lambda i: go(H[i % len(H)])
+    return lambda i: design(s[i % len(H)], method)
+
+
+def throughput(s: Scenario, method: str, options: dict[str, Any], repeats: int = 3) -> float:
+    """Designs per second of the whole batch at once, the best of a few runs."""
+    design(s[:2], method, **options)
+    rates = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        design(s, method, **options)
+        rates.append(s.batch[0] / (time.perf_counter() - begin))
+    return max(rates)
+
+
+def loss(s: Scenario, method: str, options: dict[str, Any]) -> float:
+    """Mean R − ω τ that the kernel gives away against the readable path in complex128."""
+    fast = design(s, method, **options, engine="kernel")
+    exact = design(s, method, **options, engine="torch")
+    return float((exact.objective - fast.objective).mean())
+
+
+def updates_per_second(recipe: Recipe, radar: Benchmark, users: int, chains: int) -> float:
+    """Training updates of one batch each, second epoch of a short training."""
+    H = saleh_valenzuela(radar.antennas, users, 4 * recipe.batch, seed=1)
+    steps = train(recipe, H, radar, chains=chains)
+    next(steps)
+    begin = time.perf_counter()
+    next(steps)
+    return 4 / (time.perf_counter() - begin)
+
+
+def peak_memory_mib() -> float:
+    """Largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def untrained(antennas: int, users: int, chains: int, layers: int, inner: int) -> UnfoldedPGA:
+    """Constant step sizes: PGA as a model, where only time matters."""
+    info = ModelInfo(antennas, users, chains, 1 / antennas, note="constant step sizes")
+    return UnfoldedPGA(info, layers, inner)
+
+
+def channels(antennas: int, users: int, chains: int, count: int, radar: Benchmark, snr_db: float) -> Scenario:
+    """Fresh channels to measure on."""
+    return scenario(saleh_valenzuela(antennas, users, count, seed=12345), radar, snr_db=snr_db, chains=chains)
