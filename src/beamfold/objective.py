@@ -65,15 +65,20 @@ def objective(H: Tensor, X: Tensor, Psi: Tensor, weight: Tensor | float, noise: 
 
 
 def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
-    """∇_X R = Hᴴ C with C_kl = A_kl (1/total_k − [l ≠ k]/other_k) / ln 2.
+    """∇_X R = Hᴴ C, C_kk = A_kk / (total_k ln 2), C_kl = −A_kl |A_kk|² / (total_k other_k ln 2), l ≠ k.
 
-    ∇_X R Wᴴ is Eq. (13) and Fᴴ ∇_X R is Eq. (14), both without an N × N matrix.
+    The second is A_kl (1/total_k − 1/other_k) without its cancellation. ∇_X R Wᴴ is Eq. (13)
+    and Fᴴ ∇_X R is Eq. (14), both without an N × N matrix.
 
     Returns:
         (…, N, K).
     """
     A, total, other = received(H, X, noise)
-    C = A * (1 / total - 1 / other)[..., None] + torch.diag_embed(A.diagonal(dim1=-2, dim2=-1) / other)
+    own = A.diagonal(dim1=-2, dim2=-1)
+    signal = own.real.square() + own.imag.square()
+    # The diagonal is taken out of the interference's term and put back in its own.
+    C = A * (-signal / (total * other))[..., None]
+    C = C - torch.diag_embed(C.diagonal(dim1=-2, dim2=-1)) + torch.diag_embed(own / total)
     return H.mH @ (C / LN2)
 
 

@@ -73,9 +73,15 @@ class Scenario:
         return self.power[..., None, None] * self.Psi
 
     def __getitem__(self, index: object) -> Scenario:
-        """The scenario of a part of the leading axes."""
-        take = lambda t: t.expand(self.batch)[index]  # noqa: E731
-        return replace(self, H=self.H[index], power=take(self.power), weight=take(self.weight))  # type: ignore[index, no-untyped-call]
+        """The scenario of a part of the leading axes; an index never reaches K and N."""
+        count = math.prod(self.batch)
+        which = torch.arange(count, device=self.H.device).reshape(self.batch)[index]  # type: ignore[index]
+
+        def part(t: Tensor, *shape: int) -> Tensor:
+            return t.expand((*self.batch, *shape)).reshape((count, *shape))[which]
+
+        H = part(self.H, self.users, self.antennas)
+        return replace(self, H=H, power=part(self.power), weight=part(self.weight))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Scenario:
         """The same scenario elsewhere or in another precision; dtype is complex64 or complex128."""
@@ -114,7 +120,8 @@ def _check_channels(H: Tensor, chains: int) -> None:
         raise ValueError(f"channel {b} is zero for user {k}: a user without a channel can't be served")
 
 
-def _check_covariance(Psi: Tensor, antennas: int) -> None:
+def _check_covariance(radar: Benchmark, antennas: int) -> None:
+    Psi = radar.Psi
     if Psi.shape != (antennas, antennas):
         raise ValueError(
             f"Psi is {tuple(Psi.shape)}, expected ({antennas}, {antennas}) for {antennas} antennas"
@@ -123,6 +130,9 @@ def _check_covariance(Psi: Tensor, antennas: int) -> None:
         raise ValueError("Psi holds NaN or Inf")
     if float((Psi - Psi.mH).abs().max()) > 1e-8 * max(float(Psi.abs().max()), 1e-300):
         raise ValueError("Psi is not Hermitian, so it is no covariance")
+    top, least = float(radar.spectrum[0][0]), float(radar.spectrum[0][-1])
+    if least < -1e-6 * max(top, 0.0) * antennas or top < 0:
+        raise ValueError(f"Psi is not positive semidefinite: its least eigenvalue is {least:.2e}")
 
 
 def scenario(
@@ -158,16 +168,17 @@ def scenario(
         radar = Benchmark(_tensor(radar, torch.complex128))
     if radar.Psi.device != H.device:
         radar = replace(radar, Psi=radar.Psi.to(H.device))
-    _check_covariance(radar.Psi, H.shape[-1])
+    _check_covariance(radar, H.shape[-1])
     if not (math.isfinite(weight) and weight >= 0):
         raise ValueError(f"the weight ω must be finite and at least 0, got {weight}")
     if not (math.isfinite(noise) and noise > 0):
         raise ValueError(f"the noise power must be finite and above 0, got {noise}")
-    several = not isinstance(snr_db, (int, float))
-    levels = torch.tensor(list(snr_db) if several else [snr_db], dtype=torch.float64)  # type: ignore[arg-type]
-    if levels.numel() == 0 or not torch.isfinite(levels).all():
-        raise ValueError(f"the SNR must be finite, in dB; got {snr_db}")
+    levels = torch.as_tensor(snr_db, dtype=torch.float64)
+    several = levels.ndim > 0
+    levels = levels.reshape(-1)
     power = noise * 10 ** (levels.to(H.device) / 10)
+    if levels.numel() == 0 or not (torch.isfinite(power).all() and (power > 0).all()):
+        raise ValueError(f"the SNR must be finite, in dB; got {snr_db}")
     batch = H.shape[:-2]
     if several:
         H = H.expand(len(levels), *H.shape)

@@ -58,13 +58,13 @@ def proposed(s: Scenario) -> Point:
 def random(s: Scenario, seed: int = 0) -> Point:
     """F of uniform random phases, W = (H F)^† scaled to (7c), as in [63].
 
-    Channel b draws its phases from a generator of its own, (seed, b).
+    Channel b of the last batch axis draws its phases from a generator of its own, (seed, b), at every SNR.
     """
-    count = math.prod(s.batch)
+    count = s.batch[-1] if s.batch else 1
     shape = (s.antennas, s.chains)
     phases = np.stack([np.random.default_rng([seed, b]).uniform(0, 2 * math.pi, shape) for b in range(count)])
-    angle = torch.from_numpy(phases).to(s.H.device).reshape(*s.batch, *shape)
-    F = torch.exp(1j * angle).to(s.H.dtype)
+    angle = torch.from_numpy(phases if s.batch else phases[0]).to(s.H.device)
+    F = torch.exp(1j * angle.expand(*s.batch, *shape)).to(s.H.dtype)
     W = torch.linalg.pinv(s.H @ F)
     return Point(F, total_power(F, W, s.power))
 

@@ -81,7 +81,8 @@ def digital_adjoint(Wbar, R, W, T, lam, kappa, power, noise, exact, on_U, wide, 
     small_scale_add(stepped, one(W), lam, g)
     power_adjoint(Wbar, R, T, stepped, small, power)
     lam_bar = real_inner(Wbar, g)
-    small_scale_add(gb, like(W, 0.0), lam, Wbar)
+    gb[:] = like(W, 0.0)  # 0 · gb would keep a NaN of uninitialised memory
+    small_scale_add(gb, one(W), lam, Wbar)
     # g = T_Fᴴ P
     product(Pb, T, gb)
     columns_adjoint(R, P, gb)

@@ -66,9 +66,9 @@ def gradient(P, Sx, Y, C, kappa, noise, exact, on_U, M):
         r = M + k
         signal, other = powers(Y, noise, r, k)
         a = bits / (other + signal)
-        b = bits / other
         for m in range(K):
-            weight = a if m == k else (a - b if exact else like(Y, 0.0))
+            # a − b without its cancellation
+            weight = a if m == k else (-a * signal / other if exact else like(Y, 0.0))
             P[0, m, r] += weight * Y[0, m, r]
             P[1, m, r] += weight * Y[1, m, r]
 
@@ -95,7 +95,7 @@ def rate_adjoint(Yb, Pb, Y, noise, exact, M):
         on_total = -(a_bar + a_bar) * a / (other + signal)
         on_other = -(b_bar + b_bar) * b / other
         for m in range(K):
-            weight = a if m == k else (a - b if exact else like(Y, 0.0))
+            weight = a if m == k else (-a * signal / other if exact else like(Y, 0.0))
             through = on_total if m == k else on_total + on_other
             Yb[0, m, r] += weight * Pb[0, m, r] + through * Y[0, m, r]
             Yb[1, m, r] += weight * Pb[1, m, r] + through * Y[1, m, r]

@@ -28,7 +28,6 @@ from beamfold.kernels.rows import (
     small_scale_add,
     unit,
 )
-from beamfold.kernels.simd import like
 
 
 @kernel
@@ -65,7 +64,7 @@ def digital_step(W, g, T, lam, power, small):
     small_scale_add(W, one(W), lam, g)
     times_gram(small, T, W)
     norm2 = real_inner(W, small)
-    small_scale_add(W, np.sqrt(power / norm2), like(W, 0.0), g)
+    W *= np.sqrt(power / norm2)
     return norm2
 
 
@@ -82,12 +81,13 @@ def healthy(F, W, size, norm2):
 
 
 @kernel
-def forward(H, U, F, W, mu, lam, omega, eta, power, noise, exact, D, done, Fs, Ws, keep, first, last):
+def forward(H, U, F, W, mu, lam, omega, eta, power, noise, exact, D, alive, done, Fs, Ws, keep, first, last):
     """Run channels first … last − 1 in place.
 
     H (B, 2, K, N), U (2, r, N), F (B, 2, M, N), W (B, 2, M, K), mu (I, J), lam (I,), omega and power
-    (B,), D the padded number of coordinates. `done` (B,) takes the layers that ended finite; with `keep`,
-    Fs (B, I + 1, 2, M, N) and Ws take every point.
+    (B,), D the padded number of coordinates. Channels that are not `alive` (B,) stay where they are.
+    `done` (B,) takes the layers that ended finite; with `keep`, Fs (B, I + 1, 2, M, N) and Ws take every
+    point.
     """
     K, M, N = H.shape[2], F.shape[2], F.shape[3]
     t = F.dtype
@@ -101,10 +101,10 @@ def forward(H, U, F, W, mu, lam, omega, eta, power, noise, exact, D, done, Fs, W
         basis(E, T, on_U, H[b], U, np.sqrt(power[b]), M)
         copy(E, Fb, M)
         gram(T, E, 0, M)
-        done[b] = len(lam)
+        done[b] = len(lam) if alive[b] else 0
         if keep:
             Fs[b, 0], Ws[b, 0] = Fb, Wb
-        for i in range(len(lam)):
+        for i in range(done[b]):
             inner_steps(S, T, Wb, Sx, Y, C, P, mu[i], omega[b], noise, on_U)
             combine(Fhat, E, S, D)
             unit(E, size, Fhat, Fb)

@@ -45,10 +45,10 @@ def design_one(H, extra, U, mu, lam, omega, eta, power, noise, exact, D):
     one[0] = power
     weight = np.empty(1, t)
     weight[0] = omega
-    done = np.zeros(1, np.int64)
+    done, alive = np.zeros(1, np.int64), np.ones(1, np.bool_)
     none = np.empty((1, 1, 2, M, padded), t)
     small = np.empty((1, 1, 2, M, K), t)
-    forward(Hp, U, Fp, Wp, mu, lam, weight, eta, one, noise, exact, D, done, none, small, False, 0, 1)
+    forward(Hp, U, Fp, Wp, mu, lam, weight, eta, one, noise, exact, D, alive, done, none, small, False, 0, 1)
     for m in range(M):
         for n in range(N):
             z = complex(Fp[0, 0, m, n], Fp[0, 1, m, n])

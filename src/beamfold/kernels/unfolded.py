@@ -25,6 +25,8 @@ from beamfold.start import Point
 Planes = NDArray[Any]
 DROPPED = {np.float32: 1e-3, np.float64: 1e-12}
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
+CONDITION = 200.0
+"""κ of a start beyond which float32 would cost more than 1e-3 of R or τ, see `condition`."""
 
 
 def _up(value: int, multiple: int) -> int:
@@ -99,9 +101,17 @@ def share(work: Callable[[int, int], None], count: int, threads: int | None) -> 
 
 
 def sweep(
-    p: Packed, mu: Planes, lam: Planes, eta: float, digital: DigitalGradient, keep: bool, threads: int | None
+    p: Packed,
+    mu: Planes,
+    lam: Planes,
+    eta: float,
+    digital: DigitalGradient,
+    keep: bool,
+    threads: int | None,
+    alive: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], Planes, Planes]:
     """Run Algorithm 1 on p.F, p.W in place; layers done per channel, and all points if `keep`."""
+    alive = np.ones(len(p.F), np.bool_) if alive is None else alive
     count, depth = len(p.F), len(lam)
     done = np.zeros(count, np.int64)
     kept = (count, depth + 1) if keep else (1, 1)
@@ -112,7 +122,7 @@ def sweep(
     def work(first: int, last: int) -> None:
         forward(
             p.H, p.U, p.F, p.W, *steps, p.omega, p.dtype(eta), p.power, p.noise, digital == "exact",
-            p.coordinates, done, Fs, Ws, keep, first, last,
+            p.coordinates, alive, done, Fs, Ws, keep, first, last,
         )  # fmt: skip
 
     share(work, count, threads)
@@ -147,11 +157,39 @@ def run_kernel(
     Returns:
         The last finite point, the status (…), and the points after 0 … I layers if `record`.
     """
+    if dtype == np.float32:
+        hard = condition(start) > CONDITION
+        if hard.any():
+            return _mixed(s, start, hard, (mu, lam, eta, digital), record, threads)
     p = pack(s, start, dtype)
     done, Fs, Ws = sweep(p, mu.detach().numpy(), lam.detach().numpy(), eta, digital, record, threads)
     status = np.where(done == len(lam), int(Status.LAYERS_DONE), int(Status.NON_FINITE)).astype(np.int8)
     points = [_point(s, p, Fs[:, i], Ws[:, i]) for i in range(Fs.shape[1])] if record else []
     return _point(s, p, p.F, p.W), torch.from_numpy(status).reshape(s.batch), points
+
+
+def condition(point: Point) -> Tensor:
+    """κ = ‖F‖_F ‖W‖_F / ‖F W‖_F (…): how much F W cancels. Gram coordinates lose κ² of their precision."""
+    norm = torch.linalg.matrix_norm
+    return norm(point.F) * norm(point.W) / norm(point.F @ point.W)
+
+
+def _mixed(
+    s: Scenario, start: Point, hard: Tensor, steps: tuple[Any, ...], record: bool, threads: int | None
+) -> tuple[Point, Tensor, list[Point]]:
+    """Channels where F W cancels in float64, the others in float32."""
+    last = Point(start.F.clone(), start.W.clone())
+    points = [Point(start.F.clone(), start.W.clone()) for _ in range(len(steps[1]) + 1)] if record else []
+    status = torch.empty(s.batch, dtype=torch.int8)
+    for which, dtype in ((hard, np.float64), (~hard, np.float32)):
+        if which.any():
+            part = Point(start.F[which], start.W[which])
+            found, status[which], path = run_kernel(
+                s[which], part, *steps, record=record, dtype=dtype, threads=threads
+            )
+            for whole, piece in zip([last, *points], [found, *path], strict=True):
+                whole.F[which], whole.W[which] = piece
+    return last, status, points
 
 
 def _point(s: Scenario, p: Packed, F: Planes, W: Planes) -> Point:
@@ -196,15 +234,18 @@ class _Sweep(torch.autograd.Function):
         eta, digital, threads, bound = (options[key] for key in ("eta", "digital", "threads", "bound"))
         steps = mu.detach().numpy(), lam.detach().numpy()
         depth = max(len(lam), 1)
-        whole = (len(lam) + 1) * (p.F.nbytes + p.W.nbytes) <= bound
+        # A point is held twice: itself, and its cotangent on the way back.
+        whole = 2 * (len(lam) + 1) * (p.F.nbytes + p.W.nbytes) <= bound
         stride = depth if whole else math.ceil(math.sqrt(depth))
+        alive = np.ones(len(p.F), np.bool_)
         # A segment of `stride` layers is kept with all its points where they fit, else by its first point.
-        segments: list[tuple[slice, Any]] = []
+        segments: list[tuple[slice, NDArray[np.bool_], Any]] = []
         for first in range(0, depth, stride):
             part = slice(first, first + stride)
             begin = (p.F.copy(), p.W.copy())
-            stored = sweep(p, steps[0][part], steps[1][part], eta, digital, whole, threads)
-            segments.append((part, stored if whole else begin))
+            stored = sweep(p, steps[0][part], steps[1][part], eta, digital, whole, threads, alive)
+            segments.append((part, alive, stored if whole else begin))
+            alive = alive & (stored[0] == len(steps[1][part]))
         ctx.saved = (p, options, steps, segments, whole)
         K, M, N = p.sizes
         return _complex(p.F, M, N).mT.contiguous(), _complex(p.W, M, K)
@@ -216,10 +257,10 @@ class _Sweep(torch.autograd.Function):
         Fbar = _planes(cotangents[0].mT, p.F.shape[2], p.F.shape[3], p.dtype)
         Wbar = _planes(cotangents[1], p.W.shape[2], p.W.shape[3], p.dtype)
         on_mu, on_lam = np.zeros(mu.shape), np.zeros(lam.shape)
-        for part, stored in reversed(segments):
+        for part, alive, stored in reversed(segments):
             if not whole:
                 again = replace(p, F=stored[0].copy(), W=stored[1].copy())
-                stored = sweep(again, mu[part], lam[part], eta, digital, True, threads)  # noqa: PLW2901
+                stored = sweep(again, mu[part], lam[part], eta, digital, True, threads, alive)  # noqa: PLW2901
             steps = mu[part], lam[part]
             on_mu[part], on_lam[part], Fbar, Wbar = pull_back(
                 p, steps, eta, digital, stored, (Fbar, Wbar), threads
