@@ -70,6 +70,28 @@ def test_compare_writes_table_picture_and_designs(run, channels):
     assert "no shipped model" in err
 
 
+def test_verify_confirms_a_design_and_catches_a_tampered_one(run, channels):
+    from beamfold.files.arrays import write_arrays
+
+    psi = ("--targets-deg", -30, 30)
+    run("design", channels, *psi, "--method", "pga", "--layers", 5, "--snr-db", 0, 9, "-o", "d.npz")
+    worst = _json(run("verify", "d.npz", channels, "--json"))["worst"]["design"]
+    assert max(worst.values()) < 1e-9
+    run("compare", channels, *psi, "-o", "res")
+    names = _json(run("verify", "res/designs.mat", channels, "--json"))["worst"]
+    assert set(names) == {"zf_digital", "start", "conventional_pga", "pga_j10", "pga_j20"}
+    for name, change in (("W", 1.01), ("F", 1.01), ("rate", 1.01), ("tau", 1.01)):
+        held = read_arrays(Path("d.npz"))
+        write_arrays(Path("bad.npz"), {**held, name: held[name] * change})
+        code, _, err = run("verify", "bad.npz", channels)
+        assert code == 1, name
+        assert "residuals above" in err
+    run("generate", "-o", "other.mat", "--antennas", 8, "--users", 2, "--count", 3)
+    code, _, err = run("verify", "d.npz", "other.mat")
+    assert code == 2
+    assert "(2, 16)" in err
+
+
 def test_train_info_and_a_model_of_other_sizes(run, channels):
     options = ("--antennas", 16, "--users", 2, "--inner", 2, "--layers", 3, "--count", 20, "--epochs", 2)
     code, _, err = run("train", *options, "-o", "m.safetensors")

@@ -14,13 +14,21 @@ from beamfold.methods import (
     ModelInfo,
     UnfoldedPGA,
     conventional_pga,
+    digital,
+    digital_jcas,
     digital_zero_forcing,
+    manopt,
+    omp,
     pga,
     phased_zero_forcing,
+    sca,
+    sca_manopt,
     unfolded,
+    wmmse,
 )
 from beamfold.objective import beam_error, rate
 from beamfold.scenario import Scenario, Status, scenario
+from beamfold.verify import verify
 
 LAYERS = 12
 
@@ -37,6 +45,13 @@ def plain(inner, engine, **options):
 METHODS = {
     "digital_zero_forcing": digital_zero_forcing,
     "phased_zero_forcing": phased_zero_forcing,
+    "sca": sca,
+    "wmmse": wmmse,
+    "digital_jcas": digital_jcas,
+    "digital": digital,
+    "manopt": manopt,
+    "sca_manopt": sca_manopt,
+    "omp": omp,
     **{
         f"{name}-{engine}": method
         for engine in ("torch", "kernel")
@@ -55,9 +70,19 @@ METHODS = {
 SIZES = {"M = K": (16, 3, 3), "M > K": (16, 2, 4), "one user": (6, 1, 1)}  # N, K, M
 
 
+OTHER_AIM = {"sca", "wmmse", "digital_jcas", "manopt", "sca_manopt", "omp"}
+"""Methods that maximise something else than R − ω τ and may well end below the start (26) in it."""
+
+
 def tolerance(name):
-    """Of R, τ and |X|: rounding of a float32 path, which 12 layers multiply a little, or of complex128."""
-    return 2e-5 if name.endswith("kernel") else 1e-8
+    """Of R, τ and |X|: rounding, and what the method makes of it.
+
+    12 layers multiply float32's a little; conjugate gradients with a backtracking search and
+    quasi-Newton steps stop where their own rule says, which rounding can move by a step.
+    """
+    if name.endswith("kernel"):
+        return 2e-5
+    return {"manopt": 1e-3, "sca_manopt": 1e-3, "digital": 1e-4}.get(name, 1e-8)
 
 
 @pytest.fixture(params=METHODS)
@@ -103,10 +128,19 @@ def test_feasible_finite_and_measured(name, s):
     assert all(Status(v) < Status.INFEASIBLE for v in design.status.tolist())
 
 
+def test_the_independent_verifier_agrees(name, s):
+    design = METHODS[name](s)
+    F = None if design.F is None else design.F.numpy()
+    stated = {"rate": design.rate.numpy(), "tau": design.tau.numpy()}
+    found = verify(s.H.numpy(), F, design.W.numpy(), s.Psi.numpy(), s.power.numpy(), s.noise, stated)
+    assert max(found.worst().values()) < 1e-9
+    assert found.mse == pytest.approx(design.pattern_error(s.radar.angles).numpy(), rel=1e-9)
+
+
 def test_status_tells_whether_it_got_worse(name, s):
     """A good status is never below the start (26); iterative methods from that start only."""
     design = METHODS[name](s)
-    if Status.CLOSED_FORM in design.status.tolist() or "svd" in name:
+    if Status.CLOSED_FORM in design.status.tolist() or "svd" in name or name in OTHER_AIM:
         return
     before = phased_zero_forcing(s).objective
     for status, value, first in zip(design.status.tolist(), design.objective, before, strict=True):
@@ -123,7 +157,7 @@ def test_users_can_be_renumbered(name, s):
         assert relative(renumbered.X, ours.X[..., order]) < 10 * tolerance(name)
     if ours.F is None:
         assert relative(renumbered.W, ours.W[..., order]) < tolerance(name)
-    elif "svd" not in name:
+    elif "svd" not in name and name != "omp":  # omp picks its columns by their gain, not by user
         rows = torch.cat([order, torch.arange(s.users, s.chains)])  # F's columns follow the users too
         assert relative(renumbered.W, ours.W[:, rows][..., order]) < 100 * tolerance(name)
 
@@ -152,8 +186,9 @@ def test_a_batch_is_its_channels_one_by_one(name, s):
     assert whole.rate.shape == whole.status.shape == (2, 3)
     for i, b in np.ndindex(2, 3):
         alone = METHODS[name](several[i, b : b + 1])
-        assert relative(alone.X[0], whole.X[i, b]) < 1e-10
-        assert float(alone.rate[0]) == pytest.approx(float(whole.rate[i, b]), rel=1e-10)
+        limit = max(tolerance(name), 1e-10) if name in {"manopt", "sca_manopt", "digital"} else 1e-10
+        assert relative(alone.X[0], whole.X[i, b]) < limit
+        assert float(alone.rate[0]) == pytest.approx(float(whole.rate[i, b]), rel=limit)
         assert alone.status.tolist() == [int(whole.status[i, b])]
 
 

@@ -11,10 +11,17 @@ from beamfold.files.models import find_model
 from beamfold.methods import (
     UnfoldedPGA,
     conventional_pga,
+    digital,
+    digital_jcas,
     digital_zero_forcing,
+    manopt,
+    omp,
     pga,
     phased_zero_forcing,
+    sca,
+    sca_manopt,
     unfolded,
+    wmmse,
 )
 from beamfold.scenario import Design, Scenario, Trace
 
@@ -33,6 +40,13 @@ METHODS: dict[str, tuple[Callable[..., Design], tuple[str, ...]]] = {
     "conventional-pga": (conventional_pga, ("layers", "eta", "engine", "record")),
     "pga": (pga, ("inner", "layers", "mu", "lam", "eta", "digital", "start", "engine", "record")),
     "unfolded": (_unfolded, ("model", "inner", "layers", "start", "engine", "record", "any_size")),
+    "sca-manopt": (sca_manopt, ("rho", "tolerance", "norm", "start", "iterations")),
+    "sca": (sca, ("engine", "start", "tolerance", "iterations")),
+    "wmmse": (wmmse, ("start", "tolerance", "iterations")),
+    "digital-jcas": (digital_jcas, ("rho", "target", "start", "norm", "tolerance", "iterations")),
+    "digital": (digital, ("starts", "tolerance", "iterations")),
+    "manopt": (manopt, ("target", "start", "tolerance", "iterations", "inner_steps")),
+    "omp": (omp, ("target", "rho", "atoms")),
 }
 """Name → the method and the options that it takes."""
 

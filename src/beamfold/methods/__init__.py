@@ -1,16 +1,30 @@
 """Every method: a function of a `Scenario` that gives a `Design`."""
 
+from beamfold.methods.digital import digital
+from beamfold.methods.digital_jcas import digital_jcas
+from beamfold.methods.manopt import manopt
+from beamfold.methods.omp import omp
 from beamfold.methods.pga import conventional_pga, pga
+from beamfold.methods.sca import sca
+from beamfold.methods.sca_manopt import sca_manopt
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA, prepare, unfolded
+from beamfold.methods.wmmse import wmmse
 from beamfold.methods.zero_forcing import digital_zero_forcing, phased_zero_forcing
 
 __all__ = [
     "ModelInfo",
     "UnfoldedPGA",
     "conventional_pga",
+    "digital",
+    "digital_jcas",
     "digital_zero_forcing",
+    "manopt",
+    "omp",
     "pga",
     "phased_zero_forcing",
     "prepare",
+    "sca",
+    "sca_manopt",
     "unfolded",
+    "wmmse",
 ]

@@ -182,7 +182,7 @@ def sca(
 
     Args:
         s: the scenario.
-        engine: "fast", batched Newton, or "cvxpy", the program of [69] as printed, about a thousand times
+        engine: "fast", batched Newton, or "cvxpy", the program of [69] as printed, hundreds of times
             slower, on the CPU.
         start: "zero_forcing", "maximum_ratio", or X (…, N, K). A user without gain in it stays without.
         tolerance: ε, stop a channel once R rises by no more than this, bit/s/Hz.
