@@ -1,5 +1,6 @@
 """The doors: what comes in is right or refused in one line; what goes out comes back the same."""
 
+import sys
 from pathlib import Path
 
 import h5py
@@ -108,11 +109,12 @@ def test_pickled_arrays_are_refused(tmp_path):
         read_arrays(path)
 
 
-def test_a_huge_declared_shape_is_refused_before_it_is_allocated(tmp_path):
+@pytest.mark.parametrize("shape", [(10**6, 10**3, 64), (100, 4, 64)])
+def test_a_shape_that_the_file_does_not_hold_is_refused_before_it_is_allocated(tmp_path, shape):
     path = tmp_path / "c.npy"
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(
-            stream, {"descr": "<c16", "fortran_order": False, "shape": (10**6, 10**3, 64)}
+            stream, {"descr": "<c16", "fortran_order": False, "shape": shape}
         )
     with pytest.raises(FileError, match="declares"):
         read_arrays(path)
@@ -233,3 +235,33 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_only_mat_and_npz_are_written(tmp_path):
     with pytest.raises(FileError, match=r"\.mat or \.npz"):
         write_arrays(tmp_path / "x.csv", {"a": 1})
+
+
+def test_a_mat_file_that_crashes_its_reader_is_one_line(tmp_path, monkeypatch):
+    """The child dies by a signal; the caller lives and says so."""
+    from beamfold.files import matlab
+
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    monkeypatch.setattr(matlab.sys, "executable", _wrapper(tmp_path, crash))
+    path = _save(tmp_path / "c.mat", H=H.numpy())
+    with pytest.raises(FileError, match="its reader ended with -11"):
+        read_arrays(path)
+
+
+def _wrapper(folder: Path, code: str) -> str:
+    script = folder / "python"
+    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}'\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_a_zip_that_expands_too_far_is_refused(tmp_path):
+    """The directory of the archive lies about the size of an entry."""
+    path = tmp_path / "c.npz"
+    np.savez_compressed(path, H=np.zeros((4, 2, 8)))
+    raw = bytearray(path.read_bytes())
+    at = raw.rfind(b"PK\x01\x02")
+    raw[at + 24 : at + 28] = (1 << 30).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(FileError, match="declares"):
+        read_arrays(path)

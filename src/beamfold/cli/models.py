@@ -29,6 +29,9 @@ def train(
     batch: Annotated[int, typer.Option(help="Channels per update.")] = 10,
     rate: Annotated[float, typer.Option(help="Adam's learning rate at first.")] = 1e-3,
     decay: Annotated[float, typer.Option(help="Its factor per epoch.")] = 0.97,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest gradient norm of an update. [default: none]")
+    ] = None,
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
     snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
     weight: Annotated[float, typer.Option(help="The weight omega.")] = 0.3,
@@ -59,7 +62,8 @@ def train(
         raise ValueError(f"--digital is signal or exact, got {digital!r}")
     recipe = Recipe(
         layers=layers, inner=inner, epochs=epochs or (100 if inner == 1 else 30), batch=batch, rate=rate,
-        decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital, seed=seed,  # type: ignore[arg-type]
+        decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
+        seed=seed, clip=clip or float("inf"),
     )  # fmt: skip
     data = {
         "antennas": antennas, "users": users, "chains": chains or users, "count": count,
@@ -78,7 +82,12 @@ def train(
             tick(at.epoch, f"{name}: R - w tau = {at.curve[-1]:.3f}")
     if at is None:
         raise RuntimeError("training made no step")
-    note = f"{recipe.epochs} epochs on {count} channels, Section IV's recipe with the {digital} gradient in W"
+    changed = (
+        ""
+        if (rate, decay, clip) == (1e-3, 0.97, None)
+        else f", but rate {rate:g}, decay {decay:g}, clip {clip}"
+    )
+    note = f"{recipe.epochs} epochs on {count} channels as in Section IV{changed}; {digital} gradient in W"
     save_model(
         output, with_note(at.model, note, {"recipe": _facts(recipe), "data": data, "skipped": at.skipped})
     )

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamfold.files.atomic import FileError, write
+from beamfold.files.matlab import read_matlab
 
 Array = NDArray[Any]
 RESULTS = (".mat", ".npz")
 NUMBERS = "biufc"  # NumPy's kinds of numbers
 LARGEST = 4 << 30  # bytes that one array may ask for
+DEFLATE = 1100  # no deflated data expand further than this
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
@@ -33,7 +35,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     """
     if not path.is_file():
         raise FileError(f"no such file: {path}")
-    readers = {".mat": _read_mat, ".npz": _read_npz, ".npy": _read_npy}
+    readers = {".mat": read_matlab, ".npz": _read_npz, ".npy": _read_npy}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise FileError(f"{path} is not a file of arrays: expected .mat, .npz or .npy")
@@ -50,26 +52,29 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _check_size(path: Path, name: str, shape: tuple[int, ...], item: int) -> None:
-    if math.prod(shape) * item > LARGEST:
-        raise FileError(f"{path}: {name} declares {math.prod(shape) * item >> 20} MiB, more than is accepted")
+def _check_size(path: Path, name: str, asked: int, there: int) -> None:
+    """Refuse an array that declares more bytes than the file holds, or than is reasonable."""
+    if asked > LARGEST:
+        raise FileError(f"{path}: {name} declares {asked >> 20} MiB, more than is accepted")
+    if asked > there:
+        raise FileError(f"{path}: {name} declares {asked} bytes, the file holds {there}")
 
 
 def _read_npy(path: Path) -> dict[str, Array]:
     with path.open("rb") as stream:
-        _check_header(path, "the array", stream)
+        _check_header(path, "the array", stream, path.stat().st_size)
         stream.seek(0)
         return {"array": np.lib.format.read_array(stream, allow_pickle=False)}
 
 
-def _check_header(path: Path, name: str, stream: Any) -> None:
+def _check_header(path: Path, name: str, stream: Any, there: int) -> None:
     """The shape that an .npy stream declares, before anything of that size is allocated."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     if dtype.hasobject:
         raise FileError(f"{path}: {name} holds Python objects, which would need code to load")
-    _check_size(path, name, shape, dtype.itemsize)
+    _check_size(path, name, math.prod(shape) * dtype.itemsize, there)
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
@@ -77,46 +82,11 @@ def _read_npz(path: Path) -> dict[str, Array]:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             name = entry.filename.removesuffix(".npy")
+            _check_size(path, name, entry.file_size, DEFLATE * (entry.compress_size + 1))
             with archive.open(entry) as stream:
-                _check_header(path, name, stream)
+                _check_header(path, name, stream, entry.file_size)
             with archive.open(entry) as stream:
                 found[name] = np.lib.format.read_array(stream, allow_pickle=False)
-    return found
-
-
-def _read_mat(path: Path) -> dict[str, Array]:
-    with path.open("rb") as stream:
-        hdf5 = stream.read(8) == b"\x89HDF\r\n\x1a\n"
-        stream.seek(0)
-        header = stream.read(128)
-    if hdf5 or b"MATLAB 7.3" in header[:116]:
-        return _read_v73(path)
-    import scipy.io
-
-    for name, shape, kind in scipy.io.whosmat(path):
-        _check_size(path, name, shape, 16 if kind not in ("int8", "uint8", "char", "logical") else 1)
-    loaded = scipy.io.loadmat(path)
-    return {
-        name: value
-        for name, value in loaded.items()
-        if not name.startswith("__") and isinstance(value, np.ndarray)
-    }
-
-
-def _read_v73(path: Path) -> dict[str, Array]:
-    """HDF5 stores MATLAB's columns as rows: the axes come out reversed and are turned back."""
-    import h5py
-
-    found: dict[str, Array] = {}
-    with h5py.File(path, "r") as file:
-        for name, item in file.items():
-            if not isinstance(item, h5py.Dataset) or name.startswith("#"):
-                continue
-            _check_size(path, name, item.shape, item.dtype.itemsize)
-            value = item[()]
-            if value.dtype.names == ("real", "imag"):
-                value = value["real"] + 1j * value["imag"]
-            found[name] = np.asarray(value).T
     return found
 
 
