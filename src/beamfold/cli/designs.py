@@ -84,7 +84,7 @@ def design(
     ] = "unfolded",
     inner: Annotated[int | None, typer.Option(help="J, updates of F per layer. [default: 20]")] = None,
     layers: Annotated[int | None, typer.Option(help="Stop after this many layers. [default: all]")] = None,
-    model: Annotated[Path | None, typer.Option(help="A trained model instead of the shipped one.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model file, or the name of a shipped one.")] = None,
     any_size: Annotated[
         bool, typer.Option(help="Use a model on other sizes than it was trained for.")
     ] = False,
@@ -107,9 +107,10 @@ def design(
     Example: beamfold design channels.mat --snr-db 12 --weight 0.3 --method unfolded --inner 20 -o designs.mat
     """
     from beamfold.catalogue import METHODS
-    from beamfold.files import load_model, summary, write_design
+    from beamfold.files import summary, write_design
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
+    from beamfold.files.models import named_model
 
     check_target(output, force=force, suffixes=RESULTS)
     if method not in METHODS:
@@ -119,13 +120,18 @@ def design(
     given = {"inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None}
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if model is not None:
-        options["model"] = load_model(model)
+        options["model"] = named_model(model)
         if inner is not None and options["model"].inner != inner:
             raise ValueError(
                 f"{model} has J = {options['model'].inner} inner steps, --inner asks for {inner}"
             )
         options.pop("inner", None)
     s = _scenario(channels, snr_db, weight, chains, psi, targets_deg, rank, variable, rows)
+    if any_size and model is not None and options["model"].info.antennas != s.antennas:
+        trained = options["model"].info.antennas
+        say(
+            f"note: step sizes of N = {trained} on N = {s.antennas}; what that costs is in docs/performance.md"
+        )
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels")
     write_design(output, result)
     figures = summary(result, s.radar.angles)

@@ -131,14 +131,17 @@ def _resume(checkpoint: Path, recipe: Recipe, data: dict[str, Any]) -> Progress 
     return held.progress
 
 
-def info(model: Annotated[Path, typer.Argument(help="A model file.")], as_json: AsJson = False) -> None:
+def info(
+    model: Annotated[str, typer.Argument(help="A model file, or the name of a shipped one.")],
+    as_json: AsJson = False,
+) -> None:
     """Show what a model was trained for and how.
 
     Example: beamfold info model.safetensors
     """
-    from beamfold.files import load_model
+    from beamfold.files.models import named_model
 
-    held = load_model(model)
+    held = named_model(model)
     facts: dict[str, Any] = {field.name: getattr(held.info, field.name) for field in fields(held.info)}
     curve = facts.pop("curve")
     facts = {"layers": held.layers, "inner": held.inner, **facts}

@@ -158,6 +158,20 @@ def find_model(antennas: int, users: int, chains: int, inner: int) -> UnfoldedPG
     return load_model(shipped[name])
 
 
+def named_model(name: str) -> UnfoldedPGA:
+    """A model from a file, or a shipped one by its name.
+
+    Raises:
+        FileError: neither; says what is shipped.
+    """
+    shipped = shipped_models()
+    if name in shipped:
+        return load_model(shipped[name])
+    if not Path(name).is_file():
+        raise FileError(f"no such file: {name}; shipped models are {', '.join(sorted(shipped)) or 'none'}")
+    return load_model(Path(name))
+
+
 def model_name(antennas: int, users: int, chains: int, inner: int) -> str:
     """The file name of a shipped model, without its suffix."""
     return f"unfolded-n{antennas}-k{users}-m{chains}-j{inner}"

@@ -1,0 +1,141 @@
+"""The fast design: its objective beside the paper's model and the offline best, and its time per design.
+
+    OMP_NUM_THREADS=1 python benchmarks/fast.py [../shared/reference] [--count 10000] [--sizes] [--plans]
+
+N = 64, K = M = 4, ω = 0.3 at 12, 6 and 0 dB: mean R − ω τ on the published channels and Ψ where the folder is
+given, and on fresh channels with the same Ψ (else with `covariance(64, (-59, 0, 60))`). Each timed design is
+one call on one core, channel estimate in to {F, W} out. On a shared machine the tail is the scheduler's: the
+p99 of the quietest block of 500 designs in a row stands beside that of all. --sizes adds other arrays,
+--plans what the steps of W and the alternations are worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from published import published_channels, published_radar
+
+from beamfold.beampattern import Benchmark
+from beamfold.channel import saleh_valenzuela
+from beamfold.covariance import covariance
+from beamfold.files.models import find_model
+from beamfold.kernels.fast import Plan, run_fast
+from beamfold.methods import unfolded
+from beamfold.methods.best import best
+from beamfold.methods.fast import DEPTHS, fast, prepare_fast
+from beamfold.objective import objective
+from beamfold.scenario import Scenario, scenario
+
+DEADLINES_US = (1000, 500, 250, 150, 125)
+BLOCK = 500
+
+
+def times(go: Any, H: np.ndarray, count: int) -> np.ndarray:
+    """Microseconds of `count` calls in a row, each timed by itself."""
+    for channel in H[:50]:
+        go(channel)
+    taken = np.empty(count)
+    for i in range(count):
+        begin = time.perf_counter_ns()
+        go(H[i % len(H)])
+        taken[i] = (time.perf_counter_ns() - begin) / 1e3
+    return taken
+
+
+def spread(taken: np.ndarray) -> str:
+    """p50, p99, max, the quietest block's p99, and the share of designs late at each deadline."""
+    blocks = taken[: len(taken) // BLOCK * BLOCK].reshape(-1, BLOCK)
+    quiet = np.percentile(blocks, 99, axis=1).min() if len(blocks) else np.nan
+    late = "  ".join(f"{limit}: {(taken > limit).mean() * 100:.2f}%" for limit in DEADLINES_US)
+    p50, p99 = np.percentile(taken, [50, 99])
+    return f"{p50:7.1f} {p99:8.1f} {taken.max():9.0f} {quiet:9.1f}   {late}"
+
+
+def radar_of(folder: Path | None, snr_db: int) -> Benchmark:
+    return published_radar(folder, snr_db) if folder else covariance(64, (-59, 0, 60))
+
+
+def main_table(folder: Path | None, fresh: torch.Tensor, starts: int, count: int) -> None:
+    published = published_channels(folder) if folder else None
+    for snr_db in (12, 6, 0):
+        radar = radar_of(folder, snr_db)
+        sets = {"fresh": scenario(fresh, radar, snr_db=snr_db)}
+        if published is not None:
+            sets = {"published": scenario(published, radar, snr_db=snr_db), **sets}
+        tops = {name: best(s[:100], starts=starts).objective for name, s in sets.items()}
+        model = find_model(64, 4, 4, 20)
+        rivals = {name: unfolded(s[:100], model).objective for name, s in sets.items()}
+        print(f"\n{snr_db} dB: mean R - 0.3 tau (loss to best on the first 100, worst of them)")
+        for label, values in ((f"best of {starts}", tops), ("unfolded J=20", rivals)):
+            print(f"  {label:14s}" + "".join(f" {n} {float(v.mean()):8.3f}" for n, v in values.items()))
+        print(f"  {'':14s}{'':50s}    p50      p99       max   quiet99   late at")
+        H = fresh.numpy()
+        for depth in DEPTHS:
+            line = f"  {depth:14s}"
+            for name, s in sets.items():
+                d = fast(s, depth=depth)
+                loss = tops[name] - d.objective[:100]
+                beaten = (d.objective[:100] > rivals[name]).double().mean() * 100
+                line += f" {float(d.objective.mean()):7.3f} (-{float(loss.mean()):.3f}, {beaten:.0f}% > J=20)"
+            print(line + spread(times(prepare_fast(radar, users=4, snr_db=snr_db, depth=depth), H, count)))
+
+
+def sizes_table(count: int) -> None:
+    print("\nother sizes: mean R - w tau at 0, 12, 60, 100 steps; us per design (p50) at 60")
+    for N, K, M in ((32, 3, 5), (64, 4, 8), (128, 4, 4), (128, 8, 8), (256, 4, 4), (256, 8, 8)):
+        radar = covariance(N, (-60, 0, 60), angles=max(181, 2 * N + 1), tolerance=1e-3)
+        H = saleh_valenzuela(N, K, 100, seed=3)
+        for snr_db, weight in ((-5, 3.0), (12, 0.3), (20, 0.03)):
+            s: Scenario = scenario(H, radar, snr_db=snr_db, chains=M, weight=weight)
+            values = " ".join(f"{float(fast(s, steps=i).objective.mean()):8.3f}" for i in (0, 12, 60, 100))
+            go = prepare_fast(radar, users=K, chains=M, snr_db=snr_db, weight=weight)
+            p50 = np.percentile(times(go, H.numpy(), max(count // 20, 100)), 50)
+            print(f"  N={N:4d} K={K} M={M} {snr_db:3d} dB w={weight:4.2f}  {values}  {p50:8.1f} us", flush=True)
+
+
+def plans_table(folder: Path | None, fresh: torch.Tensor) -> None:
+    print("\n12 dB: digital steps, alternations, first W steps, W steps per F step, F steps; least us")
+    s = scenario(fresh[:200], radar_of(folder, 12), snr_db=12)
+    for plan in (
+        Plan(0), Plan(8), Plan(20), Plan(40), Plan(alternations=5), Plan(alternations=10),
+        Plan(alternations=40), Plan(first=5), Plan(inner=1), Plan(inner=2), Plan(inner=2, steps=70),
+        Plan(inner=4), Plan(inner=5), Plan(steps=100), Plan(steps=200), Plan(steps=400),
+    ):  # fmt: skip
+        least = np.inf
+        for _ in range(5):
+            begin = time.perf_counter()
+            point, _, _ = run_fast(s, plan, threads=1)
+            least = min(least, (time.perf_counter() - begin) / 200 * 1e6)
+        value = objective(s.H, point.F @ point.W, s.Psi_t, s.weight, s.noise).mean()
+        print(f"  {tuple(plan)!s:24s} {float(value):8.3f}  {least:7.1f} us", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("reference", nargs="?", type=Path, help="folder of the published data")
+    parser.add_argument("--count", type=int, default=10_000, help="timed designs per row")
+    parser.add_argument("--fresh", type=int, default=1000, help="fresh channels")
+    parser.add_argument("--starts", type=int, default=32, help="starts of the offline best")
+    parser.add_argument("--sizes", action="store_true")
+    parser.add_argument("--plans", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    fresh = saleh_valenzuela(64, 4, options.fresh, seed=7)
+    main_table(options.reference, fresh, options.starts, options.count)
+    if options.plans:
+        plans_table(options.reference, fresh)
+    if options.sizes:
+        sizes_table(options.count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""SIGKILL at random moments: nothing finished is lost, nothing unreadable is left, resumed equals whole.
+
+    python benchmarks/kill.py [--kills 50] [--seed 0]
+
+Training: the command is killed after a random time and started again until it ends; the model must equal,
+bit for bit, that of an undisturbed run, and every checkpoint seen on the way must be readable and never
+go back. Design: the command is killed while a design file from an earlier run stands at the target; the
+file must be readable and complete at every moment, the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from beamfold.files.arrays import read_arrays
+from beamfold.files.models import load_checkpoint
+
+BEAMFOLD = [sys.executable, "-c", "from beamfold.cli import main; main()"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [*BEAMFOLD, *arguments]
+
+
+def killed(arguments: list[str], after: float) -> bool:
+    """Run a command, kill it after so many seconds; True if it had ended by itself."""
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    if process.returncode:
+        raise RuntimeError(f"the command failed by itself: {' '.join(arguments[3:])}")
+    return True
+
+
+def seconds(arguments: list[str]) -> float:
+    begin = time.monotonic()
+    subprocess.run(arguments, check=True, capture_output=True)
+    return time.monotonic() - begin
+
+
+def training(folder: Path, kills: int, rng: random.Random) -> None:
+    options = ("--antennas", "16", "--users", "2", "--inner", "3", "--layers", "12", "--count", "200",
+               "--epochs", "40", "--targets-deg", "0")  # fmt: skip
+    whole, model = folder / "whole.safetensors", folder / "model.safetensors"
+    lasts = seconds(command("train", *options, "-o", str(whole)))
+    truth = hashlib.sha256(whole.read_bytes()).hexdigest()
+    checkpoint = model.with_suffix(".checkpoint.safetensors")
+    done, restarts, epoch, finished = 0, 0, 0, 0
+    while done < kills:
+        # Restarts cost seconds of imports each, so most kills fall between two epochs or in a write.
+        if killed(command("train", *options, "-o", str(model)), rng.uniform(0.3, 1.0) * lasts):
+            equal = hashlib.sha256(model.read_bytes()).hexdigest() == truth
+            if not equal:
+                raise SystemExit("FAILED: the resumed model differs from the undisturbed one")
+            finished += 1
+            model.unlink()
+            epoch = 0
+            continue
+        done += 1
+        restarts += 1
+        if checkpoint.exists():
+            now = load_checkpoint(checkpoint).progress.epoch
+            if now < epoch:
+                raise SystemExit(f"FAILED: epoch {now} after {epoch}: finished work was lost")
+            epoch = now
+        leftovers(folder)
+    print(f"training: {done} kills, {finished} models finished in between, all equal to the undisturbed one")
+
+
+def designing(folder: Path, kills: int, rng: random.Random) -> None:
+    channels, target = folder / "c.npz", folder / "d.npz"
+    subprocess.run(command("generate", "-o", str(channels), "--antennas", "32", "--count", "20"), check=True,
+                   capture_output=True)  # fmt: skip
+    arguments = command("design", str(channels), "--method", "pga", "-o", str(target), "--force")
+    lasts = seconds(arguments)
+    for _ in range(kills):
+        killed(arguments, rng.uniform(0.2, 1.1) * lasts)
+        if read_arrays(target)["F"].shape != (20, 32, 4):
+            raise SystemExit("FAILED: the design file is not whole")
+        leftovers(folder)
+    print(f"design: {kills} kills, the file was whole after every one")
+
+
+def leftovers(folder: Path) -> None:
+    """Temporary files of killed writers are hidden and never mistaken for results; tidy them here."""
+    for path in folder.glob(".*"):
+        path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--kills", type=int, default=50, help="for each of the two commands")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as name:
+        training(Path(name), options.kills, rng)
+        designing(Path(name), options.kills, rng)
+
+
+if __name__ == "__main__":
+    main()
