@@ -130,7 +130,7 @@ def design(
     if any_size and model is not None and options["model"].info.antennas != s.antennas:
         trained = options["model"].info.antennas
         say(
-            f"note: step sizes of N = {trained} on N = {s.antennas}; what that costs is in docs/performance.md"
+            f"note: step sizes of N = {trained} on N = {s.antennas}: docs/performance.md says what that costs"
         )
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels")
     write_design(output, result)
