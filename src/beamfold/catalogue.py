@@ -10,10 +10,13 @@ import torch
 from beamfold.files.models import find_model
 from beamfold.methods import (
     UnfoldedPGA,
+    best,
+    constrained,
     conventional_pga,
     digital,
     digital_jcas,
     digital_zero_forcing,
+    fast,
     manopt,
     omp,
     pga,
@@ -40,6 +43,9 @@ METHODS: dict[str, tuple[Callable[..., Design], tuple[str, ...]]] = {
     "conventional-pga": (conventional_pga, ("layers", "eta", "engine", "record")),
     "pga": (pga, ("inner", "layers", "mu", "lam", "eta", "digital", "start", "engine", "record")),
     "unfolded": (_unfolded, ("model", "inner", "layers", "start", "engine", "record", "any_size")),
+    "fast": (fast, ("steps", "depth", "precision", "tolerance", "threads")),
+    "best": (best, ("starts", "steps", "polish", "threads")),
+    "constrained": (constrained, ("tau_max", "tau_max_db", "starts", "steps", "rounds", "threads")),
     "sca-manopt": (sca_manopt, ("rho", "tolerance", "norm", "start", "iterations")),
     "sca": (sca, ("engine", "start", "tolerance", "iterations")),
     "wmmse": (wmmse, ("start", "tolerance", "iterations")),

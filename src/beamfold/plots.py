@@ -23,6 +23,10 @@ LABELS = {
     "zf_digital": "digital ZF",
     "start": "start (26)",
     "conventional_pga": "conventional PGA",
+    "sca_manopt": "SCA-ManOpt",
+    "digital": "digital ceiling",
+    "fast": "fast",
+    "best": "best of many starts",
 }
 
 

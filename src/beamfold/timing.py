@@ -12,7 +12,7 @@ import numpy as np
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
-from beamfold.methods import ModelInfo, UnfoldedPGA, prepare
+from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
 from beamfold.scenario import Scenario, scenario
 from beamfold.training import Recipe, train
 
@@ -38,13 +38,18 @@ def latency(
     }
 
 
-def prepared(method: str, model: UnfoldedPGA, radar: Benchmark, s: Scenario) -> Callable[[int], object]:
+def prepared(
+    method: str, model: UnfoldedPGA, radar: Benchmark, s: Scenario, depth: str | None = None
+) -> Callable[[int], object]:
     """One design per call: the prepared path for step-size methods, the general one for the rest."""
     H = s.H.numpy()
+    snr_db, weight = 10 * float(np.log10(float(s.power[0]) / s.noise)), float(s.weight[0])
     if method in ("pga", "unfolded", "conventional-pga"):
-        snr_db = 10 * float(np.log10(float(s.power[0]) / s.noise))
-        go = prepare(model, radar, snr_db=snr_db, weight=float(s.weight[0]), noise=s.noise)
+        go = prepare(model, radar, snr_db=snr_db, weight=weight, noise=s.noise)
         return lambda i: go(H[i % len(H)])
+    if method == "fast":
+        quick = prepare_fast(radar, users=s.users, chains=s.chains, snr_db=snr_db, weight=weight, depth=depth)
+        return lambda i: quick(H[i % len(H)])
     return lambda i: design(s[i % len(H)], method)
 
 

@@ -15,6 +15,7 @@ def bench(
     method: Annotated[str, typer.Option(help="Any method of `beamfold design`.")] = "unfolded",
     inner: Annotated[int, typer.Option(help="J.")] = 20,
     layers: Annotated[int, typer.Option(help="I.")] = 120,
+    depth: Annotated[str | None, typer.Option(help="Of the fast method, see `design`.")] = None,
     antennas: Annotated[int, typer.Option(help="N.")] = 64,
     users: Annotated[int, typer.Option(help="K.")] = 4,
     chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
@@ -51,7 +52,9 @@ def bench(
     options: dict[str, Any] = {"model": model, "layers": layers} if method == "unfolded" else {}
     if method in ("pga", "conventional-pga"):
         options = {"layers": layers} | ({"inner": inner} if method == "pga" else {})
-    call = timing.prepared(method, model, radar, s)
+    if method == "fast" and depth is not None:
+        options["depth"] = depth
+    call = timing.prepared(method, model, radar, s, depth)
     with progress(count, f"{count} designs one by one") as tick:
         result = timing.latency(call, count, lambda done: tick(done, "designs one by one"))
     result["designs_per_second"] = timing.throughput(s, method, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,7 @@ HEADINGS = {
     "mse_db": "MSE [dB]",
     "status": "status",
 }
+SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
 PART = 50  # channels per step of the progress bar
 
 
@@ -80,8 +82,8 @@ def design(
     channels: Channels,
     output: Output,
     method: Annotated[
-        str, typer.Option(help="zf-digital, start, conventional-pga, pga or unfolded.")
-    ] = "unfolded",
+        str | None, typer.Option(help="unfolded, fast, best, pga, sca-manopt, ...; a wrong one lists all.")
+    ] = None,
     inner: Annotated[int | None, typer.Option(help="J, updates of F per layer. [default: 20]")] = None,
     layers: Annotated[int | None, typer.Option(help="Stop after this many layers. [default: all]")] = None,
     model: Annotated[str | None, typer.Option(help="A model file, or the name of a shipped one.")] = None,
@@ -91,6 +93,16 @@ def design(
     engine: Annotated[
         str | None, typer.Option(help="kernel (compiled) or torch (readable). [default: kernel]")
     ] = None,
+    depth: Annotated[
+        str | None, typer.Option(help="Of the fast method: start, shallow, medium, deep or deeper.")
+    ] = None,
+    budget_us: Annotated[
+        float | None, typer.Option(help="Microseconds per design that the fast method may take.")
+    ] = None,
+    tau_max: Annotated[
+        float | None, typer.Option(help="Problem (7): max R with tau at most this; omega plays no part.")
+    ] = None,
+    tau_max_db: Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")] = None,
     snr_db: Snr = None,
     weight: Weight = 0.3,
     chains: Chains = None,
@@ -113,11 +125,16 @@ def design(
     from beamfold.files.models import named_model
 
     check_target(output, force=force, suffixes=RESULTS)
+    limited = tau_max is not None or tau_max_db is not None
+    method = method or ("constrained" if limited else "fast" if budget_us or depth else "unfolded")
     if method not in METHODS:
         raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
     if engine not in (None, "kernel", "torch"):
         raise ValueError(f"--engine is kernel or torch, got {engine!r}")
-    given = {"inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None}
+    given = {
+        "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
+        "tau_max": tau_max, "tau_max_db": tau_max_db,
+    }  # fmt: skip
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if model is not None:
         options["model"] = named_model(model)
@@ -132,6 +149,8 @@ def design(
         say(
             f"note: step sizes of N = {trained} on N = {s.antennas}: docs/performance.md says what that costs"
         )
+    if budget_us is not None:
+        options["steps"] = _steps_within(s, method, budget_us)
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels")
     write_design(output, result)
     figures = summary(result, s.radar.angles)
@@ -141,6 +160,23 @@ def design(
     else:
         table(figures, HEADINGS)
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
+
+
+def _steps_within(s: Scenario, method: str, budget_us: float) -> int:
+    """The depth of the fast method that fits a time budget on this machine."""
+    from beamfold.methods import prepare_fast
+
+    if method != "fast":
+        raise ValueError(f"--budget-us is for the fast method, not {method}")
+    if not budget_us > 0:
+        raise ValueError(f"--budget-us must be above 0, got {budget_us:g}")
+    one = s[(0,) * len(s.batch)]
+    snr_db = 10 * math.log10(float(one.power) / s.noise)
+    ready = prepare_fast(
+        s.radar, users=s.users, chains=s.chains, snr_db=snr_db, weight=float(one.weight), budget_us=budget_us
+    )
+    say(f"{budget_us:g} us per design: {ready.steps} steps of F fit on this machine")
+    return ready.steps
 
 
 def compare(
@@ -176,9 +212,7 @@ def compare(
     s = _scenario(channels, [snr_db], weight, chains, psi, targets_deg, rank, variable, rows)
     designs = [_run(s, name, options, label(_title(name, options))) for name, options in _lineup(s)]
     write_designs(file, designs)
-    shown = [
-        d for d in designs if d.method in ("zf_digital", "conventional_pga") or d.method.startswith("unf")
-    ]
+    shown = [d for d in designs if d.method in SHOWN]
     title = (
         f"N = {s.antennas}, K = {s.users}, M = {s.chains}, {snr_db:g} dB, mean over {s.batch[-1]} channels"
     )
@@ -206,10 +240,13 @@ def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
         say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
     return [
         ("zf-digital", {}),
+        ("digital", {}),
+        ("sca-manopt", {}),
         ("start", {}),
         ("conventional-pga", {}),
         *(("pga", {"inner": j}) for j in (10, 20)),
         *(("unfolded", {"inner": j}) for j in trained),
+        ("fast", {}),
     ]
 
 

@@ -1,7 +1,10 @@
 """Every method: a function of a `Scenario` that gives a `Design`."""
 
+from beamfold.methods.best import best
+from beamfold.methods.constrained import constrained
 from beamfold.methods.digital import digital
 from beamfold.methods.digital_jcas import digital_jcas
+from beamfold.methods.fast import fast, prepare_fast
 from beamfold.methods.manopt import manopt
 from beamfold.methods.omp import omp
 from beamfold.methods.pga import conventional_pga, pga
@@ -14,15 +17,19 @@ from beamfold.methods.zero_forcing import digital_zero_forcing, phased_zero_forc
 __all__ = [
     "ModelInfo",
     "UnfoldedPGA",
+    "best",
+    "constrained",
     "conventional_pga",
     "digital",
     "digital_jcas",
     "digital_zero_forcing",
+    "fast",
     "manopt",
     "omp",
     "pga",
     "phased_zero_forcing",
     "prepare",
+    "prepare_fast",
     "sca",
     "sca_manopt",
     "unfolded",

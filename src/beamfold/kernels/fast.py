@@ -1,0 +1,196 @@
+"""Doors to the fast kernel: a batch over threads, and one channel at a time with all else prepared."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from beamfold.kernels.fast_design import design, floats
+from beamfold.kernels.rows import LANES
+from beamfold.kernels.unfolded import share
+from beamfold.scenario import Scenario
+from beamfold.start import Point
+
+Complex = NDArray[np.complex128]
+Planes = NDArray[Any]
+DROPPED = {np.float32: 1e-3, np.float64: 1e-7}
+"""Eigenvalues of Ψ below this fraction of the largest are left out of U; ‖Ψ‖² is the whole of it."""
+
+
+class Plan(NamedTuple):
+    """How much work a design is, in the order in which it is done."""
+
+    digital: int = 20
+    """L-BFGS steps of the digital optimum in the small space."""
+    alternations: int = 20
+    """Alternations F = e^{j∠(X Wᴴ)}, W = F^† X of its factorisation."""
+    first: int = 10
+    """BFGS steps of W before F moves."""
+    inner: int = 3
+    """BFGS steps of W per step of F."""
+    steps: int = 60
+    """L-BFGS steps of F's phases."""
+
+
+def mixing(chains: int, users: int, which: int = 0) -> Complex:
+    """(M, K): F starts from the phases of X times its transpose. 0 is the identity, others random unitary.
+
+    For M > K the rows beyond the identity are those of a random unitary matrix, too: deterministic.
+    """
+    size = max(chains, users)
+    g = np.random.default_rng([17, which])
+    Q = np.linalg.qr(g.standard_normal((size, size)) + 1j * g.standard_normal((size, size)))[0][
+        :chains, :users
+    ]
+    if which == 0:
+        Q[:users] = np.eye(users)
+    return np.ascontiguousarray(Q)
+
+
+def _planes(rows: Complex, lanes: int, dtype: Any) -> Planes:
+    """(a, b) complex → (2, a, lanes), zero-padded."""
+    out = np.zeros((2, len(rows), lanes), dtype)
+    out[0, :, : rows.shape[1]], out[1, :, : rows.shape[1]] = rows.real, rows.imag
+    return out
+
+
+def _buffer(N: int, K: int, M: int, r: int, dtype: Any) -> Planes:
+    """The working space of one thread, on a cache line: a register that straddles two costs double."""
+    raw = np.zeros(floats(N, K, M, r) + 64, dtype)
+    skip = -(raw.ctypes.data // raw.itemsize) % (64 // raw.itemsize)
+    return raw[skip:]
+
+
+class Setting:
+    """What the kernel is given besides a channel: Ψ's factor, power, weight, noise, in its precision.
+
+    Args:
+        U: (N, r) complex, Ψ ≈ U Uᴴ at unit power.
+        square: ‖Ψ‖² at unit power.
+        chains: M.
+        users: K.
+        noise: σ².
+        plan: the work per design.
+        dtype: np.float32 or np.float64.
+        tolerance: stop where the next step of F promises less than this.
+        which: the start, see `mixing`.
+    """
+
+    def __init__(
+        self, U: Complex, square: float, *, users: int, chains: int, noise: float, plan: Plan,
+        dtype: Any = np.float32, tolerance: float = 0.0, which: int = 0,
+    ) -> None:  # fmt: skip
+        antennas, rank = U.shape
+        self.sizes = antennas, users, chains, rank
+        self.dtype, self.square, self.noise, self.tolerance = dtype, square, dtype(noise), dtype(tolerance)
+        self.U = _planes(U.T, -(-antennas // LANES) * LANES, dtype)
+        self.mixing = _planes(mixing(chains, users, which).T.conj(), -(-chains // 4) * 4, dtype)
+        self.plan = np.array(plan, np.int64)
+
+    def buffer(self) -> Planes:
+        """Working space for one thread."""
+        return _buffer(*self.sizes, self.dtype)
+
+    def figures(self, power: float, weight: float) -> Planes:
+        """[P_t, ω, P_t² ‖Ψ‖²]."""
+        return np.array([power, weight, power * power * self.square])
+
+    def one(self, F: Complex, W: Complex, H: Complex, figures: Planes, buffer: Planes) -> tuple[float, int]:
+        """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made."""
+        return design(
+            F, W, H, self.U, self.mixing, figures, self.noise, self.tolerance, self.plan, buffer
+        )  # fmt: skip
+
+
+class Prepared:
+    """The fast design of one deployment: call it with a channel estimate H (K, N), get F, W and the steps.
+
+    Everything that does not depend on the channel is ready: Ψ's factor, working space, compiled code.
+    One caller at a time: the working space is the object's.
+    """
+
+    def __init__(self, setting: Setting, power: float, weight: float) -> None:
+        self._setting, self._buffer = setting, setting.buffer()
+        self._figures = setting.figures(power, weight)
+        N, K, _, _ = setting.sizes
+        self(
+            (np.eye(K, N) * math.sqrt(N) + 1e-3).astype(np.complex128)
+        )  # compiles, or loads what was compiled
+
+    @property
+    def steps(self) -> int:
+        """The most steps of F that a call takes."""
+        return int(self._setting.plan[-1])
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._setting.plan[-1] = steps
+
+    def __call__(self, H: Complex) -> tuple[Complex, Complex, int]:
+        """F (N, M), W (M, K) for H (K, N) with rows h_kᴴ, and the steps of F that were made."""
+        N, K, M, _ = self._setting.sizes
+        F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
+        _, done = self._setting.one(F, W, np.ascontiguousarray(H, np.complex128), self._figures, self._buffer)
+        return F, W, done
+
+
+MARGIN = 1.25
+"""p99 over p50 of a design on a quiet core: what `calibrate` leaves free of a budget."""
+
+
+def calibrate(go: Prepared, channels: Complex, budget_us: float, repeats: int = 5) -> int:
+    """The steps of F that fit into a budget on this machine, from the medians of 0 and of 40 steps.
+
+    A step of F that is refused costs as much as one that is kept: the work hardly depends on the channel.
+    """
+    medians = []
+    for steps in (0, 40):
+        go.steps = steps
+        taken = []
+        for H in [*channels] * repeats:
+            begin = time.perf_counter_ns()
+            go(H)
+            taken.append((time.perf_counter_ns() - begin) / 1e3)
+        medians.append(float(np.median(taken)))
+    each = max((medians[1] - medians[0]) / 40, 1e-3)
+    return max(int((budget_us / MARGIN - medians[0]) / each), 0)
+
+
+def run_fast(
+    s: Scenario, plan: Plan, *, start: Point | None = None, dtype: Any = np.float32, tolerance: float = 0.0,
+    which: int = 0, threads: int | None = None,
+) -> tuple[Point, Tensor, Tensor]:  # fmt: skip
+    """The fast design of every channel of a scenario on the CPU, from its own start or a given one.
+
+    Returns:
+        F (…, N, M) and W (…, M, K) in complex128, f (…) in the kernel's precision, and the steps of F (…).
+    """
+    count, K, M, N = math.prod(s.batch), s.users, s.chains, s.antennas
+    setting = Setting(
+        s.radar.factor(DROPPED[dtype]).U.numpy(), float(torch.linalg.matrix_norm(s.Psi)) ** 2, users=K,
+        chains=M, noise=s.noise, plan=plan, dtype=dtype, tolerance=tolerance, which=which,
+    )  # fmt: skip
+    H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
+    power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
+    if start is None:
+        F, W = np.empty((count, N, M), np.complex128), np.empty((count, M, K), np.complex128)
+    else:
+        setting.plan[0] = -1
+        F = start.F.resolve_conj().numpy().reshape(count, N, M).astype(np.complex128)
+        W = start.W.resolve_conj().numpy().reshape(count, M, K).astype(np.complex128)
+    f, done = np.empty(count), np.empty(count, np.int64)
+
+    def work(first: int, last: int) -> None:
+        buffer = setting.buffer()
+        for b in range(first, last):
+            f[b], done[b] = setting.one(F[b], W[b], H[b], setting.figures(power[b], weight[b]), buffer)
+
+    share(work, count, threads)
+    point = Point(torch.from_numpy(F.reshape(*s.batch, N, M)), torch.from_numpy(W.reshape(*s.batch, M, K)))
+    return point, torch.from_numpy(f.reshape(s.batch)), torch.from_numpy(done.reshape(s.batch))

@@ -1,0 +1,243 @@
+r"""One hybrid design: digital optimum, factorisation, then the phases of F with W following.
+
+The antennas are touched by two passes per step of F alone, with V = [F, h_1 … h_K, √P_t U] (N × D):
+
+    C = Vᴴ F                        all that f needs of F,
+    df/dF* = V (E Wᴴ)               from the E of `fast_objective`.
+
+Variable projection: at each trial F a few BFGS steps bring W near its best, so that df/dF there is the
+gradient of max_W f. A trial that does not raise f (Armijo) goes back to F and W before it: f never falls.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beamfold.kernels.fast_lanes import combine, combine_adjoint, inner, phase_gradient, rotate
+from beamfold.kernels.fast_newton import (
+    MEMORY,
+    POINT,
+    SAVED,
+    ascend_chains,
+    copy_row,
+    first_direction,
+    next_direction,
+    shorter,
+)
+from beamfold.kernels.fast_objective import set_masks
+from beamfold.kernels.fast_start import ascend_digital, cholesky, digital_start, factorise, solve_adjoint
+from beamfold.kernels.rows import LANES, copy, kernel, one
+from beamfold.kernels.simd import like
+
+REACH = 0.1
+"""The first step: of Z relative to √P_t, of F in radians per entry (root mean square)."""
+
+
+@kernel
+def up(value, multiple):
+    """The next multiple."""
+    return -(-value // multiple) * multiple
+
+
+@kernel
+def take(buffer, at, planes, rows, lanes):
+    """A (planes, rows, lanes) view of the buffer, and the cache line behind it."""
+    size = planes * rows * lanes
+    return buffer[at : at + size].reshape((planes, rows, lanes)), at + up(size, 16)
+
+
+@kernel
+def sizes(N, K, M, r):
+    """Padded sizes: N, K, M (to 4 and to 2), coordinates, columns of V, of L, lanes of Z, of W."""
+    Mq, Kq, n = up(M, 4), up(K, 4), up(K + r, 4)
+    return (
+        up(N, LANES), Kq, Mq, up(M, 2), up(Mq + K + r, LANES), up(Mq + K + r, 4),
+        n, up(n, LANES), up(2 * K * Mq, LANES),
+    )  # fmt: skip
+
+
+@kernel
+def floats(N, K, M, r):
+    """Numbers in the working space of one design."""
+    Np, Kq, Mq, Me, D, columns, n, lanes, w = sizes(N, K, M, r)
+    rows = (2 * MEMORY + 3) * max(Me * Np, 2 * Kq * lanes)
+    antennas = 2 * Np * (columns + Kq + Me)
+    small = (
+        2 * D * (Mq + 2 * Kq + Mq + n + Kq + 2 * K) + 2 * lanes * Kq * 5 + 2 * max(Kq, Mq) ** 2 + 4 * Kq * Kq
+    )
+    return rows + antennas + small + w * (2 * K * Mq + 8) + 2 * MEMORY * (MEMORY + 4) + 32 * 16
+
+
+@kernel
+def load_channel(V, L, H, U, power, scale, o):
+    """V = [0, h_1 … h_K, √P_t U] and L = the Cholesky factor of its Gram matrix. H is divided by σ.
+
+    Each h_k is turned so that its largest entry is real and positive: R and τ know no common phase of a
+    user's channel, and so neither does the design.
+    """
+    K, N, r = H.shape[0], H.shape[1], U.shape[1]
+    root_power = np.sqrt(power)
+    for k in range(K):
+        most = 0
+        for n in range(N):
+            if abs(H[k, n]) > abs(H[k, most]):
+                most = n
+        size = abs(H[k, most])
+        turn = H[k, most].conjugate() / size if size > 0 else complex(1.0)
+        for n in range(N):
+            h = turn * H[k, n]
+            V[0, o + k, n] = scale * h.real
+            V[1, o + k, n] = -scale * h.imag
+    for j in range(r):
+        for n in range(U.shape[2]):
+            V[0, o + K + j, n] = root_power * U[0, j, n]
+            V[1, o + K + j, n] = root_power * U[1, j, n]
+    inner(L, V, V.shape[1], V, o, K + r)
+    cholesky(L, K + r, o)
+
+
+@kernel
+def by_phases(R, row, V, E2, rows, B, known, inner_steps, W, g, E, N3, Y, S, C, masks, setting):
+    """f at F with W brought near its best for it, and df/d∠F in R[row]."""
+    K, M = W.shape[1], C.shape[1]
+    inner(C, V, V.shape[1], V, 0, R.shape[2] // V.shape[2])
+    f = ascend_chains(rows, B, known, inner_steps, W, g, E, N3, Y, S, C, masks, setting)
+    combine_adjoint(E2, E, W, K, M)
+    phase_gradient(R, row, V, E2, V.shape[1], R.shape[2] // V.shape[2])
+    return f
+
+
+@kernel
+def ascend_phases(
+    steps, inner_steps, reach, tolerance, R, tables, small, base, V, E2, rows, B, known, W, g, E, N3, Y, S, C,
+    masks, setting,
+):  # fmt: skip
+    """Up to `steps` L-BFGS steps on ∠F, never down; f, and the trials made until gᵀd ≤ tolerance."""
+    old, new = 2 * MEMORY, 2 * MEMORY + 1
+    f = by_phases(R, old, V, E2, rows, B, known, inner_steps, W, g, E, N3, Y, S, C, masks, setting)
+    gamma, along = first_direction(R, tables, small, old, reach)
+    head, count, t, done, fresh = 0, 0, one(R), 0, True
+    copy(base, V, base.shape[1])
+    copy_row(rows, SAVED, POINT)
+    while done < steps and along > tolerance:
+        done += 1
+        rotate(V, base, R, 2 * MEMORY + 2, t)
+        after = by_phases(R, new, V, E2, rows, B, known, inner_steps, W, g, E, N3, Y, S, C, masks, setting)
+        fresh = after >= f + like(R, 1e-4) * t * along
+        if fresh:
+            f = after
+            head, count, gamma, along = next_direction(R, tables, small, t, head, count, gamma, old, new)
+            copy(base, V, base.shape[1])
+            copy_row(rows, SAVED, POINT)
+            old, new, t = new, old, one(R)
+        else:
+            t = shorter(R, t, along, after - f)
+            copy_row(rows, POINT, SAVED)
+    if not fresh:
+        copy(V, base, base.shape[1])
+    return f, done
+
+
+@kernel
+def given(V, W_planes, F, W):
+    """F and W as the kernel keeps them."""
+    for m in range(F.shape[1]):
+        for n in range(F.shape[0]):
+            V[0, m, n], V[1, m, n] = F[n, m].real, F[n, m].imag
+        for k in range(W.shape[1]):
+            W_planes[0, k, m], W_planes[1, k, m] = W[m, k].real, W[m, k].imag
+
+
+@kernel
+def output(F, W, V, W_planes, power):
+    """F (N, M) on the unit circle and W (M, K) with ‖F W‖² = P_t, in complex128."""
+    N, M = F.shape
+    K = W.shape[1]
+    for m in range(M):
+        for n in range(N):
+            re, im = np.float64(V[0, m, n]), np.float64(V[1, m, n])
+            q = 1 / np.sqrt(re * re + im * im)
+            F[n, m] = complex(re * q, im * q)
+        for k in range(K):
+            W[m, k] = complex(np.float64(W_planes[0, k, m]), np.float64(W_planes[1, k, m]))
+    total = 0.0
+    for k in range(K):
+        for n in range(N):
+            x = 0j
+            for m in range(M):
+                x += F[n, m] * W[m, k]
+            total += x.real * x.real + x.imag * x.imag
+    W *= np.sqrt(power / total)
+
+
+@kernel
+def design(F, W, H, U, mixing, figures, noise, tolerance, plan, buffer):
+    """{F, W} for one channel; f in the kernel's precision and the steps of F that were made.
+
+    F (N, M), W (M, K), H (K, N) complex128; U (2, r, N padded), mixing (2, K, M padded) in the kernel's
+    precision, with the `buffer` of `floats` numbers; figures (3,) float64 = [P_t, ω, P_t² ‖Ψ‖²]; plan =
+    digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital steps
+    below 0 the start is the {F, W} that the arrays hold.
+    """
+    K, N = H.shape
+    M, r = F.shape[1], U.shape[1]
+    Np, Kq, Mq, Me, D, columns, n, lanes, w = sizes(N, K, M, r)
+    V, at = take(buffer, 0, 2, columns, Np)
+    X, at = take(buffer, at, 2, Kq, Np)
+    base, at = take(buffer, at, 2, Me, Np)
+    R, _ = take(buffer, at, 1, 2 * MEMORY + 3, 2 * Kq * lanes)
+    Rp, _ = take(buffer, at, 1, 2 * MEMORY + 3, Me * Np)
+    at += (2 * MEMORY + 3) * max(Me * Np, 2 * Kq * lanes)
+    C, at = take(buffer, at, 2, Mq, D)
+    Y, at = take(buffer, at, 2, Kq, D)
+    E, at = take(buffer, at, 2, Kq, D)
+    E2, at = take(buffer, at, 2, Mq, D)
+    L, at = take(buffer, at, 2, n, D)
+    coordinates, at = take(buffer, at, 2, K, D)
+    masks, at = take(buffer, at, 3, K, D)
+    Z, at = take(buffer, at, 2, Kq, lanes)
+    Zb, at = take(buffer, at, 2, Kq, lanes)
+    Zs, at = take(buffer, at, 2, Kq, lanes)
+    G, at = take(buffer, at, 2, Kq, lanes)
+    T, at = take(buffer, at, 2, Kq, lanes)
+    A, at = take(buffer, at, 2, max(Kq, Mq), max(Kq, Mq))
+    S, at = take(buffer, at, 2, Kq, Kq)
+    N3, at = take(buffer, at, 2, K, Kq)
+    tables, at = take(buffer, at, 2, MEMORY, MEMORY)
+    small, at = take(buffer, at, 1, 4, 2 * MEMORY)
+    rows, at = take(buffer, at, 1, 8, w)
+    B, at = take(buffer, at, 1, 2 * K * Mq, w)
+    flat = rows.reshape(8 * w)
+    Wp, g = flat[: 2 * K * Mq].reshape((2, K, Mq)), flat[6 * w : 6 * w + 2 * K * Mq].reshape((2, K, Mq))
+    buffer[:at] = like(V, 0.0)
+    setting = buffer[at : at + 3]
+    setting[:] = figures
+    power = setting[0]
+    set_masks(masks, Mq, K, r)
+    load_channel(V, L, H, U, power, one(V) / np.sqrt(noise), Mq)
+    reach = like(V, REACH)
+    if plan[0] < 0:
+        given(V, Wp, F, W)
+    else:
+        digital_start(R, Zb, Zs, G, T, E, N3, Y, S, A, L, Z, masks, setting, Mq, r)
+        ascend_digital(
+            plan[0], reach * np.sqrt(power), R, tables, small, Zb, G, T, E, N3, Y, S, L, Z, masks, setting
+        )
+        solve_adjoint(L, K + r, Mq, Z, K)
+        for z in range(2):
+            for k in range(K):
+                for i in range(K + r):
+                    coordinates[z, k, Mq + i] = Z[z, k, i]
+        combine(X, V, coordinates, columns)
+        factorise(V, Wp, X, A, mixing, plan[1], M)
+    inner(C, V, columns, V, 0, M)
+    known = np.zeros(1, np.int64)
+    f = ascend_chains(rows, B, known, plan[2], Wp, g, E, N3, Y, S, C, masks, setting)
+    done = 0
+    if plan[4] > 0:
+        f, done = ascend_phases(
+            plan[4], plan[3], reach * np.sqrt(like(V, N * M)), tolerance, Rp, tables, small, base, V, E2,
+            rows, B, known, Wp, g, E, N3, Y, S, C, masks, setting,
+        )  # fmt: skip
+    output(F, W, V, Wp, figures[0])
+    return f, done

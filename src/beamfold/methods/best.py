@@ -1,0 +1,51 @@
+"""The offline reference: the best of many starts, each taken far. The denominator of every "how close"."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from beamfold.methods.fast import conclude_fast
+from beamfold.scenario import Design, Scenario
+from beamfold.start import Point
+
+
+def best(
+    s: Scenario, *, starts: int = 32, steps: int = 300, polish: int = 3000, threads: int | None = None
+) -> Design:
+    """The best local maximum of R − ω τ over `starts` deterministic starts per channel, in float64.
+
+    Start 0 is the fast design's own; the others take the phases of X Q for random unitary Q. All run `steps`
+    steps of F; the best one of each channel goes on to `polish` steps or until nothing is gained.
+
+    Args:
+        s: the scenario, on the CPU.
+        starts: how many.
+        steps: steps of F for each start.
+        polish: steps of F for the best of them.
+        threads: how many share the batch; default all cores.
+
+    Returns:
+        A `Design`, CONVERGED only where its `fast.residual` is at most `fast.STATIONARY`.
+    """
+    from beamfold.kernels.fast import Plan, run_fast
+
+    if starts < 1:
+        raise ValueError(f"the reference needs at least one start, got {starts}")
+    plan = Plan(digital=25, inner=4, steps=steps)
+    run = partial(run_fast, dtype=np.float64, tolerance=1e-12, threads=threads)
+    value = torch.full(s.batch, -torch.inf, dtype=torch.float64)
+    winner = torch.zeros(s.batch, dtype=torch.int64)
+    for which in range(starts):
+        _, f, _ = run(s, plan, which=which)
+        winner = torch.where(f > value, which, winner)
+        value = torch.fmax(f, value)
+    F = torch.empty((*s.batch, s.antennas, s.chains), dtype=torch.complex128)
+    W = torch.empty((*s.batch, s.chains, s.users), dtype=torch.complex128)
+    for which in sorted(set(winner.flatten().tolist())):
+        part = winner == which  # the same path as before, taken further
+        point, _, _ = run(s[part], plan._replace(steps=max(polish, steps)), which=which)
+        F[part], W[part] = point
+    return conclude_fast(s, "best", Point(F, W))

@@ -1,0 +1,167 @@
+"""The fast hybrid design: few steps, each worth many of the paper's; docs/fast-design.md has the algorithm.
+
+F's phases are the variable, W follows each F by a few quasi-Newton steps, the power is normalised inside the
+objective, and the start is the fully digital optimum, factorised. No trained parameter: the same constants
+serve every SNR, weight and size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from beamfold.beampattern import Benchmark
+from beamfold.objective import beam_gradient, objective, rate_gradient
+from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.start import Point, proposed
+
+if TYPE_CHECKING:
+    from beamfold.kernels.fast import Plan, Prepared
+
+DEPTHS: dict[str, dict[str, int]] = {
+    "start": {"steps": 0},
+    "shallow": {"alternations": 10, "steps": 12},
+    "medium": {"steps": 30},
+    "deep": {"steps": 60},
+    "deeper": {"steps": 100},
+}
+"""Named depths: what differs from `kernels.fast.Plan`'s defaults."""
+STATIONARY = 1e-4
+"""The `residual` at which a design counts as converged."""
+
+
+def _plan(depth: str | None, steps: int | None) -> Plan:
+    from beamfold.kernels.fast import Plan
+
+    if depth is not None and depth not in DEPTHS:
+        raise ValueError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
+    if steps is not None and steps < 0:
+        raise ValueError(f"the fast design needs steps >= 0, got {steps}")
+    plan = Plan(**DEPTHS[depth or "deep"])
+    return plan if steps is None else plan._replace(steps=steps)
+
+
+def residual(s: Scenario, F: Tensor, W: Tensor) -> Tensor:
+    """‖[∂f/∂∠F, ‖W‖ · 2 ∂f/∂W*]‖ / (1 + |f|) (…), f = (R − ω τ) of F W at power P_t whatever W's scale.
+
+    Zero where and only where {F, W} is stationary for (8).
+    """
+    X = F @ W
+    G = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi_t)
+    along = (X.conj() * G).real.sum((-2, -1)) / s.power
+    G = G - along[..., None, None] * X
+    on_F = 2 * (F.conj() * (G @ W.mH)).imag
+    on_W = 2 * torch.linalg.matrix_norm(F.mH @ G) * torch.linalg.matrix_norm(W)
+    value = objective(s.H, X, s.Psi_t, s.weight, s.noise)
+    return torch.hypot(torch.linalg.matrix_norm(on_F), on_W) / (1 + value.abs())
+
+
+def better(s: Scenario, point: Point, other: Point) -> tuple[Point, Tensor]:
+    """Per channel the one of two points with the higher R − ω τ, and the objective of `other` (…)."""
+    ours, theirs = (objective(s.H, p.F @ p.W, s.Psi_t, s.weight, s.noise) for p in (point, other))
+    keep = (ours >= theirs)[..., None, None]
+    return Point(torch.where(keep, point.F, other.F), torch.where(keep, point.W, other.W)), theirs
+
+
+def conclude_fast(s: Scenario, method: str, point: Point) -> Design:
+    """The design of a point, or of the paper's start (26) where that is better; CONVERGED if stationary."""
+    (F, W), before = better(s, point, proposed(s))
+    small = residual(s, F, W) <= STATIONARY
+    status = torch.where(small, int(Status.CONVERGED), int(Status.LAYERS_DONE)).to(torch.int8)
+    return finish(s, method, F, W, status=status, start_objective=before)
+
+
+def fast(
+    s: Scenario,
+    *,
+    steps: int | None = None,
+    depth: str | None = None,
+    precision: Literal["single", "double"] = "single",
+    tolerance: float = 0.0,
+    threads: int | None = None,
+) -> Design:
+    """The fast design of every channel of a scenario, on the CPU.
+
+    Args:
+        s: the scenario.
+        steps: steps of F, default 60.
+        depth: a name of `DEPTHS`, default "deep"; `steps` overrides its number of steps.
+        precision: arithmetic of the kernel; the design's figures are complex128 in any case.
+        tolerance: stop a channel where its next step promises a gain below this.
+        threads: how many share the batch; default all cores.
+
+    Returns:
+        A `Design` that is nowhere worse than the paper's start (26). CONVERGED where `residual` is at most
+        `STATIONARY`, else LAYERS_DONE.
+
+    Raises:
+        ValueError: an unknown depth or steps < 0, or channels that are not on the CPU.
+    """
+    import numpy as np
+
+    from beamfold.kernels.fast import run_fast
+
+    if s.H.device.type != "cpu":
+        raise ValueError(f"the fast design runs on the CPU, the channels are on {s.H.device}")
+    dtype: Any = np.float64 if precision == "double" else np.float32
+    point, _, _ = run_fast(s, _plan(depth, steps), dtype=dtype, tolerance=tolerance, threads=threads)
+    return conclude_fast(s, "fast", point)
+
+
+def prepare_fast(
+    radar: Benchmark,
+    *,
+    users: int,
+    chains: int | None = None,
+    snr_db: float,
+    weight: float = 0.3,
+    noise: float = 1.0,
+    steps: int | None = None,
+    depth: str | None = None,
+    budget_us: float | None = None,
+    precision: Literal["single", "double"] = "single",
+) -> Prepared:
+    """The fast design made ready for one deployment: `prepare_fast(…)(H)` gives F, W and the steps it took.
+
+    Everything that does not depend on the channel is done here; the call takes NumPy and gives NumPy.
+
+    Args:
+        radar: Ψ of the array's N.
+        users: K.
+        chains: M, default K.
+        snr_db: P_t/σ² in dB.
+        weight: ω.
+        noise: σ².
+        steps: steps of F.
+        depth: a name of `DEPTHS`.
+        budget_us: microseconds per design; how many steps of F fit is measured once, now, on this machine,
+            and is the result's `steps`. A quarter is left free for the tail; 0 steps where even the start
+            does not fit.
+        precision: arithmetic of the kernel.
+
+    Raises:
+        ValueError: an unknown depth or steps < 0.
+    """
+    import numpy as np
+
+    from beamfold.channel import saleh_valenzuela
+    from beamfold.kernels.fast import DROPPED, Prepared, Setting, calibrate
+
+    chains = users if chains is None else chains
+    dtype: Any = np.float64 if precision == "double" else np.float32
+    setting = Setting(
+        radar.factor(DROPPED[dtype]).U.numpy(),
+        float(torch.linalg.matrix_norm(radar.Psi)) ** 2,
+        users=users,
+        chains=chains,
+        noise=noise,
+        plan=_plan(depth, steps),
+        dtype=dtype,
+    )
+    go = Prepared(setting, noise * 10 ** (snr_db / 10), weight)
+    if budget_us is not None:
+        channels = saleh_valenzuela(radar.antennas, users, 20, seed=0).numpy()
+        go.steps = calibrate(go, channels, budget_us)
+    return go

@@ -1,0 +1,296 @@
+"""The fast design: its pieces against autograd, its promises on random and degenerate channels."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from conftest import relative, small
+
+from beamfold.channel import saleh_valenzuela
+from beamfold.constraints import modulus_error, power_error
+from beamfold.covariance import covariance
+from beamfold.files.models import find_model
+from beamfold.kernels import fast_newton
+from beamfold.kernels.fast import Plan, Setting, run_fast
+from beamfold.kernels.fast_design import by_phases
+from beamfold.kernels.fast_lanes import inner
+from beamfold.kernels.fast_objective import set_masks
+from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
+from beamfold.methods import unfolded
+from beamfold.methods.best import best
+from beamfold.methods.constrained import constrained
+from beamfold.methods.fast import STATIONARY, fast, prepare_fast, residual
+from beamfold.objective import beam_error, objective, rate
+from beamfold.scenario import Status, scenario
+from beamfold.start import proposed
+
+SIZES = [
+    {"antennas": 16, "users": 3},
+    {"antennas": 10, "users": 1},
+    {"antennas": 8, "users": 1, "chains": 2, "snr_db": 20.0},
+    {"antennas": 24, "users": 3, "chains": 5, "snr_db": 12.0},
+    {"antennas": 37, "users": 5, "chains": 7, "snr_db": 0.0, "noise": 3.0},
+    {"antennas": 32, "users": 8, "snr_db": -5.0, "weight": 3.0},
+    {"antennas": 32, "users": 8, "chains": 16, "snr_db": 20.0, "weight": 0.03},
+    {"antennas": 130, "users": 2, "chains": 4, "snr_db": 12.0},
+    {"antennas": 16, "users": 4, "weight": 0.0},
+]
+
+
+def normalised(s, F, W):
+    """f = R − ω τ of F W at power P_t, whatever W's scale: what the kernel maximises."""
+    X = F @ W
+    X = X * (s.power.sqrt() / torch.linalg.matrix_norm(X))[..., None, None]
+    return objective(s.H, X, s.Psi_t, s.weight, s.noise)
+
+
+def planes(Z, rows, lanes):
+    """Columns of Z (D, M) as (2, rows, lanes) float64."""
+    out = np.zeros((2, rows, lanes))
+    z = Z.detach().resolve_conj().mT.numpy()
+    out[0, : z.shape[0], : z.shape[1]], out[1, : z.shape[0], : z.shape[1]] = z.real, z.imag
+    return out
+
+
+def kernel_gradients(s, F, W):
+    """f, df/d∠F (N, M) and df/dW* (M, K) of one channel as the compiled pieces give them, float64."""
+    (K, N), M = s.H.shape, F.shape[1]
+    U = s.radar.factor(1e-14).U
+    r = U.shape[1]
+    up = lambda n, q: -(-n // q) * q  # noqa: E731
+    Mq, Kq, Np = up(M, 4), up(K, 4), up(N, 16)
+    columns, D = up(Mq + K + r, 4), up(Mq + K + r, 16)
+    gap = torch.zeros(N, Mq - M, dtype=F.dtype)
+    V = planes(torch.cat([F, gap, s.H.mH / s.noise**0.5, s.power**0.5 * U], 1), columns, Np)
+    w = up(2 * K * Mq, 16)
+    rows = np.zeros((1, 8, w))
+    flat = rows.reshape(-1)
+    Wp, g = (flat[i * w : i * w + 2 * K * Mq].reshape(2, K, Mq) for i in (0, fast_newton.NEW))
+    Wp[:] = planes(W, K, Mq)
+    masks = np.zeros((3, K, D))
+    set_masks(masks, Mq, K, r)
+    P = float(s.power)
+    setting = np.array([P, float(s.weight), P**2 * float(torch.linalg.matrix_norm(s.Psi)) ** 2])
+    small_ = lambda *shape: np.zeros(shape)  # noqa: E731
+    R = np.zeros((1, 19, up(M, 2) * Np))
+    f = by_phases(
+        R, 16, V, small_(2, Mq, D), rows, np.zeros((1, 2 * K * Mq, w)), np.zeros(1, np.int64), 0, Wp, g,
+        small_(2, Kq, D), small_(2, K, Kq), small_(2, Kq, D), small_(2, Kq, Kq), small_(2, Mq, D),
+        masks, setting,
+    )  # fmt: skip
+    on_F = R[0, 16].reshape(-1, Np)[:M, :N].T
+    return f, on_F, (g[0] + 1j * g[1])[:, :M].T
+
+
+@pytest.mark.parametrize("options", SIZES)
+def test_gradients_against_autograd(options):
+    """f, its gradient by the phases and by W, from the reduced coordinates and from autograd through (8)."""
+    s = small(count=1, **options)[0]
+    g = torch.Generator().manual_seed(1)
+    angle = torch.rand(s.antennas, s.chains, generator=g, dtype=torch.float64).mul(6).requires_grad_()
+    W = torch.randn(s.chains, s.users, generator=g, dtype=torch.complex128).requires_grad_()
+    value = normalised(s, torch.polar(torch.ones_like(angle), angle), W)
+    value.backward()
+    with torch.no_grad():
+        ours, on_F, on_W = kernel_gradients(s, torch.polar(torch.ones_like(angle), angle), W)
+    assert ours == pytest.approx(float(value.detach()), rel=1e-9, abs=1e-9)
+    np.testing.assert_allclose(on_F, angle.grad, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(2 * on_W, W.grad, rtol=1e-8, atol=1e-9)
+
+
+def test_residual_is_the_gradient():
+    """∂f/∂∠F and ‖W‖ 2 ∂f/∂W* of autograd, relative to 1 + |f|."""
+    s = small(count=1)[0]
+    start = proposed(s)
+    angle, W = start.F.angle().requires_grad_(), start.W.clone().requires_grad_()
+    value = normalised(s, torch.polar(torch.ones_like(angle), angle), W)
+    value.backward()
+    size = torch.hypot(angle.grad.norm(), W.grad.abs().square().sum().sqrt() * start.W.norm())
+    assert float(residual(s, *start)) == pytest.approx(float(size / (1 + value.detach().abs())), rel=1e-9)
+
+
+def test_joint_inner_products():
+    g = np.random.default_rng(0)
+    A, B = g.standard_normal((2, 8, 32)), g.standard_normal((2, 3, 32))
+    out = np.zeros((2, 2, 8))
+    inner(out, A, 8, B, 1, 2)
+    expected = (B[0] + 1j * B[1])[1:] @ (A[0] + 1j * A[1]).conj().T
+    assert relative(out[0] + 1j * out[1], expected) < 1e-14
+
+
+@pytest.mark.parametrize(("n", "offset"), [(1, 0), (5, 0), (11, 4), (7, 8)])
+def test_cholesky(n, offset):
+    g = np.random.default_rng(n)
+    Z = g.standard_normal((n + 2, n)) + 1j * g.standard_normal((n + 2, n))
+    G = Z.conj().T @ Z
+    A = np.full((2, 12, 32), 7.0)
+    A[0, :n, offset : offset + n], A[1, :n, offset : offset + n] = G.T.real, G.T.imag
+    cholesky(A, n, offset)
+    L = (A[0] + 1j * A[1])[:n, offset : offset + n].T
+    assert relative(L, np.linalg.cholesky(G)) < 1e-12
+    b = g.standard_normal((2, 1, 12))
+    x = b.copy()
+    solve(A, n, offset, x, 1)
+    solve_adjoint(A, n, offset, x, 1)
+    assert relative(G @ (x[0] + 1j * x[1])[0, :n], (b[0] + 1j * b[1])[0, :n]) < 1e-9
+
+
+@pytest.mark.parametrize("options", SIZES)
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_promises(options, precision):
+    """Feasible, figures as objective.py's, nowhere worse than (26) or than fewer steps, permitted status."""
+    s = small(**options)
+    d = fast(s, steps=40, precision=precision)
+    assert modulus_error(d.F).max() < 1e-9
+    assert power_error(d.X, s.power).max() < 1e-9
+    assert relative(d.rate, rate(s.H, d.F @ d.W, s.noise)) < 1e-12
+    assert relative(d.tau, beam_error(d.F @ d.W, s.Psi_t)) < 1e-12
+    before = proposed(s)
+    worst = objective(s.H, before.F @ before.W, s.Psi_t, s.weight, s.noise)
+    own = fast(s, steps=0, precision=precision).objective
+    slack = (1e-4 if precision == "single" else 1e-9) * (1 + own.abs())
+    assert (d.objective >= worst - 1e-9).all()
+    assert (d.objective >= own - slack).all()
+    assert set(d.status.tolist()) <= {int(Status.LAYERS_DONE), int(Status.CONVERGED)}
+    stationary = residual(s, d.F, d.W) <= STATIONARY
+    assert (stationary == (d.status == Status.CONVERGED)).all()
+
+
+@pytest.mark.parametrize("options", SIZES)
+def test_value_of_the_kernel(options):
+    """The f that the kernel reports is that of the design it returns."""
+    s = small(**options)
+    for dtype, limit in ((np.float32, 1e-3), (np.float64, 1e-6)):
+        point, f, done = run_fast(s, Plan(steps=20), dtype=dtype)
+        truth = objective(s.H, point.F @ point.W, s.Psi_t, s.weight, s.noise)
+        assert relative(f, truth) < limit
+        assert (done <= 20).all()
+
+
+def test_monotone_in_steps():
+    s = small(32, 4, snr_db=12.0)
+    values = [run_fast(s, Plan(steps=i), dtype=np.float64)[1] for i in (0, 1, 2, 5, 10, 30, 31, 100)]
+    for before, after in pairwise(values):
+        assert (after >= before - 1e-12).all()
+
+
+def test_users_order_and_phase_do_not_matter():
+    """R, τ follow a permutation of the users and ignore phases of their channels. Paths diverge slowly."""
+    s = small(32, 4, count=6, snr_db=6.0)
+    order = torch.tensor([2, 0, 3, 1])
+    turn = torch.exp(1j * torch.tensor([0.3, 1.2, -2.0, 2.5], dtype=torch.float64))[:, None]
+    turned = scenario(s.H * turn, s.radar, snr_db=6.0)
+    for steps, limit in ((0, 1e-6), (10, 1e-5)):
+        one = fast(s, steps=steps, precision="double")
+        assert relative(fast(turned, steps=steps, precision="double").rate, one.rate) < limit
+    permuted = scenario(s.H[:, order], s.radar, snr_db=6.0)
+    a, b = fast(s, steps=300), fast(permuted, steps=300)
+    assert abs(float((a.objective - b.objective).mean())) < 0.05
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_equal_and_dependent_users(precision):
+    """Rank-deficient channels end finite and feasible."""
+    s = small(16, 3, snr_db=12.0)
+    H = s.H.clone()
+    H[:2, 1] = H[:2, 0]
+    H[1, 2] = H[1, 0]
+    H[2, 2] = H[2, 0] + H[2, 1]
+    H[3] *= 1e-8
+    d = fast(scenario(H, s.radar, snr_db=12.0), steps=40, precision=precision)
+    assert torch.isfinite(d.objective).all()
+    assert (d.status < Status.INFEASIBLE).all()
+    assert (d.status != Status.WORSE_THAN_START).all()
+
+
+def test_prepared_is_the_batch():
+    s = small(24, 3, chains=4, snr_db=9.0, noise=2.0)
+    go = prepare_fast(s.radar, users=3, chains=4, snr_db=9.0, noise=2.0, steps=25)
+    F, W, steps = go(s.H[1].numpy())
+    d = fast(s[1], steps=25)
+    assert steps == 25
+    np.testing.assert_array_equal(F, d.F.numpy())
+    np.testing.assert_array_equal(W, d.W.numpy())
+    X = F @ W
+    assert np.linalg.norm(X) ** 2 == pytest.approx(2 * 10**0.9, rel=1e-12)
+
+
+def test_budget_takes_the_depth_that_fits():
+    s = small(64, 4)
+    depths = [
+        prepare_fast(s.radar, users=4, snr_db=6, budget_us=b)(s.H[0].numpy())[2] for b in (0.0, 3e3, 3e4)
+    ]
+    assert depths[0] == 0
+    assert 0 < depths[1] < depths[2]
+
+
+def test_against_the_unfolded_model():
+    """Better than the shipped J = 20 model on ≥ 99 % of fresh channels, the published pattern, 12 dB."""
+    H = saleh_valenzuela(64, 4, 50, seed=123)
+    s = scenario(H, covariance(64, (-59, 0, 60)), snr_db=12)
+    ours, theirs = fast(s), unfolded(s, find_model(64, 4, 4, 20))
+    assert (ours.objective > theirs.objective).double().mean() >= 0.99
+    assert ours.objective.mean() > theirs.objective.mean() + 1
+
+
+def test_best():
+    """More starts are never worse, CONVERGED is earned, and the fast design is close."""
+    s = small(32, 3, count=3, snr_db=12.0)
+    one, four = best(s, starts=1, steps=100), best(s, starts=4, steps=100)
+    assert (four.objective >= one.objective - 1e-3).all()
+    assert (four.status == Status.CONVERGED).all()
+    assert (residual(s, four.F, four.W) < STATIONARY).all()
+    close = fast(s).objective / four.objective
+    assert (close > 0.9).all()
+    assert (close < 1 + 1e-3).all()
+
+
+def test_options_are_checked():
+    s = small()
+    with pytest.raises(ValueError, match="no depth 'abyss'"):
+        fast(s, depth="abyss")
+    with pytest.raises(ValueError, match="steps >= 0"):
+        fast(s, steps=-1)
+    with pytest.raises(ValueError, match="at least one start"):
+        best(s, starts=0)
+
+
+def test_setting_is_deterministic():
+    radar = small().radar
+    U, square = radar.factor(1e-3).U.numpy(), float(torch.linalg.matrix_norm(radar.Psi)) ** 2
+    options = {"users": 2, "chains": 5, "noise": 1.0, "plan": Plan(), "which": 3}
+    a, b = (Setting(U, square, **options) for _ in range(2))
+    np.testing.assert_array_equal(a.mixing, b.mixing)
+    assert math.isclose(float(np.linalg.norm(a.mixing)), math.sqrt(2), rel_tol=1e-6)
+
+
+def test_constrained():
+    """τ ≤ τ₀ where it can be reached, and R not below a sweep of ω; else the least τ found, and said so."""
+    s = small(32, 3, count=4, snr_db=12.0)
+    sweep = [fast(small(32, 3, count=4, snr_db=12.0, weight=w)) for w in (1e-3, 1e-2, 0.1, 0.3, 1.0, 10.0)]
+    limit = 1.1 * sweep[3].tau
+    d = constrained(s, limit, starts=2)
+    assert (d.tau <= limit * (1 + 1e-9)).all()
+    assert (d.status == Status.LAYERS_DONE).all()
+    for point in sweep:
+        assert (~(point.tau <= limit) | (d.rate >= point.rate - 1e-6)).all()
+    out = constrained(s, 0.0, starts=1, rounds=0)
+    assert (out.status == Status.INFEASIBLE).all()
+    assert (out.tau <= sweep[-1].tau).all()
+    with pytest.raises(ValueError, match="at least 0"):
+        constrained(s, -1.0)
+
+
+def test_warm_start_goes_on():
+    """From its own result the kernel does not fall, and from a given start it is monotone."""
+    s = small(32, 4, snr_db=12.0)
+    first, f, _ = run_fast(s, Plan(steps=10), dtype=np.float64)
+    _, g, _ = run_fast(s, Plan(steps=10), start=first, dtype=np.float64)
+    assert (g >= f - 1e-9).all()
+    begin = proposed(s)
+    before = objective(s.H, begin.F @ begin.W, s.Psi_t, s.weight, s.noise)
+    assert (run_fast(s, Plan(steps=0), start=begin, dtype=np.float64)[1] >= before - 1e-6).all()
