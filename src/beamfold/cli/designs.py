@@ -153,6 +153,11 @@ def design(
         options["steps"] = _steps_within(s, method, budget_us)
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels")
     write_design(output, result)
+    if limited and "infeasible" in result.statuses:
+        lost = result.statuses.count("infeasible")
+        say(
+            f"tau_0 is out of reach of {lost} of {len(result.statuses)} designs: theirs has the least tau found"
+        )
     figures = summary(result, s.radar.angles)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
