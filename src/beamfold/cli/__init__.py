@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from beamfold.cli import bench, data, designs, models, verify
+from beamfold.cli import bench, data, designs, experiments, models, verify
 from beamfold.cli.common import say
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (data, designs, models, bench, verify):
+for module in (data, designs, models, experiments, bench, verify):
     module.register(app)
 
 

@@ -155,9 +155,7 @@ def design(
     write_design(output, result)
     if limited and "infeasible" in result.statuses:
         lost = result.statuses.count("infeasible")
-        say(
-            f"tau_0 is out of reach of {lost} of {len(result.statuses)} designs: theirs has the least tau found"
-        )
+        say(f"tau_0 is out of reach for {lost} of {len(result.statuses)}: the least tau found is kept")
     figures = summary(result, s.radar.angles)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,

@@ -1,0 +1,184 @@
+"""A sweep's configuration: any product of methods, SNR, ω, N, K, M, J, I and targets, checked whole.
+
+```toml
+methods = ["unfolded", "pga", "sca-manopt"]   # names of `beamfold.catalogue.METHODS`
+snr_db = [0, 6, 12]
+weight = [0.1, 0.3]
+antennas = [64]
+users = [4]
+chains = [4]                                  # left out: as many as users
+inner = [10, 20]                              # J; for methods that have it
+layers = [120]                                # I; for methods that have it
+targets_deg = [[-60, 0, 60], [-30, 30]]
+count = 100
+seed = 0
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import json
+import math
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from beamfold.beampattern import Benchmark
+from beamfold.catalogue import METHODS
+from beamfold.covariance import covariance
+from beamfold.files.atomic import FileError
+from beamfold.files.models import find_model
+
+Positive = Annotated[int, Field(ge=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LISTS = ("methods", "snr_db", "weight", "antennas", "users", "chains", "inner", "layers", "targets_deg")
+
+
+class Cell(BaseModel):
+    """One point of the product: what one file of the sweep holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    snr_db: float
+    weight: float
+    antennas: int
+    users: int
+    chains: int
+    inner: int | None
+    layers: int | None
+    targets_deg: tuple[float, ...]
+    count: int
+    seed: int
+    paths: int
+
+    @property
+    def name(self) -> str:
+        """The file's name: the first 16 digits of the SHA-256 of the parameters."""
+        text = json.dumps(self.model_dump(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def options(self) -> dict[str, int]:
+        """J and I where the method has them."""
+        held = {"inner": self.inner, "layers": self.layers}
+        return {key: value for key, value in held.items() if value is not None}
+
+    @property
+    def work(self) -> float:
+        """Roughly proportional to the time of the method, for scaling a trial of it."""
+        return self.count * self.antennas * (self.inner or 1) * (self.layers or 1)
+
+
+class Grid(BaseModel):
+    """The configuration of a sweep; every list is an axis of the product."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    methods: list[str] = Field(min_length=1)
+    snr_db: list[Finite] = Field(default=[12.0], min_length=1)
+    weight: list[Weight] = Field(default=[0.3], min_length=1)
+    antennas: list[Positive] = Field(default=[64], min_length=1)
+    users: list[Positive] = Field(default=[4], min_length=1)
+    chains: list[Positive] | None = Field(default=None, min_length=1)
+    inner: list[Positive] = Field(default=[20], min_length=1)
+    layers: list[Positive] = Field(default=[120], min_length=1)
+    targets_deg: list[list[Finite]] = Field(default=[[-60.0, 0.0, 60.0]], min_length=1)
+    count: Positive = 100
+    seed: int = Field(default=0, ge=0)
+    paths: Positive = 10
+
+    @model_validator(mode="after")
+    def _known_methods(self) -> Grid:
+        for method in self.methods:
+            if method not in METHODS:
+                raise ValueError(f"no method {method!r}{nearest(method, METHODS)}")
+        return self
+
+    def cells(self) -> list[Cell]:
+        """The product without repetitions: a method that has no J or I is not run again for each."""
+        found: dict[str, Cell] = {}
+        axes: list[list[Any]] = [getattr(self, name) or [None] for name in LISTS]
+        for point in itertools.product(*axes):
+            method, snr_db, weight, antennas, users, chains, inner, layers, targets = point
+            takes = METHODS[method][1]
+            cell = Cell(
+                method=method, snr_db=snr_db, weight=weight, antennas=antennas, users=users,
+                chains=chains or users, inner=inner if "inner" in takes else None,
+                layers=layers if "layers" in takes else None, targets_deg=tuple(targets),
+                count=self.count, seed=self.seed, paths=self.paths,
+            )  # fmt: skip
+            found[cell.name] = cell
+        return list(found.values())
+
+
+def nearest(name: str, known: Any) -> str:
+    """ ", did you mean …?" or the whole list."""
+    close = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def read_grid(path: Path) -> Grid:
+    """A sweep's configuration, checked.
+
+    Raises:
+        FileError: no such file or no TOML.
+        ValueError: a wrong key, with the nearest right one, or a value that cannot be run.
+    """
+    if not path.is_file():
+        raise FileError(f"no such file: {path}")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} is not TOML: {error}") from error
+    try:
+        grid = Grid.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {'; '.join(_told(e) for e in error.errors())}") from error
+    for cell in grid.cells():
+        check_cell(cell)
+    return grid
+
+
+def _told(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {place!r}{nearest(place, Grid.model_fields)}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}, got {error['input']!r}" if place else message
+
+
+@lru_cache(maxsize=32)
+def benchmark(antennas: int, targets_deg: tuple[float, ...]) -> Benchmark:
+    """Ψ of a cell, on the 1° grid or the next one that N antennas can use."""
+    angles = 181
+    while angles <= 1 + math.pi * antennas / 2:
+        angles = 2 * angles - 1
+    return covariance(antennas, targets_deg, angles=angles)
+
+
+def check_cell(cell: Cell) -> None:
+    """Refuse before anything runs what would fail hours later.
+
+    Raises:
+        ValueError: sizes, targets or a model that is not there.
+    """
+    if not cell.users <= cell.chains <= cell.antennas:
+        raise ValueError(
+            f"the sweep has a cell with {cell.users} users, {cell.chains} RF chains and {cell.antennas} "
+            "antennas; the paper needs K <= M <= N"
+        )
+    benchmark(cell.antennas, cell.targets_deg)
+    if cell.method == "unfolded":
+        model = find_model(cell.antennas, cell.users, cell.chains, cell.inner or 0)
+        if (cell.layers or 0) > model.layers:
+            raise ValueError(
+                f"the unfolded model has {model.layers} layers, the sweep asks for {cell.layers}"
+            )

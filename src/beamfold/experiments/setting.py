@@ -1,0 +1,190 @@
+"""What every experiment of Section IV shares: channels, Ψ, sizes, methods, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from beamfold.beampattern import Benchmark
+from beamfold.catalogue import in_parts, join
+from beamfold.channel import saleh_valenzuela
+from beamfold.covariance import covariance
+from beamfold.files.atomic import FileError
+from beamfold.files.models import find_model
+from beamfold.methods import UnfoldedPGA, conventional_pga, digital_zero_forcing, pga, unfolded
+from beamfold.methods.sca_manopt import sca_manopt
+from beamfold.scenario import Design, Scenario, scenario
+
+USERS = 4
+WEIGHT = 0.3
+SNR_DB = 12.0
+LAYERS = 120
+STEP = 0.01
+TARGETS_DEG = (-59.0, 0.0, 60.0)
+"""With full width 5° on the 1° grid: P_d = 1 at −61 … −57, −2 … 2 and 58 … 62 degrees, the published P_d to
+the letter. The text's targets are −60, 0 and 60 degrees; the published pattern is one off at the first."""
+PART = 10  # channels of a slow method between two ticks of the progress
+
+Tick = Callable[[float, str], None]
+
+
+@lru_cache(maxsize=8)
+def published_pattern(antennas: int, angles: int = 181) -> Benchmark:
+    """Ψ of the published P_d for N antennas."""
+    return covariance(antennas, TARGETS_DEG, angles=angles)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the user chose.
+
+    Attributes:
+        count: channels to average over.
+        seed: of channels, of random starts and of Fig. 2's points.
+        quick: fewer points and hardly any training, where an experiment has a choice.
+        channels: H (B, 4, N) of the user's; experiments with another N draw their own.
+        source: what `channels` is, in words.
+        asked: the options of the command line that brought them.
+        folder: where models that an experiment trains are kept; None trains anew.
+        tick: told the share of the experiment that is done, and what is being done.
+    """
+
+    count: int = 100
+    seed: int = 0
+    quick: bool = False
+    channels: Tensor | None = None
+    source: str = ""
+    asked: str = ""
+    folder: Path | None = None
+    tick: Tick = field(default=lambda share, text: None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        if self.count < 1 or self.seed < 0:
+            raise ValueError(f"count must be at least 1 and seed at least 0, got {self.count}, {self.seed}")
+        if self.channels is not None and self.channels.shape[-2] != USERS:
+            raise ValueError(
+                f"the paper's experiments have K = {USERS} users, the channels {self.channels.shape[-2]}"
+            )
+
+    def draw(self, antennas: int) -> tuple[Tensor, str]:
+        """H (B, 4, N) and where it comes from, in words."""
+        if self.channels is not None and self.channels.shape[-1] == antennas:
+            H = self.channels[: self.count]
+            return H, f"{self.source}, the first {len(H)} of {len(self.channels)}"
+        H = saleh_valenzuela(antennas, USERS, self.count, seed=self.seed)
+        return H, f"drawn: Eq. (2) with Q = 10 paths, seed {self.seed}, channels 0 to {self.count - 1}"
+
+    def scenario(
+        self, antennas: int, *, snr_db: float | Sequence[float] = SNR_DB, weight: float = WEIGHT
+    ) -> Scenario:
+        """The channels of N antennas with the published pattern's Ψ."""
+        return scenario(self.draw(antennas)[0], published_pattern(antennas), snr_db=snr_db, weight=weight)
+
+
+@dataclass
+class Steps:
+    """Counts the parts of an experiment for its progress."""
+
+    tick: Tick
+    total: int
+    done: int = 0
+
+    def step(self, text: str) -> None:
+        """One more part is done; `text` says which comes next, or what was done."""
+        self.done += 1
+        self.tick(min(self.done / self.total, 1.0), text)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method of a figure: its name in the dataset and how to run it.
+
+    Attributes:
+        name: as in the coordinate `method`.
+        run: scenario → design; takes `record` where the method has layers.
+        about: its parameters, in words or plain values.
+        model: the step sizes of an unfolded method.
+    """
+
+    name: str
+    run: Callable[..., Design]
+    about: dict[str, Any]
+    model: UnfoldedPGA | None = None
+
+    @cached_property
+    def layered(self) -> bool:
+        """Whether R and τ can be recorded per layer."""
+        return "pga" in self.name or self.name.startswith("unfolded")
+
+
+def constant_curve(inner: int, eta: float | None = None) -> Curve:
+    """PGA with constant step sizes 0.01; η = 1/N unless given."""
+    shown = "1/N" if eta is None else f"{eta:g}"
+    about = {"step sizes": f"constant, mu = lam = {STEP}", "eta": shown, "digital": "signal", "J": inner}
+    if inner == 1 and eta is None:
+        return Curve("conventional_pga", partial(conventional_pga, layers=LAYERS), about)
+    return Curve(f"pga_j{inner}", partial(pga, inner=inner, layers=LAYERS, eta=eta), about)
+
+
+def unfolded_curve(antennas: int, inner: int) -> Curve:
+    """The unfolded model of J that comes with the package.
+
+    Raises:
+        FileError: there is none for these sizes.
+    """
+    model = find_model(antennas, USERS, USERS, inner)
+    return Curve(f"unfolded_j{inner}", partial(unfolded, model=model), model_facts(model), model)
+
+
+def model_facts(model: UnfoldedPGA) -> dict[str, Any]:
+    """What a reader needs to know of learned step sizes, besides the step sizes themselves."""
+    info = model.info
+    return {
+        "step sizes": f"learned: {info.note or 'no note in the model'}",
+        "eta": info.eta,
+        "digital": info.digital,
+        "J": model.inner,
+        "I": model.layers,
+        "trained weight": info.weight,
+        "trained snr_db": list(info.snr_db),
+        "training": info.extra,
+    }
+
+
+ZERO_FORCING = Curve("zf_digital", digital_zero_forcing, {"about": "fully digital, communications only"})
+SCA_MANOPT = (
+    Curve("sca_manopt", sca_manopt, {"rho": 0.8, "norm": "power", "about": "(7c) in all three steps"}),
+    Curve(
+        "sca_manopt_published",
+        partial(sca_manopt, norm="unit_columns"),
+        {"rho": 0.8, "norm": "unit_columns", "about": "the reading that gives the published curve"},
+    ),
+)
+
+
+def available(antennas: int, inners: Sequence[int]) -> tuple[list[Curve], list[str]]:
+    """The unfolded curves whose models are there, and one sentence for each that is not."""
+    found, missing = [], []
+    for inner in inners:
+        try:
+            found.append(unfolded_curve(antennas, inner))
+        except FileError:
+            missing.append(f"unfolded PGA, J = {inner}, N = {antennas}: no trained model is shipped")
+    return found, missing
+
+
+def run(curve: Curve, s: Scenario, *, steps: Steps | None = None, record: bool = False) -> Design:
+    """A curve's design; slow methods part by part, so that the progress moves."""
+    if curve.layered:
+        design = curve.run(s, record=record)
+    else:
+        design = join(s, [curve.run(part) for part in in_parts(s, PART)])
+    if steps is not None:
+        steps.step(curve.name)
+    return design

@@ -1,0 +1,274 @@
+"""The paper's figures, drawn from the experiments' datasets and from nothing else.
+
+Every curve is the mean over the channels, every band its 95 % interval, both as the dataset holds them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beamfold.files.atomic import write
+from beamfold.plots import COLOURS, label, save
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = {
+    "zf_digital": "digital ZF (comm. only)",
+    "sca_manopt": "SCA-ManOpt",
+    "sca_manopt_published": "SCA-ManOpt, as published",
+    "conventional_pga": "conventional PGA, J = 1",
+}
+STYLES: dict[str, dict[str, Any]] = {
+    "zf_digital": {"color": "black", "ls": "--"},
+    "sca_manopt": {"color": COLOURS[6], "ls": "-."},
+    "sca_manopt_published": {"color": COLOURS[6], "ls": ":"},
+    "conventional_pga": {"color": COLOURS[4], "ls": "-", "marker": "v"},
+    "pga_j10": {"color": COLOURS[5], "ls": "-", "marker": "^"},
+    "pga_j20": {"color": COLOURS[3], "ls": "-", "marker": "D"},
+    "unfolded_j1": {"color": COLOURS[2], "ls": "-", "marker": "s"},
+    "unfolded_j10": {"color": COLOURS[0], "ls": "-", "marker": "o"},
+    "unfolded_j20": {"color": COLOURS[1], "ls": "-", "marker": "x"},
+}
+LAYER_AXIS = "outer iterations or layers I"
+
+
+def name_of(method: str) -> str:
+    """A method's name as the legends have it."""
+    return NAMES.get(method, label(method))
+
+
+def style_of(method: str, points: int) -> dict[str, Any]:
+    """Colour, line and marker of a method; a curve of many points gets a marker now and then."""
+    style = {"lw": 1.4, "ms": 4.5, "label": name_of(method), **STYLES.get(method, {})}
+    return style | ({"markevery": max(points // 8, 1)} if points > 20 else {})
+
+
+def decibel(values: Any) -> NDArray[np.float64]:
+    """10 log₁₀, of at least 1e-6: an interval's lower end may lie below 0."""
+    return 10 * np.log10(np.maximum(np.asarray(values, dtype=np.float64), 1e-6))
+
+
+def _sheet(panels: int, height: float = 4.0) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.3 * panels, height), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for each in axes:
+        each.grid(alpha=0.3)
+    return figure, list(axes)
+
+
+def _legend(figure: Figure, axes: Iterable[Axes], columns: int = 4) -> None:
+    """One legend below all panels."""
+    held: dict[str, Any] = {}
+    for each in axes:
+        for handle, text in zip(*each.get_legend_handles_labels(), strict=True):
+            held.setdefault(text, handle)
+    figure.legend(held.values(), held.keys(), loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def _band(
+    axes: Axes,
+    ds: xr.Dataset,
+    variable: str,
+    axis: str,
+    style: dict[str, Any],
+    *,
+    db: bool = False,
+    **at: Any,
+) -> None:
+    """The mean curve with its 95 % interval at the place `at` of the other axes."""
+    shape: Callable[[Any], NDArray[np.float64]] = decibel if db else np.asarray
+    x = ds[axis].values
+    mean, low, high = (shape(ds[f"{variable}_{part}"].sel(at).values) for part in ("mean", "low", "high"))
+    if np.isnan(mean).all():
+        return
+    axes.plot(x, mean, **style)
+    axes.fill_between(x, low, high, color=style["color"], alpha=0.15, lw=0)
+
+
+def _methods(axes: Axes, ds: xr.Dataset, variable: str, axis: str, *, db: bool = False, **at: Any) -> None:
+    for method in ds["method"].values:
+        _band(axes, ds, variable, axis, style_of(method, ds.sizes[axis]), db=db, method=method, **at)
+
+
+def fig2(ds: xr.Dataset) -> Figure:
+    """Magnitudes in dB over N, R on the left and τ on the right."""
+    figure, axes = _sheet(2)
+    for panel, quantity in zip(axes, ("R", "tau"), strict=True):
+        for which, colour in (("F", COLOURS[0]), ("W", COLOURS[1])):
+            for statistic, line in zip(ds["statistic"].values, ("-", "--"), strict=True):
+                symbol = r"\tau" if quantity == "tau" else "R"
+                text = rf"$|\nabla_{{\mathbf{{{which}}}}} {symbol}|$, {statistic}"
+                style = {"color": colour, "ls": line, "marker": "o", "ms": 3.5, "label": text}
+                term = f"grad_{which} {quantity}"
+                _band(panel, ds, "gradient", "antennas", style, db=True, term=term, statistic=statistic)
+        panel.set(xlabel="antennas N", ylabel="magnitude [dB]", xscale="log")
+        panel.set_xticks(ds["antennas"].values, [str(n) for n in ds["antennas"].values])
+        panel.minorticks_off()
+        panel.legend(fontsize=7)
+    return figure
+
+
+def fig3(ds: xr.Dataset) -> Figure:
+    """R − ω τ over the layers for every (J, η): one channel on the left, the mean on the right."""
+    figure, axes = _sheet(2)
+    for i, inner in enumerate(ds["inner"].values):
+        for eta in ds["eta"].values:
+            shown = "1" if eta == 1 else "1/N"
+            line = "--" if eta == 1 else "-"
+            style: dict[str, Any] = {
+                "color": COLOURS[i],
+                "ls": line,
+                "lw": 1.4,
+                "label": f"J = {inner}, η = {shown}",
+            }
+            one = ds["objective"].sel(inner=inner, eta=eta).isel(channel=0)
+            axes[0].plot(ds["layer"], one, **style)
+            _band(axes[1], ds, "objective", "layer", style, inner=inner, eta=eta)
+    for panel, text in zip(axes, ("one channel", f"mean of {ds.sizes['channel']} channels"), strict=True):
+        panel.set(xlabel="iterations I", ylabel="R − ωτ [bit/s/Hz]", title=text)
+        panel.set_ylim(max(float(ds["objective_mean"].min()) * 1.1, -100), None)
+        panel.axhline(0, color="black", lw=0.6)
+    _legend(figure, axes, 3)
+    return figure
+
+
+def fig5(ds: xr.Dataset) -> Figure:
+    """R − ω τ over the layers, N = 32 and 64: colour for the method, line for the start."""
+    figure, axes = _sheet(2, 4.8)
+    lines = {"proposed": "-", "svd": "--", "random": ":"}
+    for panel, antennas in zip(axes, ds["antennas"].values, strict=True):
+        for method in ds["method"].values:
+            for start, line in lines.items():
+                style = style_of(method, ds.sizes["layer"])
+                style |= {"ls": line, "label": f"{name_of(method)}, {start} start"}
+                _band(panel, ds, "objective", "layer", style, method=method, start=start, antennas=antennas)
+        panel.axhline(0, color="black", lw=0.6)
+        panel.set(xlabel=LAYER_AXIS, ylabel="R − ωτ [bit/s/Hz]", title=f"N = {antennas}", xlim=(0, None))
+        panel.set_ylim(-35, None)
+    _legend(figure, axes, 3)
+    return figure
+
+
+def over_layers(ds: xr.Dataset) -> Figure:
+    """Figs. 6 and 7: R, τ and the beampattern; methods without layers are horizontals."""
+    figure, axes = _sheet(3, 4.6)
+    _methods(axes[0], ds, "rate", "layer")
+    _methods(axes[1], ds, "tau", "layer")
+    axes[0].set(xlabel=LAYER_AXIS, ylabel="R [bit/s/Hz]", title="(a) sum rate", xlim=(0, None))
+    axes[1].set(xlabel=LAYER_AXIS, ylabel="τ", title="(b) sensing error", yscale="log", xlim=(0, None))
+    axes[1].yaxis.set_major_formatter("{x:g}")
+    axes[1].yaxis.set_minor_formatter("{x:g}")
+    axes[1].tick_params(axis="y", which="minor", labelsize=7)
+    _pattern(axes[2], ds)
+    _legend(figure, axes)
+    return figure
+
+
+def _pattern(axes: Axes, ds: xr.Dataset) -> None:
+    angles = ds["angle_deg"].values
+    wanted = ds["desired"].values > 0
+    axes.fill_between(
+        angles, 12, 14, where=wanted, color=COLOURS[3], lw=0, step="mid", label="targets, $P_d$ = 1"
+    )
+    axes.fill_between(angles, -20, decibel(ds["benchmark"]), color="0.85", lw=0, label="benchmark Ψ")
+    for method in ds["method"].values:
+        style = style_of(method, 1) | {"marker": "", "lw": 1.0}
+        axes.plot(angles, decibel(ds["pattern_mean"].sel({"method": method})), **style)
+    axes.set(xlabel="angle θ [°]", ylabel="power to θ over $P_t$ [dB]", title="(c) beampattern")
+    axes.set(xlim=(-90, 90), ylim=(-20, 14))
+    axes.set_xticks([-90, -60, -30, 0, 30, 60, 90])
+
+
+def over_axis(ds: xr.Dataset, axis: str, text: str) -> Figure:
+    """Figs. 8 and 9: R and the MSE over the SNR or ω."""
+    figure, axes = _sheet(2, 4.6)
+    _methods(axes[0], ds, "rate", axis)
+    _methods(axes[1], ds, "mse", axis, db=True)
+    axes[0].set(xlabel=text, ylabel="R [bit/s/Hz]", title="(a) sum rate")
+    axes[1].set(xlabel=text, ylabel="beampattern MSE [dB]", title="(b) beampattern error")
+    if axis == "omega":
+        for panel in axes:
+            panel.set_xscale("log")
+            panel.axvline(0.3, color="0.8", lw=1, zorder=0)
+    _legend(figure, axes, 3)
+    return figure
+
+
+def table1(ds: xr.Dataset) -> Figure:
+    """Multiply-adds per step over N, both axes logarithmic."""
+    figure, axes = _sheet(2)
+    for panel, step in zip(axes, ds["step"].values, strict=True):
+        for form, colour in zip(ds["form"].values, COLOURS, strict=False):
+            style: dict[str, Any] = {"color": colour, "marker": "o", "ms": 4, "lw": 1.4}
+            values = ds["count"].sel(form=form, step=step)
+            slope = float(ds["growth"].sel(form=form, step=step))
+            text = f"{form}: $N^{{{slope:.2f}}}$"
+            panel.plot(
+                ds["antennas"], values, ls="--" if form.startswith("paper") else "-", label=text, **style
+            )
+        panel.set(xscale="log", yscale="log", xlabel="antennas N", title=f"per {step} step")
+        panel.set(ylabel="complex multiply-adds")
+        panel.set_xticks(ds["antennas"].values, [str(n) for n in ds["antennas"].values])
+        panel.minorticks_off()
+        panel.legend(fontsize=7)
+    return figure
+
+
+def table2(ds: xr.Dataset) -> Figure:
+    """The curves that Table II is read off, their crossings, and the paper's."""
+    figure, axes = _sheet(2, 4.6)
+    for panel, antennas in zip(axes, ds["antennas"].values, strict=True):
+        for method in ds["method"].values:
+            style = style_of(method, 10**6) | {"marker": ""}
+            _band(panel, ds, "objective", "layer", style, method=method, antennas=antennas)
+            at = {"method": method, "antennas": antennas}
+            ours, paper = float(ds["crossing"].sel(at)), float(ds["crossing_paper"].sel(at))
+            panel.plot(ours, 0, "o", color=style["color"], ms=6)
+            panel.plot(paper, 0, "o", mfc="none", color=style["color"], ms=9)
+        panel.axhline(0, color="black", lw=0.6)
+        text = f"N = {antennas}; dots: ours, rings: the paper's"
+        panel.set(xlabel=LAYER_AXIS, ylabel="R − ωτ [bit/s/Hz]", title=text, xlim=(0, None))
+    _legend(figure, axes, 3)
+    return figure
+
+
+DRAWN: dict[str, Callable[[xr.Dataset], Figure]] = {
+    "fig2": fig2,
+    "fig3": fig3,
+    "fig5": fig5,
+    "fig6": over_layers,
+    "fig7": over_layers,
+    "fig8": lambda ds: over_axis(ds, "snr_db", "SNR [dB]"),
+    "fig9": lambda ds: over_axis(ds, "omega", "weight ω"),
+    "table1": table1,
+    "table2": table2,
+}
+
+
+def draw(ds: xr.Dataset) -> Figure:
+    """The figure of an experiment's dataset."""
+    figure = DRAWN[ds.attrs["experiment"]](ds)
+    held = json.loads(ds.attrs["parameters"])
+    facts = f"{held['count']} channels ({held['channels']}), seed {held['seed']}; band: 95 % interval"
+    figure.suptitle(f"{ds.attrs['title']}\n{facts}; beamfold {ds.attrs['version']}", fontsize=8)
+    return figure
+
+
+def write_figure(ds: xr.Dataset, folder: Path) -> list[Path]:
+    """`<experiment>.png` and `.pdf` in a folder."""
+    figure = draw(ds)
+    paths = [folder / f"{ds.attrs['experiment']}{suffix}" for suffix in (".png", ".pdf")]
+    for path in paths:
+        write(path, lambda target: save(figure, target))
+    return paths

@@ -1,0 +1,184 @@
+"""One self-contained HTML page from a folder of datasets: figures to zoom into, tables, claims, origins.
+
+It loads nothing: style, program and data are inside, so it works from a file and offline.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from beamfold.experiments.claims import ORDER, SECTIONS
+from beamfold.experiments.store import load, parameters
+from beamfold.figures import STYLES, decibel, name_of
+from beamfold.files.atomic import FileError, write
+from beamfold.plots import COLOURS
+
+DASHES = {"-": "", "--": "6 3", "-.": "6 3 1 3", ":": "2 2"}
+
+
+class View(NamedTuple):
+    """A panel: a variable over an axis, for one place on the axis `split` per panel where there is one."""
+
+    variable: str
+    axis: str
+    db: bool = False
+    logx: bool = False
+    logy: bool = False
+    split: str = ""
+    floor: float | None = None
+
+
+LAYERED = (
+    View("rate", "layer"),
+    View("tau", "layer", logy=True),
+    View("objective", "layer", floor=-35),
+    View("pattern", "angle_deg", db=True, floor=-20),
+)
+VIEWS: dict[str, tuple[View, ...]] = {
+    "fig2": (View("gradient", "antennas", db=True, logx=True, split="statistic"),),
+    "fig3": (View("objective", "layer", floor=-100),),
+    "fig5": (View("objective", "layer", split="antennas", floor=-35),),
+    "fig6": LAYERED,
+    "fig7": LAYERED,
+    "fig8": (View("rate", "snr_db"), View("mse", "snr_db", db=True)),
+    "fig9": (View("rate", "omega", logx=True), View("mse", "omega", db=True, logx=True)),
+    "table1": (View("count", "antennas", logx=True, logy=True, split="step"),),
+    "table2": (View("objective", "layer", split="antennas", floor=-35),),
+}
+
+
+def panels(ds: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """The panels of a dataset, as plain values for the page's program."""
+    for view in VIEWS[ds.attrs["experiment"]]:
+        places = ds[view.split].values.tolist() if view.split else [None]
+        for place in places:
+            part = ds if place is None else ds.sel({view.split: place})
+            yield _panel(part, view, "" if place is None else f"{view.split} {place}")
+
+
+def _panel(ds: xr.Dataset, view: View, place: str) -> dict[str, Any]:
+    name = f"{view.variable}_mean" if f"{view.variable}_mean" in ds else view.variable
+    about, axis = ds[name].attrs, ds[view.axis].attrs
+    unit = "dB" if view.db else about["units"]
+    along = "" if axis.get("units", "1") == "1" else f" [{axis['units']}]"
+    curves = [_curve(ds, view, at, i) for i, at in enumerate(_places(ds[name], view.axis))]
+    if view.variable == "pattern":
+        mean = _plain(decibel(ds["benchmark"]))
+        plain = {"name": "benchmark Ψ", "colour": COLOURS[3], "dash": "", "low": None, "high": None}
+        curves.append({**plain, "mean": mean})
+    return {
+        "title": ", ".join(text for text in (about["long_name"], place) if text),
+        "x": ds[view.axis].values.tolist(),
+        "xlabel": axis.get("long_name", view.axis) + along,
+        "ylabel": f"{about['long_name']} [{unit}]",
+        "logx": view.logx,
+        "logy": view.logy,
+        "floor": view.floor,
+        "curves": [c for c in curves if any(v is not None for v in c["mean"])],
+    }
+
+
+def _places(array: xr.DataArray, axis: str) -> list[dict[str, Any]]:
+    dims = [str(d) for d in array.dims if d != axis]
+    return [
+        dict(zip(dims, at, strict=True))
+        for at in itertools.product(*(array[d].values.tolist() for d in dims))
+    ]
+
+
+def _curve(ds: xr.Dataset, view: View, at: dict[str, Any], number: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in ("mean", "low", "high"):
+        key = f"{view.variable}_{part}"
+        values = ds[key].sel(at) if key in ds else (ds[view.variable].sel(at) if part == "mean" else None)
+        found[part] = None if values is None else _plain(decibel(values) if view.db else values.values)
+    style = STYLES.get(str(at.get("method")), {"color": COLOURS[number % len(COLOURS)], "ls": "-"})
+    line = {"svd": "--", "random": ":"}.get(str(at.get("start")), style["ls"])
+    told = [name_of(v) if k == "method" else _say(k, v) for k, v in at.items()]
+    colour = "currentColor" if style["color"] == "black" else style["color"]
+    return {"name": ", ".join(told), "colour": colour, "dash": DASHES[line], **found}
+
+
+def _say(axis: str, value: Any) -> str:
+    return f"{axis} = {value:.4g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _plain(values: Any) -> list[float | None]:
+    return [None if not math.isfinite(v) else float(f"{v:.6g}") for v in np.asarray(values, float).tolist()]
+
+
+def page(datasets: dict[str, xr.Dataset]) -> str:
+    """The HTML page."""
+    held: list[dict[str, Any]] = []
+    parts = [_claims(datasets)]
+    for name, ds in datasets.items():
+        figures = []
+        for panel in panels(ds):
+            caption = f"<figcaption>{html.escape(panel['title'])}</figcaption>"
+            figures.append(f'<figure data-panel="{len(held)}">{caption}</figure>')
+            held.append(panel)
+        parts.append(
+            f'<h2 id="{name}">{html.escape(ds.attrs["title"])}</h2>'
+            f'<div class="panels">{"".join(figures)}</div>{_origin(ds)}'
+        )
+    data = json.dumps(held, ensure_ascii=False).replace("<", "\\u003c")
+    links = "".join(f'<a href="#{name}">{name}</a>' for name in datasets)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>beamfold: results</title><style>{_resource('report.css')}</style></head><body>"
+        "<h1>Results</h1><p>Curves are means over the channels, bands their 95 % intervals. Point at a panel "
+        "for values, drag to zoom, double-click for the whole, click a name to hide its curve.</p>"
+        f"<nav>{links}</nav>{''.join(parts)}"
+        f'<script type="application/json" id="data">{data}</script>'
+        f"<script>{_resource('report.js')}</script></body></html>\n"
+    )
+
+
+def _resource(name: str) -> str:
+    return (resources.files("beamfold") / name).read_text(encoding="utf-8")
+
+
+def _claims(datasets: dict[str, xr.Dataset]) -> str:
+    rows = [row for name, of in SECTIONS.items() if name in datasets for row in of(datasets[name])]
+    if not rows:
+        return ""
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    head = "".join(f"<th>{text}</th>" for text in ("claim", "paper", "ours", "where they differ"))
+    table = f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<h2 id="claims">The paper\'s claims and ours</h2>{table}'
+
+
+def _origin(ds: xr.Dataset) -> str:
+    facts = [f"{key}: {ds.attrs[key]}" for key in ("command", "version", "revision", "machine", "seed")]
+    facts += [f"{v.name}: {v.attrs['source']}" for v in ds.data_vars.values() if "source" in v.attrs]
+    text = "\n".join(facts) + "\n" + json.dumps(parameters(ds), indent=1, ensure_ascii=False)
+    return f"<details><summary>How it was made</summary><pre>{html.escape(text)}</pre></details>"
+
+
+def write_report(folder: Path, target: Path) -> int:
+    """The page of a folder's datasets; how many there are.
+
+    Raises:
+        FileError: no dataset of `reproduce` in the folder.
+    """
+    if not folder.is_dir():
+        raise FileError(f"no such folder: {folder}")
+    datasets = {name: load(folder / f"{name}.nc") for name in ORDER if (folder / f"{name}.nc").is_file()}
+    if not datasets:
+        raise FileError(f"{folder} holds no dataset of `beamfold reproduce`")
+    text = page(datasets)
+    write(target, lambda path: path.write_text(text, encoding="utf-8"))
+    return len(datasets)

@@ -1,0 +1,206 @@
+"""Sweeps: checked before they run, resumed without loss, the same whoever computes them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_cli import run  # noqa: F401
+
+from beamfold.experiments import sweep as module
+from beamfold.experiments.cells import compute
+from beamfold.experiments.grid import Cell, benchmark, read_grid
+from beamfold.experiments.store import load
+from beamfold.experiments.sweep import Folder, sweep
+
+SMALL = """
+methods = ["pga", "zf-digital"]
+snr_db = [0, 6, 12]
+antennas = [16]
+users = [2]
+inner = [1, 3]
+layers = [5]
+targets_deg = [[-30, 30]]
+count = 3
+"""
+
+
+@pytest.fixture
+def grid(tmp_path):
+    (tmp_path / "sweep.toml").write_text(SMALL)
+    return read_grid(tmp_path / "sweep.toml")
+
+
+def quiet(done, text):
+    pass
+
+
+def contents(folder):
+    """Every finished cell's arrays."""
+    return {
+        path.name: {name: v.values for name, v in load(path).data_vars.items()}
+        for path in sorted((folder / "cells").glob("[!.]*.nc"))
+    }
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, arrays in ours.items():
+        for key, values in arrays.items():
+            assert np.array_equal(values, theirs[name][key]), (name, key)
+
+
+def test_the_product_has_no_repetitions(grid):
+    cells = grid.cells()
+    assert len(cells) == 3 * 2 + 3  # zero forcing has neither J nor I
+    assert {c.inner for c in cells if c.method == "zf-digital"} == {None}
+    assert all(c.chains == 2 for c in cells)
+    assert len({c.name for c in cells}) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("snr_db =", "snr_bd ="), "unknown key 'snr_bd'; did you mean 'snr_db'?"),
+        (("inner =", "iner ="), "unknown key 'iner'; did you mean 'inner'?"),
+        (('"pga"', '"pgaa"'), "no method 'pgaa'; did you mean 'pga'?"),
+        (("count = 3", "count = 0"), "count"),
+        (("count = 3", 'count = "many"'), "count"),
+        (("users = [2]", "users = [20]"), "K <= M <= N"),
+        (("users = [2]", "users = []"), "users"),
+        (("[[-30, 30]]", "[[-30, 95]]"), "95"),
+        (("snr_db = [0, 6, 12]", "snr_db = [nan]"), "snr_db"),
+        (('"zf-digital"', '"unfolded"'), "no shipped model for N=16"),
+        (("methods = [", "methods = "), "not TOML"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_before_anything_runs(run, tmp_path, change, message):  # noqa: F811
+    (tmp_path / "sweep.toml").write_text(SMALL.replace(*change))
+    code, out, err = run("sweep", "sweep.toml", "-o", "res")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1 and message in err
+    assert not (tmp_path / "res").exists()
+
+
+def test_a_sweep_is_one_labelled_dataset(grid, tmp_path):
+    ds = sweep(grid, tmp_path / "res", tick=quiet)
+    held = load(tmp_path / "res" / "sweep.nc")
+    assert np.array_equal(held["rate"], ds["rate"])
+    assert held["rate"].dims == ("cell", "channel")
+    assert held["rate"].attrs["units"] == "bit/s/Hz"
+    assert set(held["snr_db"].values) == {0, 6, 12}
+    assert json.loads(held.attrs["parameters"])["count"] == 3
+    one = grid.cells()[0]
+    assert np.array_equal(
+        held["rate"].sel(cell=one.name),
+        compute(one.model_dump(), Folder(tmp_path / "res").radar(one))["rate"],
+    )
+    assert held["rate_mean"].sel(cell=one.name) == pytest.approx(
+        float(held["rate"].sel(cell=one.name).mean())
+    )
+
+
+def test_the_same_call_goes_on_and_computes_no_finished_cell_again(grid, tmp_path, monkeypatch):
+    whole = sweep(grid, tmp_path / "whole", tick=quiet)
+    ran = []
+
+    def counted(parameters, radar, stop_at=None):
+        if len(ran) == stop_at:
+            raise KeyboardInterrupt
+        ran.append(Cell.model_validate(parameters).name)
+        return compute(parameters, radar)
+
+    monkeypatch.setattr(module, "compute", lambda p, radar: counted(p, radar, 4))
+    with pytest.raises(KeyboardInterrupt):
+        sweep(grid, tmp_path / "res", tick=quiet)
+    assert len(contents(tmp_path / "res")) == 4
+    monkeypatch.setattr(module, "compute", counted)
+    again = sweep(grid, tmp_path / "res", tick=quiet)
+    assert len(ran) == len(set(ran)) == len(grid.cells())
+    assert np.array_equal(again["rate"], whole["rate"])
+    assert_same(contents(tmp_path / "res"), contents(tmp_path / "whole"))
+
+
+def test_a_changed_configuration_beside_old_results_is_refused(run, grid, tmp_path):  # noqa: F811
+    sweep(grid, tmp_path / "res", tick=quiet)
+    before = contents(tmp_path / "res")
+    (tmp_path / "sweep.toml").write_text(SMALL.replace("count = 3", "count = 4"))
+    code, _, err = run("sweep", "sweep.toml", "-o", "res")
+    assert code == 2
+    assert "count: 3 -> 4" in err
+    assert_same(contents(tmp_path / "res"), before)
+
+
+def test_two_sweeps_do_not_share_a_folder(grid, tmp_path):
+    with Folder(tmp_path / "res").opened(grid), pytest.raises(ValueError, match="another sweep is at work"):
+        sweep(grid, tmp_path / "res", tick=quiet)
+
+
+def test_half_a_cell_of_a_killed_run_is_swept_away(grid, tmp_path):
+    (tmp_path / "res" / "cells").mkdir(parents=True)
+    half = tmp_path / "res" / "cells" / ".abc-123.nc"
+    half.write_bytes(b"\x89HDF")
+    sweep(grid, tmp_path / "res", tick=quiet)
+    assert not half.exists()
+
+
+def test_a_channel_has_the_same_figures_however_many_there_are(grid):
+    cell = grid.cells()[0]
+    radar = benchmark(cell.antennas, cell.targets_deg)
+    few, many = (compute(cell.model_copy(update={"count": n}).model_dump(), radar) for n in (2, 6))
+    for key in ("rate", "tau", "objective", "mse"):
+        assert np.allclose(few[key], many[key][:2], rtol=1e-12)
+
+
+CODE = """
+import sys
+from pathlib import Path
+from beamfold.experiments.grid import read_grid
+from beamfold.experiments.sweep import sweep
+
+if __name__ == "__main__":
+    tick = lambda done, text: print(done, flush=True)
+    sweep(read_grid(Path(sys.argv[1])), Path(sys.argv[2]), workers=int(sys.argv[3]), tick=tick)
+"""
+
+
+def started(tmp_path, workers):
+    script = tmp_path / "script.py"
+    script.write_text(CODE)
+    command = [sys.executable, str(script), str(tmp_path / "sweep.toml"), str(tmp_path / "res"), str(workers)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
+
+
+def test_kill_9_loses_no_finished_cell(grid, tmp_path):
+    whole = sweep(grid, tmp_path / "whole", tick=quiet)
+    process = started(tmp_path, 0)
+    for line in process.stdout:
+        if int(line) >= 2:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    kept = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "res" / "cells").glob("[!.]*.nc")}
+    assert 2 <= len(kept) <= len(grid.cells())
+    again = sweep(grid, tmp_path / "res", tick=quiet)
+    now = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "res" / "cells").glob("*.nc")}
+    assert {name: now[name] for name in kept} == kept
+    assert np.array_equal(again["objective"], whole["objective"])
+    assert_same(contents(tmp_path / "res"), contents(tmp_path / "whole"))
+
+
+def test_two_workers_give_the_same_bits(grid, tmp_path):
+    pytest.importorskip("distributed", reason="dask[distributed] is not installed")
+    whole = sweep(grid, tmp_path / "whole", tick=quiet)
+    process = started(tmp_path, 2)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert out.split()[-1] == str(len(grid.cells()))
+    assert_same(contents(tmp_path / "res"), contents(tmp_path / "whole"))
+    assert np.array_equal(load(tmp_path / "res" / "sweep.nc")["tau"], whole["tau"])
