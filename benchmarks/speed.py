@@ -70,8 +70,9 @@ def one_design(s: Scenario, layers: int, inner: int, repeats: int) -> None:
     Psi = s.Psi_t[0].numpy()
 
     def literal() -> None:
-        oracle.algorithm_1(H, Psi, start.F[0].numpy(), start.W[0].numpy(), mu.numpy(), lam.numpy(), 0.3,
-                           1 / s.antennas, float(s.power[0]), 1.0, "signal")  # fmt: skip
+        F, W = start.F[0].numpy(), start.W[0].numpy()
+        steps_ = mu.numpy(), lam.numpy()
+        oracle.algorithm_1(H, F, W, Psi, float(s.power[0]), 0.3, 1.0, *steps_, 1 / s.antennas, "signal")
 
     calls = {
         "compiled kernel, one core": lambda: go(H),
