@@ -20,7 +20,7 @@ import torch
 
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
-from beamfold.scenario import Design, Scenario, scenario
+from beamfold.scenario import Design, Scenario, make_scenario
 
 RHO = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 OMEGA = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
@@ -63,7 +63,7 @@ def table(rows: dict[str, tuple[float, float, float]], benchmarks: list[str]) ->
 
 def front(H: np.ndarray, radar: Benchmark) -> dict[str, np.ndarray]:
     """Points (R, τ) by method."""
-    s = scenario(H, radar, snr_db=12)
+    s = make_scenario(H, radar, snr_db=12)
     curves = {"SCA-ManOpt over ρ": np.array([row(design(s, "sca-manopt", rho=rho))[:2] for rho in RHO])}
     for inner in (1, 10, 20):
         points = [row(design(_weighted(H, radar, w), "unfolded", inner=inner))[:2] for w in OMEGA]
@@ -72,7 +72,7 @@ def front(H: np.ndarray, radar: Benchmark) -> dict[str, np.ndarray]:
 
 
 def _weighted(H: np.ndarray, radar: Benchmark, weight: float) -> Scenario:
-    return scenario(H, radar, snr_db=12, weight=weight)
+    return make_scenario(H, radar, snr_db=12, weight=weight)
 
 
 def picture(curves: dict[str, np.ndarray], rows: dict[str, tuple[float, float, float]], path: Path) -> None:
@@ -110,7 +110,7 @@ def main() -> None:
     torch.set_num_threads(1)
     H, radar = load(options.reference)
     H = H[: options.count]
-    s = scenario(H, radar, snr_db=12)
+    s = make_scenario(H, radar, snr_db=12)
     ours, unit = "SCA-ManOpt, ours as stated", "SCA-ManOpt, ours with unit columns"
     rows = {
         "SCA-ManOpt, published": published(options.reference),

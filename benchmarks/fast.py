@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/fast.py [../shared/reference] [--count 10000] [--sizes] [--plans]
 
 N = 64, K = M = 4, ω = 0.3 at 12, 6 and 0 dB: mean R − ω τ on the published channels and Ψ where the folder
-is given, and on fresh channels with the same Ψ (else with `covariance(64, (-59, 0, 60))`). Each timed design
+is given, and on fresh channels with the same Ψ (else `solve_covariance(64, (-59, 0, 60))`). Each timed design
 is one call on one core, channel estimate in to {F, W} out. On a shared machine the tail is the scheduler's:
 beside the p99 of the wall clock stand that of the thread's own processor time, which leaves other processes'
 slices out, and the wall clock's in the quietest block of 200 designs in a row. --sizes adds other arrays,
@@ -27,14 +27,14 @@ from published import published_channels, published_radar
 
 from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
-from beamfold.covariance import covariance
+from beamfold.covariance import solve_covariance
 from beamfold.files.models import find_model
 from beamfold.kernels.fast import Plan, run_fast
 from beamfold.methods import unfolded
 from beamfold.methods.best import best
 from beamfold.methods.fast import DEPTHS, fast, prepare_fast
 from beamfold.objective import objective
-from beamfold.scenario import Scenario, scenario
+from beamfold.scenario import Scenario, make_scenario
 
 DEADLINES_US = (1000, 500, 250, 150, 125)
 BLOCK = 200
@@ -66,16 +66,16 @@ def spread(both: np.ndarray) -> str:
 
 
 def radar_of(folder: Path | None, snr_db: int) -> Benchmark:
-    return published_radar(folder, snr_db) if folder else covariance(64, (-59, 0, 60))
+    return published_radar(folder, snr_db) if folder else solve_covariance(64, (-59, 0, 60))
 
 
 def main_table(folder: Path | None, fresh: torch.Tensor, starts: int, count: int) -> None:
     published = published_channels(folder) if folder else None
     for snr_db in (12, 6, 0):
         radar = radar_of(folder, snr_db)
-        sets = {"fresh": scenario(fresh, radar, snr_db=snr_db)}
+        sets = {"fresh": make_scenario(fresh, radar, snr_db=snr_db)}
         if published is not None:
-            sets = {"published": scenario(published, radar, snr_db=snr_db), **sets}
+            sets = {"published": make_scenario(published, radar, snr_db=snr_db), **sets}
         tops = {name: best(s[:100], starts=starts).objective for name, s in sets.items()}
         model = find_model(64, 4, 4, 20)
         rivals = {name: unfolded(s[:100], model).objective for name, s in sets.items()}
@@ -97,10 +97,10 @@ def main_table(folder: Path | None, fresh: torch.Tensor, starts: int, count: int
 def sizes_table(count: int) -> None:
     print("\nother sizes: mean R - w tau at 0, 12, 60, 100 steps; us per design (p50) at 60")
     for N, K, M in ((32, 3, 5), (64, 4, 8), (128, 4, 4), (128, 8, 8), (256, 4, 4), (256, 8, 8)):
-        radar = covariance(N, (-60, 0, 60), angles=max(181, 2 * N + 1), tolerance=1e-3)
+        radar = solve_covariance(N, (-60, 0, 60), angles=max(181, 2 * N + 1), tolerance=1e-3)
         H = saleh_valenzuela(N, K, 100, seed=3)
         for snr_db, weight in ((-5, 3.0), (12, 0.3), (20, 0.03)):
-            s: Scenario = scenario(H, radar, snr_db=snr_db, chains=M, weight=weight)
+            s: Scenario = make_scenario(H, radar, snr_db=snr_db, chains=M, weight=weight)
             values = " ".join(f"{float(fast(s, steps=i).objective.mean()):8.3f}" for i in (0, 12, 60, 100))
             go = prepare_fast(radar, users=K, chains=M, snr_db=snr_db, weight=weight)
             p50 = np.percentile(times(go, H.numpy(), max(count // 20, 100))[0], 50)
@@ -111,7 +111,7 @@ def sizes_table(count: int) -> None:
 
 def plans_table(folder: Path | None, fresh: torch.Tensor) -> None:
     print("\n12 dB: digital steps, alternations, first W steps, W steps per F step, F steps; least us")
-    s = scenario(fresh[:200], radar_of(folder, 12), snr_db=12)
+    s = make_scenario(fresh[:200], radar_of(folder, 12), snr_db=12)
     for plan in (
         Plan(0), Plan(8), Plan(20), Plan(40), Plan(alternations=5), Plan(alternations=10),
         Plan(alternations=40), Plan(first=5), Plan(inner=1), Plan(inner=2), Plan(inner=2, steps=70),

@@ -25,7 +25,7 @@ from beamfold.channel import saleh_valenzuela
 from beamfold.kernels.unfolded import run_kernel
 from beamfold.methods.pga import run_layers
 from beamfold.objective import DigitalGradient, beam_error, rate
-from beamfold.scenario import Scenario, scenario
+from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import STARTS, Point
 
 LIMITS = {np.float32: 1e-3, np.float64: 1e-9}
@@ -81,7 +81,7 @@ def random_case(index: int, *, layers: int = 20, inner: int = 20, largest: int =
     K = int(rng.integers(1, min(8, N) + 1))
     M = int(rng.integers(K, min(2 * K, N) + 1))
     H = saleh_valenzuela(N, K, 1, seed=int(rng.integers(2**31)))
-    s = scenario(
+    s = make_scenario(
         H, random_radar(N, rng), snr_db=rng.uniform(-10, 30), chains=M, weight=math.exp(rng.uniform(-3, 0))
     )
     start = STARTS[str(rng.choice(list(STARTS)))](s)

@@ -25,7 +25,7 @@ from beamfold.beampattern import Benchmark, angle_grid
 from beamfold.methods import ModelInfo, UnfoldedPGA, conventional_pga, digital_zero_forcing, unfolded
 from beamfold.methods.pga import Engine
 from beamfold.metrics import mean_decibel
-from beamfold.scenario import Design, Scenario, scenario
+from beamfold.scenario import Design, Scenario, make_scenario
 
 SNRS = (0, 6, 12)
 WEIGHT = 0.3
@@ -83,7 +83,7 @@ def published_radar(folder: Path, snr_db: int) -> Benchmark:
 
 
 def published_scenario(folder: Path, snr_db: int, count: int = 100) -> Scenario:
-    return scenario(
+    return make_scenario(
         published_channels(folder)[:count], published_radar(folder, snr_db), snr_db=snr_db, weight=WEIGHT
     )
 

@@ -35,7 +35,7 @@ from beamfold.methods.sca_manopt import sca_manopt
 from beamfold.methods.wmmse import wmmse
 from beamfold.methods.zero_forcing import digital_zero_forcing, phased_zero_forcing
 from beamfold.metrics import mean_decibel
-from beamfold.scenario import Design, Scenario, scenario
+from beamfold.scenario import Design, Scenario, make_scenario
 
 SNRS = (0, 2, 4, 6, 8, 10, 12)
 PUBLISHED_COUNT = 10  # channels behind result_benchmark.mat, the first of H_test
@@ -60,7 +60,7 @@ def published_scenario(folder: Path, snr_db: int, count: int = 100) -> Scenario:
     covariances = scipy.io.loadmat(folder / "radar_data.mat", variable_names="J")["J"]
     Psi = torch.from_numpy(covariances[:, :, 0, SNRS.index(snr_db)] / 10 ** (snr_db / 10))
     radar = Benchmark((Psi + Psi.mH) / 2, targets=TARGETS)
-    return scenario(torch.from_numpy(H[:count].conj().copy()), radar, snr_db=snr_db, weight=0.3)
+    return make_scenario(torch.from_numpy(H[:count].conj().copy()), radar, snr_db=snr_db, weight=0.3)
 
 
 def published_figures(folder: Path) -> dict[int, Figures]:

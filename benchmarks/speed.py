@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import oracle
 
 from beamfold.channel import saleh_valenzuela
-from beamfold.covariance import covariance
+from beamfold.covariance import solve_covariance
 from beamfold.kernels.unfolded import differentiable
 from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, unfolded
 from beamfold.methods.pga import run_layers
 from beamfold.objective import objective
-from beamfold.scenario import Scenario, scenario
+from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 from beamfold.timing import peak_memory_mib
 
@@ -123,7 +123,7 @@ def scaling(sizes: list[int], layers: int, inner: int, repeats: int, plot: Path 
     mu, lam = steps(layers, inner)
     calls: dict[str, Callable[[], object]] = {}
     for N in sizes:
-        radar = covariance(N, angles=max(181, 2 * N + 1), rank=4, tolerance=1e-3)
+        radar = solve_covariance(N, angles=max(181, 2 * N + 1), rank=4, tolerance=1e-3)
         H = saleh_valenzuela(N, 4, 1, seed=3)[0].numpy()
         go = prepare(UnfoldedPGA.from_steps(mu, lam, ModelInfo(N, 4, 4, 1 / N)), radar, snr_db=12)
         calls[str(N)] = lambda go=go, H=H: go(H)
@@ -162,8 +162,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     repeats = 1 if options.quick else 5
-    radar = covariance(64, (-59, 0, 60))  # the published pattern: rank 7 in float32
-    s = scenario(saleh_valenzuela(64, 4, 100, seed=2), radar, snr_db=12)
+    radar = solve_covariance(64, (-59, 0, 60))  # the published pattern: rank 7 in float32
+    s = make_scenario(saleh_valenzuela(64, 4, 100, seed=2), radar, snr_db=12)
     one_design(s, 120, 20, repeats)
     batch(s, 120, 20, 1)
     update(s[:10], 120, 10, repeats, with_torch=False)

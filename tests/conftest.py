@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
-from beamfold.scenario import Scenario, scenario
+from beamfold.scenario import Scenario, make_scenario
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
@@ -62,7 +62,7 @@ def small(
     """A scenario of `count` own channels and three beams."""
     H = saleh_valenzuela(antennas, users, count, seed=seed)
     radar = three_beams(antennas, degrees)
-    return scenario(H, radar, snr_db=snr_db, chains=chains, weight=weight, noise=noise)
+    return make_scenario(H, radar, snr_db=snr_db, chains=chains, weight=weight, noise=noise)
 
 
 def relative(ours, theirs) -> float:

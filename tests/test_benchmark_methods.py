@@ -19,7 +19,7 @@ from beamfold.constraints import modulus_error, power_error
 from beamfold.methods.pga import pga
 from beamfold.metrics import mean_decibel
 from beamfold.objective import beam_error, objective, rate, rate_gradient, received
-from beamfold.scenario import Status, scenario
+from beamfold.scenario import Status, make_scenario
 
 # Modules, also where the package re-exports a function under the module's name.
 C, J, M, S, W = (
@@ -314,7 +314,7 @@ def test_the_ceiling_is_stationary_and_above_every_hybrid(radar):
 
     s = small(16, 3, count=4, snr_db=10)
     if radar:
-        s = scenario(s.H, spread_radar(16), snr_db=10, weight=0.3)
+        s = make_scenario(s.H, spread_radar(16), snr_db=10, weight=0.3)
     best = C.digital(s)
     assert best.statuses == ["converged"] * 4
     assert float(C.stationarity(s, best.X).max()) < 2e-3
@@ -327,7 +327,7 @@ def test_the_ceiling_is_stationary_and_above_every_hybrid(radar):
 
 def test_the_small_problem_is_the_large_one():
     """Value and gradient in the basis, the constant of τ included, at any cut of Ψ."""
-    s = scenario(small(16, 3, count=2).H, spread_radar(16), snr_db=6, weight=0.3)
+    s = make_scenario(small(16, 3, count=2).H, spread_radar(16), snr_db=6, weight=0.3)
     for cut in (1e-2, 1e-8):
         p, B = C.reduce(s, s.H.mH, cut)
         Y = W.full_power(draw(2, B.shape[-1], 3), s.power)
@@ -340,7 +340,7 @@ def test_the_small_problem_is_the_large_one():
 
 
 def test_without_omega_the_ceiling_is_the_sum_rate():
-    s = scenario(small(8, 3, count=2).H, small(8, 3).radar, snr_db=6, weight=0.0)
+    s = make_scenario(small(8, 3, count=2).H, small(8, 3).radar, snr_db=6, weight=0.0)
     assert relative(C.digital(s, tolerance=1e-5).rate, S.sca(s, tolerance=1e-8).rate) < 1e-5
 
 

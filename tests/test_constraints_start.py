@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beamfold.constraints import modulus_error, power_error, total_power, unit_modulus
-from beamfold.scenario import scenario
+from beamfold.scenario import make_scenario
 from beamfold.start import STARTS, proposed, random, svd, zero_forcing
 
 
@@ -98,7 +98,7 @@ def sized(name, **change):
     s = small(**(SIZES[name] | change))
     if name == "no target known":
         distinct = three_beams(12, weights=(0.5, 0.3, 0.2))  # eigenvectors that are not arbitrary
-        s = scenario(s.H, distinct.Psi, snr_db=6, chains=4)
+        s = make_scenario(s.H, distinct.Psi, snr_db=6, chains=4)
         assert s.radar.targets == ()
     return s
 
@@ -183,7 +183,7 @@ def test_two_equal_users_still_have_a_start(start):
     s = small(antennas=8, users=2)
     H = s.H.clone()
     H[:, 1] = H[:, 0]
-    s = scenario(H, s.radar, snr_db=6)
+    s = make_scenario(H, s.radar, snr_db=6)
     F, W = STARTS[start](s)
     assert bool(torch.isfinite(torch.view_as_real(W)).all())
     assert float(modulus_error(F).max()) < 1e-12

@@ -28,7 +28,7 @@ from beamfold.methods import (
     wmmse,
 )
 from beamfold.objective import beam_error, rate
-from beamfold.scenario import Scenario, Status, scenario
+from beamfold.scenario import Scenario, Status, make_scenario
 from beamfold.verify import verify
 
 LAYERS = 12
@@ -109,7 +109,7 @@ def s(request) -> Scenario:
 
 def with_channels(s, H, **change):
     snr_db = 10 * math.log10(float(s.power.flatten()[0]) / change.get("noise", s.noise))
-    return scenario(H, s.radar, snr_db=snr_db, chains=s.chains, weight=0.3, **change)
+    return make_scenario(H, s.radar, snr_db=snr_db, chains=s.chains, weight=0.3, **change)
 
 
 def same_figures(a, b, name):
@@ -192,7 +192,7 @@ def test_channels_and_noise_scale_together(name, s, factor):
 
 def test_a_batch_is_its_channels_one_by_one(name, s):
     """Also behind an SNR axis."""
-    several = scenario(s.H, s.radar, snr_db=[0.0, 6.0], chains=s.chains)
+    several = make_scenario(s.H, s.radar, snr_db=[0.0, 6.0], chains=s.chains)
     whole = METHODS[name](several)
     assert whole.rate.shape == whole.status.shape == (2, 3)
     for i, b in np.ndindex(2, 3):
@@ -221,7 +221,7 @@ def test_the_scenario_is_left_alone(name, s):
 def test_never_a_nan(name, gain, snr_db):
     """Extreme scenarios may end in any status, but in finite, feasible designs with finite figures."""
     H = small(8, 2).H * gain
-    design = METHODS[name](scenario(H, small(8, 2).radar, snr_db=snr_db, weight=5.0))
+    design = METHODS[name](make_scenario(H, small(8, 2).radar, snr_db=snr_db, weight=5.0))
     assert bool(torch.isfinite(design.objective).all())
     assert bool(torch.isfinite(torch.view_as_real(design.X)).all())
     assert float(power_error(design.X, design.scenario.power).max()) < 1e-9
@@ -233,7 +233,7 @@ def test_equal_users_are_served(name):
     """Rank-deficient H: no zero forcing is possible, and still every figure is finite."""
     H = small(8, 2).H.clone()
     H[:, 1] = H[:, 0]
-    design = METHODS[name](scenario(H, small(8, 2).radar, snr_db=6))
+    design = METHODS[name](make_scenario(H, small(8, 2).radar, snr_db=6))
     assert bool(torch.isfinite(design.objective).all())
     assert float(power_error(design.X, design.scenario.power).max()) < 1e-9
 

@@ -14,7 +14,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import beamfold.covariance
-from beamfold.covariance import covariance
+from beamfold.covariance import solve_covariance
 from beamfold.covariance.centro import to_complex, to_real
 from beamfold.covariance.fast import fast_covariance
 from beamfold.covariance.interior import newton_matrix, square_root
@@ -141,16 +141,16 @@ def test_reference_refuses_an_early_stop(solver, option):
 
 def test_same_bits_every_time_also_in_another_process_whatever_its_threads():
     code = (
-        "from beamfold.covariance import covariance\n"
+        "from beamfold.covariance import solve_covariance\n"
         "import sys\n"
         "for rank in (None, 4):\n"
-        "    sys.stdout.buffer.write(covariance(32, rank=rank).Psi.numpy().tobytes())\n"
+        "    sys.stdout.buffer.write(solve_covariance(32, rank=rank).Psi.numpy().tobytes())\n"
     )
     settings = os.environ | {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=settings).stdout
     with threadpool_limits(1, user_api="blas"):
         for _ in range(2):
-            here = [covariance(32, rank=rank).Psi.numpy().tobytes() for rank in (None, 4)]
+            here = [solve_covariance(32, rank=rank).Psi.numpy().tobytes() for rank in (None, 4)]
             assert b"".join(here) == other
 
 
@@ -206,7 +206,7 @@ def test_problem_errors():
 @pytest.mark.parametrize("solver", ["fast", "scs", "clarabel"])
 @pytest.mark.parametrize("targets", [(-60.0, 0.0, 60.0), (41.5, -33.0)])
 def test_benchmark_says_what_was_solved(solver, targets):
-    radar = covariance(32, targets, angles=121, solver=solver)
+    radar = solve_covariance(32, targets, angles=121, solver=solver)
     eigenvalues = torch.linalg.eigvalsh(radar.Psi)
     assert radar.Psi.dtype == torch.complex128 and radar.antennas == 32
     assert torch.equal(radar.Psi, radar.Psi.mH)
@@ -229,22 +229,22 @@ def test_benchmark_says_what_was_solved(solver, targets):
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])
 def test_tolerance_is_kept_and_no_looser_than_asked(tolerance):
-    radar = covariance(32, (10.0,), tolerance=tolerance)
+    radar = solve_covariance(32, (10.0,), tolerance=tolerance)
     assert radar.gap <= tolerance
-    assert radar.objective >= covariance(32, (10.0,)).objective * (1 - 1e-7)
+    assert radar.objective >= solve_covariance(32, (10.0,)).objective * (1 - 1e-7)
 
 
 def test_default_accepts_what_rounding_allows_but_a_tolerance_is_a_demand():
     # two neighbouring mainlobes on a grid near the coarsest allowed: nearly met, the dual nearly vanishes
-    assert 1e-7 < covariance(64, (-50, 10, 40), angles=121).gap <= 1e-4
+    assert 1e-7 < solve_covariance(64, (-50, 10, 40), angles=121).gap <= 1e-4
     with pytest.raises(RuntimeError, match=r"stopped at a certified gap of .*, above 1\.0e-07"):
-        covariance(64, (-50, 10, 40), angles=121, tolerance=1e-7)
+        solve_covariance(64, (-50, 10, 40), angles=121, tolerance=1e-7)
 
 
 @pytest.mark.parametrize("rank", [2, 4])
 def test_rank_of_a_benchmark(rank):
-    radar = covariance(64, rank=rank)
-    full = covariance(64)
+    radar = solve_covariance(64, rank=rank)
+    full = solve_covariance(64)
     eigenvalues = torch.linalg.eigvalsh(radar.Psi)
     assert eigenvalues[: 64 - rank].abs().max() < 1e-14
     assert (radar.Psi.diagonal() - 1 / 64).abs().max() <= 1e-12
@@ -282,7 +282,7 @@ def test_rank_of_a_benchmark(rank):
 )
 def test_every_refusal_is_one_plain_line(arguments, message):
     with pytest.raises(ValueError) as error:
-        covariance(**{"antennas": 16, **arguments})
+        solve_covariance(**{"antennas": 16, **arguments})
     assert str(error.value) == message
 
 
@@ -294,7 +294,7 @@ def test_a_solver_that_stops_early_is_an_error_with_its_status(monkeypatch):
 
     monkeypatch.setattr(beamfold.covariance.reference, "reference_covariance", hurried)
     with pytest.raises(RuntimeError, match=r"SCS stopped with status '\w+' \(primal residual .*, dual .*\)"):
-        covariance(16, solver="scs")
+        solve_covariance(16, solver="scs")
 
 
 @pytest.mark.reference
@@ -313,9 +313,9 @@ def test_no_worse_than_the_published_covariance(reference):
 
 
 def test_agrees_with_clarabel_and_scs_at_full_size():
-    ours = covariance(64)
+    ours = solve_covariance(64)
     for solver in ("clarabel", "scs"):
-        theirs = covariance(64, solver=solver)
+        theirs = solve_covariance(64, solver=solver)
         assert ours.objective <= theirs.objective * (1 + 1e-4)
         assert ours.objective == pytest.approx(theirs.objective, rel=1e-4)
         assert ours.scale == pytest.approx(theirs.scale, rel=1e-3)

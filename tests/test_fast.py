@@ -12,7 +12,7 @@ from conftest import relative, small
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
-from beamfold.covariance import covariance
+from beamfold.covariance import solve_covariance
 from beamfold.files.models import find_model
 from beamfold.kernels import fast_newton
 from beamfold.kernels.fast import Plan, Setting, run_fast
@@ -25,7 +25,7 @@ from beamfold.methods.best import best
 from beamfold.methods.constrained import constrained
 from beamfold.methods.fast import STATIONARY, fast, prepare_fast, residual
 from beamfold.objective import beam_error, objective, rate
-from beamfold.scenario import Status, scenario
+from beamfold.scenario import Status, make_scenario
 from beamfold.start import proposed
 
 SIZES = [
@@ -183,11 +183,11 @@ def test_users_order_and_phase_do_not_matter():
     s = small(32, 4, count=6, snr_db=6.0)
     order = torch.tensor([2, 0, 3, 1])
     turn = torch.exp(1j * torch.tensor([0.3, 1.2, -2.0, 2.5], dtype=torch.float64))[:, None]
-    turned = scenario(s.H * turn, s.radar, snr_db=6.0)
+    turned = make_scenario(s.H * turn, s.radar, snr_db=6.0)
     for steps, limit in ((0, 1e-6), (10, 1e-5)):
         one = fast(s, steps=steps, precision="double")
         assert relative(fast(turned, steps=steps, precision="double").rate, one.rate) < limit
-    permuted = scenario(s.H[:, order], s.radar, snr_db=6.0)
+    permuted = make_scenario(s.H[:, order], s.radar, snr_db=6.0)
     a, b = fast(s, steps=300), fast(permuted, steps=300)
     assert abs(float((a.objective - b.objective).mean())) < 0.05
 
@@ -201,7 +201,7 @@ def test_equal_and_dependent_users(precision):
     H[1, 2] = H[1, 0]
     H[2, 2] = H[2, 0] + H[2, 1]
     H[3] *= 1e-8
-    d = fast(scenario(H, s.radar, snr_db=12.0), steps=40, precision=precision)
+    d = fast(make_scenario(H, s.radar, snr_db=12.0), steps=40, precision=precision)
     assert torch.isfinite(d.objective).all()
     assert (d.status < Status.INFEASIBLE).all()
     assert (d.status != Status.WORSE_THAN_START).all()
@@ -231,7 +231,7 @@ def test_budget_takes_the_depth_that_fits():
 def test_against_the_unfolded_model():
     """Better than the shipped J = 20 model on ≥ 99 % of fresh channels, the published pattern, 12 dB."""
     H = saleh_valenzuela(64, 4, 50, seed=123)
-    s = scenario(H, covariance(64, (-59, 0, 60)), snr_db=12)
+    s = make_scenario(H, solve_covariance(64, (-59, 0, 60)), snr_db=12)
     ours, theirs = fast(s), unfolded(s, find_model(64, 4, 4, 20))
     assert (ours.objective > theirs.objective).double().mean() >= 0.99
     assert ours.objective.mean() > theirs.objective.mean() + 1

@@ -15,7 +15,7 @@ from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
 from beamfold.methods import pga
 from beamfold.methods.pga import run_layers
 from beamfold.objective import objective
-from beamfold.scenario import Status, scenario
+from beamfold.scenario import Status, make_scenario
 from beamfold.start import Point, proposed, random
 
 accuracy = script("kernel_accuracy")
@@ -127,7 +127,7 @@ def test_threads_and_order_change_no_bit(dtype):
 
 def test_leading_axes():
     """Several SNRs in front: as each by itself."""
-    s = scenario(small(12, 2).H, small(12, 2).radar, snr_db=[0.0, 10.0])
+    s = make_scenario(small(12, 2).H, small(12, 2).radar, snr_db=[0.0, 10.0])
     start = proposed(s)
     mu, lam = random_steps(4, 3, size=0.003)
     whole, status, _ = run_kernel(s, start, mu, lam, 1 / 12, "signal")
@@ -344,7 +344,7 @@ def test_a_bad_channel_is_said_and_leaves_the_others(which, bad, dtype):
 
 def test_nothing_to_climb_stays_where_it_is():
     """Ψ = 0 and ω = 0 leave the rate alone; steps of zero leave the point alone."""
-    s = scenario(small(8, 2).H, torch.zeros(8, 8, dtype=torch.complex128), snr_db=0, weight=0.0)
+    s = make_scenario(small(8, 2).H, torch.zeros(8, 8, dtype=torch.complex128), snr_db=0, weight=0.0)
     start = proposed(s)
     zero = torch.zeros(4, 2, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
     point, status, _ = run_kernel(s, start, *zero, 0.1, "exact", dtype=np.float64)

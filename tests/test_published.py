@@ -7,7 +7,7 @@ import torch
 from conftest import relative, script
 
 from beamfold.methods import unfolded
-from beamfold.scenario import scenario
+from beamfold.scenario import make_scenario
 
 published = script("published")
 pytestmark = pytest.mark.reference
@@ -72,6 +72,6 @@ def test_conjugated_rows_matter(reference):
     """Read as they lie in the file, the channels would be other users' channels."""
     s = published.published_scenario(reference, 12, 5)
     model = published.published_model(reference, 20)
-    wrong = scenario(s.H.conj().resolve_conj(), s.radar, snr_db=12)
+    wrong = make_scenario(s.H.conj().resolve_conj(), s.radar, snr_db=12)
     right, other = unfolded(s, model), unfolded(wrong, model)
     assert relative(other.tau, right.tau) > 1e-3

@@ -1,4 +1,4 @@
-"""The door: what `scenario()` checks, what a `Scenario` can do, and how `finish` gives a status."""
+"""The door: what `make_scenario()` checks, what a `Scenario` can do, and how `finish` gives a status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conftest import relative, small, three_beams
 
 from beamfold.beampattern import angle_grid
 from beamfold.objective import beam_error, rate
-from beamfold.scenario import Scenario, Status, finish, scenario
+from beamfold.scenario import Scenario, Status, finish, make_scenario
 from beamfold.start import proposed
 
 N = 6
@@ -65,48 +65,48 @@ def not_hermitian():
 )
 def test_bad_input_is_said_in_one_line(change, message):
     with pytest.raises(ValueError, match=message) as caught:
-        scenario(**({"channels": H, "radar": RADAR, "snr_db": 6.0} | change))
+        make_scenario(**({"channels": H, "radar": RADAR, "snr_db": 6.0} | change))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("one", [np.int64(6), np.float32(6), np.array(6.0), torch.tensor(6.0)])
 def test_one_snr_may_be_any_number(one):
-    assert scenario(H, RADAR, snr_db=one).batch == (3,)
+    assert make_scenario(H, RADAR, snr_db=one).batch == (3,)
 
 
 def test_the_snr_of_numpys_default_float():
-    s = scenario(H, RADAR, snr_db=np.float64(6))
+    s = make_scenario(H, RADAR, snr_db=np.float64(6))
     assert s.batch == (3,)
-    assert scenario(H, RADAR, snr_db=np.array([0.0, 6.0])).batch == (2, 3)
+    assert make_scenario(H, RADAR, snr_db=np.array([0.0, 6.0])).batch == (2, 3)
 
 
 def test_a_power_that_overflows_is_refused():
     with pytest.raises(ValueError, match="SNR"):
-        scenario(H, RADAR, snr_db=4000.0)
+        make_scenario(H, RADAR, snr_db=4000.0)
 
 
 def test_an_indefinite_psi_is_no_covariance():
     with pytest.raises(ValueError, match="Psi"):
-        scenario(H, torch.diag(torch.tensor([1.0, -1, 1, -1, 1, -1], dtype=torch.complex128)), snr_db=0)
+        make_scenario(H, torch.diag(torch.tensor([1.0, -1, 1, -1, 1, -1], dtype=torch.complex128)), snr_db=0)
 
 
 def test_an_index_never_reaches_the_matrices():
-    s = scenario(H, RADAR, snr_db=0)
+    s = make_scenario(H, RADAR, snr_db=0)
     assert torch.equal(s[..., 1].H, H[1])
 
 
 def test_real_numpy_and_single_precision_are_accepted():
-    real = scenario(H.real.numpy(), RADAR.Psi.numpy(), snr_db=3)
+    real = make_scenario(H.real.numpy(), RADAR.Psi.numpy(), snr_db=3)
     assert real.H.dtype == real.Psi.dtype == torch.complex128
     assert float(real.H.imag.abs().max()) == 0
-    single = scenario(H.to(torch.complex64), RADAR, snr_db=3)
+    single = make_scenario(H.to(torch.complex64), RADAR, snr_db=3)
     assert single.H.dtype == torch.complex128
-    reversed_axes = scenario(H.numpy()[:, ::-1], RADAR, snr_db=3)  # negative strides
+    reversed_axes = make_scenario(H.numpy()[:, ::-1], RADAR, snr_db=3)  # negative strides
     assert torch.equal(reversed_axes.H, H.flip(-2))
 
 
 def test_what_a_scenario_knows():
-    s = scenario(H, RADAR, snr_db=10, chains=4, weight=0.7, noise=0.5)
+    s = make_scenario(H, RADAR, snr_db=10, chains=4, weight=0.7, noise=0.5)
     assert (s.antennas, s.users, s.chains, s.batch, s.noise) == (N, 2, 4, (3,), 0.5)
     assert s.power.tolist() == pytest.approx([5.0] * 3)  # P_t = SNR σ²
     assert s.weight.tolist() == pytest.approx([0.7] * 3)
@@ -114,27 +114,27 @@ def test_what_a_scenario_knows():
     assert s.Psi_t.shape == (3, N, N)
     assert relative(s.Psi_t[1], 5 * RADAR.Psi) < 1e-14
     assert s.radar.targets == RADAR.targets
-    assert scenario(H, RADAR, snr_db=0).chains == 2  # M = K unless said
-    assert scenario(H[0], RADAR, snr_db=0).batch == ()
+    assert make_scenario(H, RADAR, snr_db=0).chains == 2  # M = K unless said
+    assert make_scenario(H[0], RADAR, snr_db=0).batch == ()
 
 
 def test_several_snrs_are_a_leading_axis():
-    s = scenario(H, RADAR, snr_db=[0, 10, 20], noise=2.0)
+    s = make_scenario(H, RADAR, snr_db=[0, 10, 20], noise=2.0)
     assert s.batch == (3, 3)
     assert s.H.shape == (3, 3, 2, N)
     assert s.power[:, 0].tolist() == pytest.approx([2.0, 20.0, 200.0])
     assert s.power[1].tolist() == pytest.approx([20.0] * 3)
-    one = scenario(H, RADAR, snr_db=[6.0])
+    one = make_scenario(H, RADAR, snr_db=[6.0])
     assert one.batch == (1, 3)
-    alone = scenario(H[0], RADAR, snr_db=[0, 10])
+    alone = make_scenario(H[0], RADAR, snr_db=[0, 10])
     assert alone.batch == (2,)
-    deep = scenario(H.reshape(3, 1, 2, N), RADAR, snr_db=[0, 10])
+    deep = make_scenario(H.reshape(3, 1, 2, N), RADAR, snr_db=[0, 10])
     assert deep.batch == (2, 3, 1)
     assert deep.power.shape == (2, 3, 1)
 
 
 def test_a_part_of_a_scenario():
-    s = scenario(H, RADAR, snr_db=[0, 10])
+    s = make_scenario(H, RADAR, snr_db=[0, 10])
     part = s[1, :2]
     assert part.batch == (2,)
     assert torch.equal(part.H, H[:2])
@@ -145,7 +145,7 @@ def test_a_part_of_a_scenario():
 
 
 def test_another_precision():
-    s = scenario(H, RADAR, snr_db=3).to(dtype=torch.complex64)
+    s = make_scenario(H, RADAR, snr_db=3).to(dtype=torch.complex64)
     assert s.H.dtype == s.Psi.dtype == torch.complex64
     assert s.power.dtype == s.weight.dtype == torch.float32
     assert s.Psi_t.dtype == torch.complex64
@@ -178,12 +178,12 @@ GOOD, ODD = "layers_done", ["layers_done", "{}", "layers_done"]
 )
 def test_a_good_status_is_withdrawn_where_it_is_not_deserved(options, label):
     """Of the one channel that is spoiled, and of no other."""
-    design = finished(scenario(H, RADAR, snr_db=6), **options)
+    design = finished(make_scenario(H, RADAR, snr_db=6), **options)
     assert design.statuses == ["layers_done", label, "layers_done"]
 
 
 def test_worse_than_start_is_of_each_channel():
-    s = scenario(H, RADAR, snr_db=6)
+    s = make_scenario(H, RADAR, snr_db=6)
     value = finished(s).objective
     design = finished(s, start_objective=value + torch.tensor([0.0, 0.1, -0.1], dtype=torch.float64))
     assert design.statuses == ["layers_done", "worse_than_start", "layers_done"]
@@ -192,7 +192,7 @@ def test_worse_than_start_is_of_each_channel():
 
 
 def test_statuses_are_kept_and_never_improved():
-    s = scenario(H, RADAR, snr_db=6)
+    s = make_scenario(H, RADAR, snr_db=6)
     given = torch.tensor([Status.CONVERGED, Status.NON_FINITE, Status.CLOSED_FORM], dtype=torch.int8)
     assert finished(s, status=given).statuses == ["converged", "non_finite", "closed_form"]
     worse = finished(s, status=given, start_objective=torch.full((3,), 1e9, dtype=torch.float64))
@@ -203,7 +203,7 @@ def test_statuses_are_kept_and_never_improved():
 
 
 def test_what_a_design_knows():
-    s = scenario(H, RADAR, snr_db=[0, 10], weight=0.5)
+    s = make_scenario(H, RADAR, snr_db=[0, 10], weight=0.5)
     F, W = proposed(s)
     design = finish(s, "test", F.to(torch.complex64), W.to(torch.complex64))
     assert design.F.dtype == design.W.dtype == torch.complex128
@@ -221,7 +221,7 @@ def test_what_a_design_knows():
 
 
 def test_a_fully_digital_design_has_no_F():
-    s = scenario(H, RADAR, snr_db=6)
+    s = make_scenario(H, RADAR, snr_db=6)
     F, W = proposed(s)
     design = finish(s, "digital", None, F @ W, status=Status.CLOSED_FORM)
     assert design.F is None
@@ -230,9 +230,9 @@ def test_a_fully_digital_design_has_no_F():
 
 
 def test_a_perfect_match_has_no_pattern_error():
-    F, W = proposed(scenario(H, RADAR, snr_db=0))
+    F, W = proposed(make_scenario(H, RADAR, snr_db=0))
     X = (F @ W)[0]
-    s = scenario(H[0], X @ X.mH, snr_db=0)
+    s = make_scenario(H[0], X @ X.mH, snr_db=0)
     design = finish(s, "test", F[0], W[0])
     assert float(design.tau) < 1e-25
     assert float(design.pattern_error(angle_grid())) < 1e-20

@@ -61,7 +61,7 @@ def design(s: Scenario, method: str = "unfolded", **options: Any) -> Design:
     """{F, W} for a scenario by a method's name.
 
     Args:
-        s: from `beamfold.scenario`.
+        s: from `beamfold.make_scenario`.
         method: one of `METHODS`.
         options: the method's own, see its docstring.
 

@@ -24,7 +24,7 @@ FEASIBLE = 1e-4  # relative violation of (7b), (7c) beyond which a design is cal
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """Channels, Ψ, power, noise and weight of problem (8). Make one with `scenario()`, which checks.
+    """Channels, Ψ, power, noise and weight of problem (8). Make one with `make_scenario()`, which checks.
 
     Attributes:
         H: (…, K, N) complex, rows h_kᴴ.
@@ -135,7 +135,7 @@ def _check_covariance(radar: Benchmark, antennas: int) -> None:
         raise ValueError(f"Psi is not positive semidefinite: its least eigenvalue is {least:.2e}")
 
 
-def scenario(
+def make_scenario(
     channels: Array,
     radar: Benchmark | Array,
     *,
@@ -148,7 +148,7 @@ def scenario(
 
     Args:
         channels: H (…, K, N), complex or real, rows h_kᴴ; NumPy or torch.
-        radar: Ψ (N, N) at unit power, from `beamfold.covariance`, or as a bare Hermitian array.
+        radar: Ψ (N, N) at unit power, from `beamfold.solve_covariance`, or as a bare Hermitian array.
         snr_db: P_t/σ_n² in dB; several values put a leading SNR axis in front of the batch.
         chains: M, default K.
         weight: ω ≥ 0 of (8a).
@@ -299,6 +299,3 @@ def finish(
     result[broken & (result < Status.INFEASIBLE)] = Status.INFEASIBLE
     result[~torch.isfinite(value)] = Status.NON_FINITE
     return Design(s, method, F, W, result, R, tau, trace)
-
-
-make_scenario = scenario

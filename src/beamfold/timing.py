@@ -13,7 +13,7 @@ from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
-from beamfold.scenario import Scenario, scenario
+from beamfold.scenario import Scenario, make_scenario
 from beamfold.training import Recipe, train
 
 DEADLINES_US = (1000, 500, 250, 125)
@@ -94,4 +94,6 @@ def untrained(antennas: int, users: int, chains: int, layers: int, inner: int) -
 
 def channels(antennas: int, users: int, chains: int, count: int, radar: Benchmark, snr_db: float) -> Scenario:
     """Fresh channels to measure on."""
-    return scenario(saleh_valenzuela(antennas, users, count, seed=12345), radar, snr_db=snr_db, chains=chains)
+    return make_scenario(
+        saleh_valenzuela(antennas, users, count, seed=12345), radar, snr_db=snr_db, chains=chains
+    )

@@ -59,7 +59,7 @@ def covariance(
 
     Example: beamfold covariance --antennas 64 --targets-deg -60 0 60 -o psi.npz
     """
-    from beamfold.covariance import covariance as solve
+    from beamfold.covariance import solve_covariance
     from beamfold.files import write_benchmark
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
@@ -67,7 +67,7 @@ def covariance(
     check_target(output, force=force, suffixes=RESULTS)
     if solver not in ("fast", "clarabel", "scs"):
         raise ValueError(f"no solver {solver!r}; known: fast, clarabel, scs")
-    radar = solve(
+    radar = solve_covariance(
         antennas,
         targets_deg or (-60.0, 0.0, 60.0),
         width_deg=width_deg,

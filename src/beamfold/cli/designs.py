@@ -53,14 +53,16 @@ def _scenario(
 ) -> Scenario:
     """The door: a channel file and options become a checked scenario."""
     from beamfold.files import read_channels
-    from beamfold.scenario import scenario
+    from beamfold.scenario import make_scenario
 
     if rows not in ("hermitian", "transpose"):
         raise ValueError(f"--rows is hermitian or transpose, got {rows!r}")
     H = read_channels(channels, variable=variable, rows=rows)  # type: ignore[arg-type]
     levels = snr_db or [12.0]
     radar = benchmark_for(H.shape[-1], psi, targets_deg, rank)
-    return scenario(H, radar, snr_db=levels if len(levels) > 1 else levels[0], chains=chains, weight=weight)
+    return make_scenario(
+        H, radar, snr_db=levels if len(levels) > 1 else levels[0], chains=chains, weight=weight
+    )
 
 
 def _run(s: Scenario, method: str, options: dict[str, Any], text: str) -> Design:

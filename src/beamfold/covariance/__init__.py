@@ -21,7 +21,7 @@ AIM, ACCEPT = 1e-7, 1e-4
 """Relative gaps: where the default stops, and what it still accepts where rounding stops it earlier."""
 
 
-def covariance(
+def solve_covariance(
     antennas: int,
     targets_deg: Sequence[float] = (-60.0, 0.0, 60.0),
     *,
@@ -91,6 +91,3 @@ def _fast(
     aim, accept = (AIM, ACCEPT) if tolerance is None else (tolerance, tolerance)
     found = fast_covariance(pattern, grid, antennas, rank=rank, tolerance=aim, accept=accept)
     return found.Psi, found.alpha, found.objective, found.gap
-
-
-solve_covariance = covariance

@@ -16,7 +16,7 @@ from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.grid import Cell
 from beamfold.experiments.labelled import machine, revision, variable
-from beamfold.scenario import scenario
+from beamfold.scenario import make_scenario
 
 FIGURES = ("rate", "tau", "objective", "mse", "status")
 
@@ -37,7 +37,7 @@ def compute(parameters: dict[str, Any], radar: Benchmark) -> dict[str, Any]:
     one_thread()
     with threadpool_limits(1):
         H = saleh_valenzuela(cell.antennas, cell.users, cell.count, seed=cell.seed, paths=cell.paths)
-        s = scenario(H, radar, snr_db=cell.snr_db, chains=cell.chains, weight=cell.weight)
+        s = make_scenario(H, radar, snr_db=cell.snr_db, chains=cell.chains, weight=cell.weight)
         found = design(s, cell.method, **cell.options)
         error = found.pattern_error(radar.angles)
     return {

@@ -13,7 +13,7 @@ from beamfold.constraints import total_power
 from beamfold.experiments.labelled import conclude, inputs, variable, with_intervals
 from beamfold.experiments.setting import SNR_DB, TARGETS_DEG, USERS, Setting, Steps, published_pattern
 from beamfold.objective import beam_gradient, rate_gradient
-from beamfold.scenario import Scenario, scenario
+from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import Point
 
 ANTENNAS = (4, 8, 16, 32, 64, 96, 128)
@@ -54,7 +54,7 @@ def fig2(setting: Setting) -> xr.Dataset:
     origin: dict[str, xr.Variable] = {}
     for antennas in ANTENNAS:
         radar = _coarse_or_fine(antennas)
-        s = scenario(setting.draw(antennas)[0], radar, snr_db=SNR_DB)
+        s = make_scenario(setting.draw(antennas)[0], radar, snr_db=SNR_DB)
         sizes = [g.abs() for g in four_gradients(s, random_point(s, setting.seed))]
         held.append(np.stack([np.stack([g.mean((-2, -1)), g[:, 0, 0]]) for g in sizes]))
         origin |= inputs(setting, antennas, radar)

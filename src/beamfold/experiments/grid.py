@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import METHODS
-from beamfold.covariance import covariance
+from beamfold.covariance import solve_covariance
 from beamfold.files.atomic import FileError
 from beamfold.files.models import find_model
 
@@ -161,7 +161,7 @@ def benchmark(antennas: int, targets_deg: tuple[float, ...]) -> Benchmark:
     angles = 181
     while angles <= 1 + math.pi * antennas / 2:
         angles = 2 * angles - 1
-    return covariance(antennas, targets_deg, angles=angles)
+    return solve_covariance(antennas, targets_deg, angles=angles)
 
 
 def check_cell(cell: Cell) -> None:

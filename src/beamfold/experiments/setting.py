@@ -13,12 +13,12 @@ from torch import Tensor
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import in_parts, join
 from beamfold.channel import saleh_valenzuela
-from beamfold.covariance import covariance
+from beamfold.covariance import solve_covariance
 from beamfold.files.atomic import FileError
 from beamfold.files.models import find_model
 from beamfold.methods import UnfoldedPGA, conventional_pga, digital_zero_forcing, pga, unfolded
 from beamfold.methods.sca_manopt import sca_manopt
-from beamfold.scenario import Design, Scenario, scenario
+from beamfold.scenario import Design, Scenario, make_scenario
 
 USERS = 4
 WEIGHT = 0.3
@@ -36,7 +36,7 @@ Tick = Callable[[float, str], None]
 @lru_cache(maxsize=8)
 def published_pattern(antennas: int, angles: int = 181) -> Benchmark:
     """Ψ of the published P_d for N antennas."""
-    return covariance(antennas, TARGETS_DEG, angles=angles)
+    return solve_covariance(antennas, TARGETS_DEG, angles=angles)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ class Setting:
         self, antennas: int, *, snr_db: float | Sequence[float] = SNR_DB, weight: float = WEIGHT
     ) -> Scenario:
         """The channels of N antennas with the published pattern's Ψ."""
-        return scenario(self.draw(antennas)[0], published_pattern(antennas), snr_db=snr_db, weight=weight)
+        return make_scenario(
+            self.draw(antennas)[0], published_pattern(antennas), snr_db=snr_db, weight=weight
+        )
 
 
 @dataclass

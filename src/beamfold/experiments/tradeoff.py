@@ -44,7 +44,7 @@ from beamfold.experiments.setting import (
 )
 from beamfold.files.models import load_model, save_model, with_note
 from beamfold.methods import UnfoldedPGA, unfolded
-from beamfold.scenario import Design, scenario
+from beamfold.scenario import Design, make_scenario
 from beamfold.training import Progress, Recipe, facts, train
 
 ANTENNAS = 64
@@ -79,7 +79,7 @@ def best_scales(model: UnfoldedPGA, weight: float, H: torch.Tensor, radar: Bench
 
     The gradient of (8a) grows with ω, so a larger ω wants shorter steps before any training.
     """
-    s = scenario(H, radar, snr_db=[0.0, 6.0, 12.0], weight=weight)
+    s = make_scenario(H, radar, snr_db=[0.0, 6.0, 12.0], weight=weight)
     pairs = list(itertools.product(*SCALES))
     values = [float(unfolded(s, rescaled(model, pair, weight)).objective.mean()) for pair in pairs]
     return pairs[int(np.nanargmax(values))]
@@ -101,7 +101,7 @@ def conditioned(start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tun
         decay=tuning.decay, weight=weight, digital=start.info.digital, seed=TRAINING_SEED, clip=1e3,
     )  # fmt: skip
     models = [first, *(at.model for at in train(recipe, H, radar, progress=Progress(0, first, {}, ())))]
-    s = scenario(held, radar, snr_db=[0.0, 6.0, 12.0], weight=weight)
+    s = make_scenario(held, radar, snr_db=[0.0, 6.0, 12.0], weight=weight)
     values = [float(unfolded(s, model).objective.mean()) for model in models]
     best = int(np.nanargmax(values))
     origin = f"step sizes of omega = {start.info.weight:g} times {factors[0]:g} (mu), {factors[1]:g} (lam)"
