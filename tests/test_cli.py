@@ -79,7 +79,7 @@ def test_verify_confirms_a_design_and_catches_a_tampered_one(run, channels):
     assert max(worst.values()) < 1e-9
     run("compare", channels, *psi, "-o", "res")
     names = _json(run("verify", "res/designs.mat", channels, "--json"))["worst"]
-    assert set(names) == {"zf_digital", "start", "conventional_pga", "pga_j10", "pga_j20"}
+    assert {"zf_digital", "start", "pga_j20", "sca_manopt", "digital", "fast"} <= set(names)
     for name, change in (("W", 1.01), ("F", 1.01), ("rate", 1.01), ("tau", 1.01)):
         held = read_arrays(Path("d.npz"))
         write_arrays(Path("bad.npz"), {**held, name: held[name] * change})

@@ -1,6 +1,10 @@
 """Training: it learns, it resumes bit for bit, and its gradient is the one of (25)."""
 
 import itertools
+import os
+import subprocess
+import sys
+from functools import partial
 
 import pytest
 import torch
@@ -76,3 +80,19 @@ def test_a_gradient_that_is_not_finite_skips_the_update(monkeypatch):
 def test_a_recipe_that_cannot_be_is_refused(option, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**option)
+
+
+def test_two_processes_train_what_one_does(tmp_path):
+    """torchrun with gloo: the same parameters within 1e-6, written once."""
+    options = ["train", "--antennas", "8", "--users", "2", "--inner", "2", "--layers", "4", "--count", "30",
+               "--epochs", "2", "--targets-deg", "0"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = partial(subprocess.run, check=True, capture_output=True, timeout=180, env=environment, cwd=tmp_path)
+    run([sys.executable, "-m", "beamfold", *options, "-o", "one.safetensors"])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    run([*torchrun, "-m", "beamfold", *options, "-o", "two.safetensors"])
+    one, two = (bf.load_model(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
+    assert float((one.mu - two.mu).detach().abs().max()) < 1e-6
+    assert float((one.lam - two.lam).detach().abs().max()) < 1e-6
+    assert one.info.curve == pytest.approx(two.info.curve, rel=1e-9)
+    assert not torch.equal(one.mu, torch.full_like(one.mu, 0.01))

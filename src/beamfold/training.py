@@ -149,12 +149,7 @@ def train(
         total = 0.0
         for first in range(0, count, recipe.batch):
             some = torch.from_numpy(order[first : first + recipe.batch])
-            s = _batch(channels[some], radar, 10 ** (snr[some] / 10), model.info)
-            optimiser.zero_grad()
-            F, W = model(s, engine=engine)
-            value = objective(s.H, F @ W, s.Psi_t, s.weight)
-            (-value.mean()).backward()  # type: ignore[no-untyped-call]
-            total += float(value.detach().sum())
+            total += _gradient(model, channels, radar, some, 10 ** (snr / 10), engine)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             if torch.isfinite(norm):
                 optimiser.step()
@@ -165,6 +160,30 @@ def train(
             model.mu.detach(), model.lam.detach(), replace(model.info, curve=tuple(curve))
         )
         yield Progress(epoch + 1, done, _moments(model, optimiser), tuple(curve), skipped)
+
+
+def _gradient(
+    model: UnfoldedPGA, channels: Tensor, radar: Benchmark, some: Tensor, power: Tensor, engine: Engine
+) -> float:
+    """The gradient of (25) over a batch into the parameters' `.grad`; the sum of R − ω τ over the batch.
+
+    Under torch.distributed each process takes its share of the batch, and the gradients are summed.
+    """
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    rank = torch.distributed.get_rank() if distributed else 0
+    mine = some[rank :: torch.distributed.get_world_size()] if distributed else some
+    model.mu.grad, model.lam.grad = torch.zeros_like(model.mu), torch.zeros_like(model.lam)
+    total = torch.zeros((), dtype=torch.float64)
+    if len(mine):
+        s = _batch(channels[mine], radar, power[mine], model.info)
+        F, W = model(s, engine=engine)
+        value = objective(s.H, F @ W, s.Psi_t, s.weight)
+        (-value.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
+        total = value.detach().sum()
+    if distributed:
+        for part in (model.mu.grad, model.lam.grad, total):
+            torch.distributed.all_reduce(part)
+    return float(total)
 
 
 def _batch(H: Tensor, radar: Benchmark, power: Tensor, info: ModelInfo) -> Scenario:

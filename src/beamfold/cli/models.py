@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,14 +50,13 @@ def train(
 ) -> None:
     """Learn the step sizes (25). Interrupted, the same command goes on where it was.
 
+    On several processes: torchrun --nproc-per-node 2 -m beamfold train ... (gloo).
+
     Example: beamfold train --antennas 64 --users 4 --inner 10 --layers 120 -o model.safetensors
     """
-    from beamfold.channel import saleh_valenzuela
-    from beamfold.cli.common import benchmark_for
     from beamfold.files.atomic import check_target
-    from beamfold.files.models import save_checkpoint, save_model, with_note
+    from beamfold.files.models import save_model, with_note
     from beamfold.training import Recipe
-    from beamfold.training import train as learn
 
     check_target(output, force=force, suffixes=(".safetensors",))
     if digital not in ("signal", "exact"):
@@ -70,18 +71,10 @@ def train(
         "targets_deg": targets_deg or [-60.0, 0.0, 60.0], "psi": str(psi) if psi else None,
     }  # fmt: skip
     checkpoint = output.with_suffix(".checkpoint.safetensors")
-    at = _resume(checkpoint, recipe, data)
-    radar = benchmark_for(antennas, psi, targets_deg, None)
-    H = saleh_valenzuela(antennas, users, count, seed=seed)
-    name = f"training N={antennas} J={inner}"
-    name = f"training N={antennas} J={inner}"
-    with progress(recipe.epochs, name) as tick:
-        tick(at.epoch if at else 0, name)
-        for at in learn(recipe, H, radar, progress=at, chains=chains):  # noqa: B020
-            save_checkpoint(checkpoint, recipe, data, at)
-            tick(at.epoch, f"{name}: R - w tau = {at.curve[-1]:.3f}")
-    if at is None:
-        raise RuntimeError("training made no step")
+    with _processes() as leading:
+        at = _train_from(checkpoint, recipe, data, psi, leading)
+        if not leading:
+            return
     changed = (
         ""
         if (rate, decay, clip) == (1e-3, 0.97, None)
@@ -102,6 +95,50 @@ def train(
         print_json({**facts, "curve": list(at.curve)})
     else:
         say(f"{output}: J = {inner}, I = {layers}; mean R - w tau over the last epoch {at.curve[-1]:.3f}")
+
+
+@contextmanager
+def _processes() -> Iterator[bool]:
+    """Join the other processes of torchrun, if it started this one; True in the one that writes."""
+    import torch
+
+    if not torch.distributed.is_torchelastic_launched():
+        yield True
+        return
+    torch.distributed.init_process_group("gloo")
+    try:
+        yield torch.distributed.get_rank() == 0
+        torch.distributed.barrier()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _train_from(
+    checkpoint: Path, recipe: Recipe, data: dict[str, Any], psi: Path | None, leading: bool
+) -> Progress:
+    """All remaining epochs, a checkpoint after each."""
+    import torch
+
+    from beamfold.channel import saleh_valenzuela
+    from beamfold.cli.common import benchmark_for
+    from beamfold.files.models import save_checkpoint
+    from beamfold.training import train as learn
+
+    at = _resume(checkpoint, recipe, data)
+    radar = benchmark_for(data["antennas"], psi, None if psi else data["targets_deg"], None)
+    H = saleh_valenzuela(data["antennas"], data["users"], data["count"], seed=recipe.seed)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # all have read the checkpoint before one writes the next
+    name = f"training N={data['antennas']} J={recipe.inner}"
+    with progress(recipe.epochs, name) as tick:
+        tick(at.epoch if at else 0, name)
+        for at in learn(recipe, H, radar, progress=at, chains=data["chains"]):  # noqa: B020
+            if leading:
+                save_checkpoint(checkpoint, recipe, data, at)
+                tick(at.epoch, f"{name}: R - w tau = {at.curve[-1]:.3f}")
+    if at is None:
+        raise RuntimeError("training made no step")
+    return at
 
 
 def _facts(recipe: Recipe) -> dict[str, Any]:

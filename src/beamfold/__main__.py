@@ -1,0 +1,5 @@
+"""`python -m beamfold`, and what torchrun starts."""
+
+from beamfold.cli import main
+
+main()
