@@ -54,6 +54,13 @@ def contents(path: Path) -> tuple[bytes, bytes, object]:
     return model.mu.detach().numpy().tobytes(), model.lam.detach().numpy().tobytes(), model.info
 
 
+def compare(model: Path, truth: object) -> None:
+    """The model must be the undisturbed run's; it makes room for the next."""
+    if contents(model) != truth:
+        raise SystemExit("FAILED: the resumed model differs from the undisturbed one")
+    model.unlink()
+
+
 def training(folder: Path, kills: int, rng: random.Random) -> None:
     options = ("--antennas", "16", "--users", "2", "--inner", "3", "--layers", "12", "--count", "200",
                "--epochs", "40", "--targets-deg", "0")  # fmt: skip
@@ -61,19 +68,21 @@ def training(folder: Path, kills: int, rng: random.Random) -> None:
     lasts = seconds(command("train", *options, "-o", str(whole)))
     truth = contents(whole)
     checkpoint = model.with_suffix(".checkpoint.safetensors")
-    done, restarts, epoch, finished = 0, 0, 0, 0
+    done, epoch, finished = 0, 0, 0
     while done < kills:
         # Restarts cost seconds of imports each, so most kills fall between two epochs or in a write.
         if killed(command("train", *options, "-o", str(model)), rng.uniform(0.3, 1.0) * lasts):
-            if contents(model) != truth:
-                raise SystemExit("FAILED: the resumed model differs from the undisturbed one")
+            compare(model, truth)
             finished += 1
-            model.unlink()
             epoch = 0
             continue
         done += 1
-        restarts += 1
-        if checkpoint.exists():
+        if model.exists():  # killed between the model's rename and the end of the process
+            compare(model, truth)
+            checkpoint.unlink(missing_ok=True)
+            finished += 1
+            epoch = 0
+        elif checkpoint.exists():
             now = load_checkpoint(checkpoint).progress.epoch
             if now < epoch:
                 raise SystemExit(f"FAILED: epoch {now} after {epoch}: finished work was lost")

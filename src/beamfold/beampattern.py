@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -59,11 +60,17 @@ class Benchmark:
         values, vectors = torch.linalg.eigh(self.Psi.to(torch.complex128))
         return values.flip(-1), vectors.flip(-1)
 
-    def factor(self, tolerance: float = 1e-6) -> Factor:
-        """U = [√λ_1 u_1, …, √λ_r u_r] of the eigenvalues above `tolerance` · λ_1."""
+    def factor(self, tolerance: float = 1e-6, *, fill: Callable[[int], int] | None = None) -> Factor:
+        """U = [√λ_1 u_1, …, √λ_r u_r] of the eigenvalues above `tolerance` · λ_1.
+
+        `fill(r)` may name a larger rank that costs nothing more, up to which eigenvalues above 1e-9 λ_1
+        are taken along.
+        """
         values, vectors = self.spectrum
         top = float(values[0])
         rank = max(1, int((values > tolerance * top).sum())) if top > 0 else 1
+        if fill is not None and top > 0:
+            rank = max(rank, min(fill(rank), int((values > 1e-9 * top).sum())))
         U = vectors[:, :rank] * values[:rank].clamp_min(0).sqrt()
         return Factor(U, float(values[rank:].abs().max()) if rank < len(values) else 0.0)
 

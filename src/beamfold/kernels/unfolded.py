@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.beampattern import Benchmark
 from beamfold.constraints import total_power
 from beamfold.kernels.adjoint import backward
 from beamfold.kernels.layers import forward
@@ -31,6 +32,12 @@ CONDITION = 200.0
 
 def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
+
+
+def factor(radar: Benchmark, users: int, chains: int, dtype: Any) -> Tensor:
+    """U (N, r): the eigenvalues that count, and as many more as the padding of D has room for."""
+    taken = users + chains
+    return radar.factor(DROPPED[dtype], fill=lambda rank: _up(taken + rank, LANES) - taken).U
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
     """Everything that the compiled functions take, for a flattened batch."""
     count = math.prod(s.batch)
     K, M, N = s.users, s.chains, s.antennas
-    U = s.radar.factor(DROPPED[dtype]).U
+    U = factor(s.radar, K, M, dtype)
     Np = _up(N, LANES)
     flat = lambda t, *shape: t.expand((*s.batch, *shape)).reshape((count, *shape))  # noqa: E731
     return Packed(

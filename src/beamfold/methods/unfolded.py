@@ -184,14 +184,14 @@ def prepare(
     import numpy as np
 
     from beamfold.kernels.single import Prepared
-    from beamfold.kernels.unfolded import DROPPED
+    from beamfold.kernels.unfolded import factor
 
     dtype = dtype or np.float32
     info = model.info
     if radar.antennas != info.antennas:
         raise ValueError(f"the model was trained for N = {info.antennas}, Psi has N = {radar.antennas}")
     return Prepared(
-        radar.factor(DROPPED[dtype]).U.numpy(),
+        factor(radar, info.users, info.chains, dtype).numpy(),
         extra_columns(radar, info.chains - info.users).to(torch.complex128).numpy(),
         model.mu.detach()[:layers].numpy(),
         model.lam.detach()[:layers].numpy(),
