@@ -5,18 +5,23 @@
 Training: the command is killed after a random time and started again until it ends; the model must equal,
 bit for bit, that of an undisturbed run, and every checkpoint seen on the way must be readable and never
 go back. Design: the command is killed while a design file from an earlier run stands at the target; the
-file must be readable and complete at every moment, the old one or the new one.
+file must be readable and complete at every moment, the old one or the new one. Sweep, in-process and with
+two workers: no finished cell may go, every one must be readable, and the result equal an undisturbed one.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
+import xarray as xr
 
 from beamfold.files.arrays import read_arrays
 from beamfold.files.models import load_checkpoint, load_model
@@ -105,6 +110,56 @@ def designing(folder: Path, kills: int, rng: random.Random) -> None:
     print(f"design: {kills} kills, the file was whole after every one")
 
 
+SWEEP = """methods = ["pga", "start", "fast"]
+snr_db = [0, 3, 6, 9, 12]
+weight = [0.1, 0.3]
+antennas = [32]
+users = [4]
+inner = [10]
+layers = [120]
+targets_deg = [[-30, 30]]
+count = 40
+"""
+
+
+def sweeping(folder: Path, kills: int, workers: int, rng: random.Random) -> None:
+    config, whole, run = folder / "sweep.toml", folder / f"whole{workers}", folder / f"run{workers}"
+    config.write_text(SWEEP)
+    extra = ["--workers", str(workers)] if workers else []
+    lasts = seconds(command("sweep", str(config), "-o", str(whole)))
+    done = finished = 0
+    cells: set[str] = set()
+    while done < kills:
+        ended = killed(command("sweep", str(config), "-o", str(run), *extra), rng.uniform(0.4, 1.2) * lasts)
+        now = {path.name for path in (run / "cells").glob("*.nc")}
+        if not cells <= now:
+            raise SystemExit(f"FAILED: {len(cells - now)} finished cells were lost")
+        for name in now - cells:
+            xr.load_dataset(run / "cells" / name, engine="h5netcdf")
+        cells = now
+        done += not ended
+        if ended:
+            if not same(whole / "sweep.nc", run / "sweep.nc"):
+                raise SystemExit("FAILED: the resumed sweep differs from the undisturbed one")
+            finished, cells = finished + 1, set()
+            shutil.rmtree(run)
+    print(
+        f"sweep, {workers or 'no'} workers: {done} kills, {finished} sweeps finished in between, all equal",
+        flush=True,
+    )
+
+
+def same(one: Path, other: Path) -> bool:
+    """All numbers of two datasets, bit for bit."""
+    with xr.open_dataset(one, engine="h5netcdf") as a, xr.open_dataset(other, engine="h5netcdf") as b:
+        numbers = [
+            name for name, value in a.data_vars.items() if value.dtype.kind == "f" and name != "seconds"
+        ]
+        return bool(numbers) and all(
+            np.array_equal(a[n].values, b[n].values, equal_nan=True) for n in numbers
+        )
+
+
 def leftovers(folder: Path) -> None:
     """Temporary files of killed writers are hidden and never mistaken for results; tidy them here."""
     for path in folder.glob(".*"):
@@ -113,13 +168,20 @@ def leftovers(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--kills", type=int, default=50, help="for each of the two commands")
+    parser.add_argument("--kills", type=int, default=50, help="for each of the commands")
+    parser.add_argument("--only", nargs="*", help="train, design, sweep, workers")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
-        training(Path(name), options.kills, rng)
-        designing(Path(name), options.kills, rng)
+        jobs = {
+            "train": lambda: training(Path(name), options.kills, rng),
+            "design": lambda: designing(Path(name), options.kills, rng),
+            "sweep": lambda: sweeping(Path(name), options.kills, 0, rng),
+            "workers": lambda: sweeping(Path(name), options.kills, 2, rng),
+        }
+        for job in options.only or jobs:
+            jobs[job]()
 
 
 if __name__ == "__main__":
