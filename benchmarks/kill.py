@@ -131,7 +131,7 @@ def sweeping(folder: Path, kills: int, workers: int, rng: random.Random) -> None
     cells: set[str] = set()
     while done < kills:
         ended = killed(command("sweep", str(config), "-o", str(run), *extra), rng.uniform(0.4, 1.2) * lasts)
-        now = {path.name for path in (run / "cells").glob("*.nc")}
+        now = {path.name for path in (run / "cells").glob("[!.]*.nc")}
         if not cells <= now:
             raise SystemExit(f"FAILED: {len(cells - now)} finished cells were lost")
         for name in now - cells:
