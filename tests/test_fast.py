@@ -65,7 +65,7 @@ def kernel_gradients(s, F, W):
     Mq, Kq, Np = up(M, 4), up(K, 4), up(N, 16)
     columns, D = up(Mq + K + r, 4), up(Mq + K + r, 16)
     gap = torch.zeros(N, Mq - M, dtype=F.dtype)
-    V = planes(torch.cat([F, gap, s.H.mH / s.noise**0.5, s.power**0.5 * U], 1), columns, Np)
+    V = planes(torch.cat([F, gap, s.H.mH * (s.power / s.noise) ** 0.5, U], 1), columns, Np)
     w = up(2 * K * Mq, 16)
     rows = np.zeros((1, 8, w))
     flat = rows.reshape(-1)
@@ -73,8 +73,7 @@ def kernel_gradients(s, F, W):
     Wp[:] = planes(W, K, Mq)
     masks = np.zeros((3, K, D))
     set_masks(masks, Mq, K, r)
-    P = float(s.power)
-    setting = np.array([P, float(s.weight), P**2 * float(torch.linalg.matrix_norm(s.Psi)) ** 2])
+    setting = np.array([float(s.weight * s.power**2), float(torch.linalg.matrix_norm(s.Psi)) ** 2])
     small_ = lambda *shape: np.zeros(shape)  # noqa: E731
     R = np.zeros((1, 19, up(M, 2) * Np))
     f = by_phases(

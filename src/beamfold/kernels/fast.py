@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.kernels.fast_design import design, floats
+from beamfold.kernels.fast_design import GRID, design, floats
 from beamfold.kernels.rows import LANES
 from beamfold.kernels.unfolded import share
 from beamfold.scenario import Scenario
@@ -88,7 +88,7 @@ class Setting:
     ) -> None:  # fmt: skip
         antennas, rank = U.shape
         self.sizes = antennas, users, chains, rank
-        self.dtype, self.square, self.noise, self.tolerance = dtype, square, dtype(noise), dtype(tolerance)
+        self.dtype, self.square, self.noise, self.tolerance = dtype, square, noise, dtype(tolerance)
         self.U = _planes(U.T, -(-antennas // LANES) * LANES, dtype)
         self.mixing = _planes(mixing(chains, users, which).T.conj(), -(-chains // 4) * 4, dtype)
         self.plan = np.array(plan, np.int64)
@@ -98,14 +98,14 @@ class Setting:
         return _buffer(*self.sizes, self.dtype)
 
     def figures(self, power: float, weight: float) -> Planes:
-        """[P_t, ω, P_t² ‖Ψ‖²]."""
-        return np.array([power, weight, power * power * self.square])
+        """[P_t, √P_t/σ, ω P_t², ‖Ψ‖²], the third on the grid of the channels: rounding must not matter."""
+        mantissa, exponent = math.frexp(weight * power * power)
+        scaled = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
+        return np.array([power, math.sqrt(power / self.noise), scaled, self.square])
 
     def one(self, F: Complex, W: Complex, H: Complex, figures: Planes, buffer: Planes) -> tuple[float, int]:
         """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made."""
-        return design(
-            F, W, H, self.U, self.mixing, figures, self.noise, self.tolerance, self.plan, buffer
-        )  # fmt: skip
+        return design(F, W, H, self.U, self.mixing, figures, self.tolerance, self.plan, buffer)
 
 
 class Prepared:

@@ -1,15 +1,21 @@
 r"""One hybrid design: digital optimum, factorisation, then the phases of F with W following.
 
-The antennas are touched by two passes per step of F alone, with V = [F, h_1 … h_K, √P_t U] (N × D):
+The antennas are touched by two passes per step of F alone, with V = [F, h_1 … h_K, U] (N × D):
 
     C = Vᴴ F                        all that f needs of F,
     df/dF* = V (E Wᴴ)               from the E of `fast_objective`.
+
+The problem is put into a canonical form first, in which every statement of it is the same: X in units of
+√P_t, h_k √P_t/σ with its largest entry real, on a grid of 2⁻³⁰ of that entry, the strongest user first. So
+scaled channels and noise, turned phases and renumbered users give the same design.
 
 Variable projection: at each trial F a few BFGS steps bring W near its best, so that df/dF there is the
 gradient of max_W f. A trial that does not raise f (Armijo) goes back to F and W before it: f never falls.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -30,7 +36,11 @@ from beamfold.kernels.rows import LANES, copy, kernel, one
 from beamfold.kernels.simd import like
 
 REACH = 0.1
-"""The first step: of Z relative to √P_t, of F in radians per entry (root mean square)."""
+"""The first step: of Z in units of √P_t, of F in radians per entry (root mean square)."""
+
+
+GRID = 30
+"""Bits of a channel's largest entry that count: beyond what any estimate holds, far above rounding."""
 
 
 @kernel
@@ -69,29 +79,56 @@ def floats(N, K, M, r):
 
 
 @kernel
-def load_channel(V, L, H, U, power, scale, o):
-    """V = [0, h_1 … h_K, √P_t U] and L = the Cholesky factor of its Gram matrix. H is divided by σ.
+def canonical(v, h, gain):
+    """v (2, N padded) = (gain h)* with h's largest entry real, on the grid of `GRID`; returns ‖v‖²."""
+    most = 0
+    for n in range(len(h)):
+        if abs(h[n]) > abs(h[most]):
+            most = n
+    size = abs(h[most])
+    turn = gain * h[most].conjugate() / size if size > 0 else complex(gain)
+    unit = math.ldexp(1.0, math.frexp(gain * size)[1] - GRID)
+    total = 0.0
+    for n in range(len(h)):
+        value = turn * h[n]
+        re, im = np.rint(value.real / unit) * unit, np.rint(value.imag / unit) * unit
+        total += re * re + im * im
+        v[0, n], v[1, n] = re, -im
+    return total
 
-    Each h_k is turned so that its largest entry is real and positive: R and τ know no common phase of a
-    user's channel, and so neither does the design.
+
+@kernel
+def swap(V, a, b):
+    """Columns a and b of V in each other's place."""
+    for z in range(2):
+        for n in range(V.shape[2]):
+            V[z, a, n], V[z, b, n] = V[z, b, n], V[z, a, n]
+
+
+@kernel
+def load_channel(V, L, order, H, U, gain, o):
+    """V = [0, h_1 … h_K, U] in canonical form and L = the Cholesky factor of its Gram matrix.
+
+    Coordinate o + k belongs to user order[k].
     """
-    K, N, r = H.shape[0], H.shape[1], U.shape[1]
-    root_power = np.sqrt(power)
+    K, r = H.shape[0], U.shape[1]
+    strength = np.empty(K)
     for k in range(K):
-        most = 0
-        for n in range(N):
-            if abs(H[k, n]) > abs(H[k, most]):
-                most = n
-        size = abs(H[k, most])
-        turn = H[k, most].conjugate() / size if size > 0 else complex(1.0)
-        for n in range(N):
-            h = turn * H[k, n]
-            V[0, o + k, n] = scale * h.real
-            V[1, o + k, n] = -scale * h.imag
-    for j in range(r):
-        for n in range(U.shape[2]):
-            V[0, o + K + j, n] = root_power * U[0, j, n]
-            V[1, o + K + j, n] = root_power * U[1, j, n]
+        order[k] = k
+        strength[k] = canonical(V[:, o + k], H[k], gain)
+    for k in range(K):
+        first = k
+        for j in range(k + 1, K):
+            if strength[j] > strength[first]:
+                first = j
+        if first != k:
+            swap(V, o + k, o + first)
+            strength[k], strength[first] = strength[first], strength[k]
+            order[k], order[first] = order[first], order[k]
+    for z in range(2):
+        for j in range(r):
+            for n in range(U.shape[2]):
+                V[z, o + K + j, n] = U[z, j, n]
     inner(L, V, V.shape[1], V, o, K + r)
     cholesky(L, K + r, o)
 
@@ -139,17 +176,19 @@ def ascend_phases(
 
 
 @kernel
-def given(V, W_planes, F, W):
+def given(V, W_planes, F, W, order, power):
     """F and W as the kernel keeps them."""
+    unit = 1 / np.sqrt(power)
     for m in range(F.shape[1]):
         for n in range(F.shape[0]):
             V[0, m, n], V[1, m, n] = F[n, m].real, F[n, m].imag
         for k in range(W.shape[1]):
-            W_planes[0, k, m], W_planes[1, k, m] = W[m, k].real, W[m, k].imag
+            w = unit * W[m, order[k]]
+            W_planes[0, k, m], W_planes[1, k, m] = w.real, w.imag
 
 
 @kernel
-def output(F, W, V, W_planes, power):
+def output(F, W, V, W_planes, order, power):
     """F (N, M) on the unit circle and W (M, K) with ‖F W‖² = P_t, in complex128."""
     N, M = F.shape
     K = W.shape[1]
@@ -159,7 +198,7 @@ def output(F, W, V, W_planes, power):
             q = 1 / np.sqrt(re * re + im * im)
             F[n, m] = complex(re * q, im * q)
         for k in range(K):
-            W[m, k] = complex(np.float64(W_planes[0, k, m]), np.float64(W_planes[1, k, m]))
+            W[m, order[k]] = complex(np.float64(W_planes[0, k, m]), np.float64(W_planes[1, k, m]))
     total = 0.0
     for k in range(K):
         for n in range(N):
@@ -171,13 +210,13 @@ def output(F, W, V, W_planes, power):
 
 
 @kernel
-def design(F, W, H, U, mixing, figures, noise, tolerance, plan, buffer):
+def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
     """{F, W} for one channel; f in the kernel's precision and the steps of F that were made.
 
     F (N, M), W (M, K), H (K, N) complex128; U (2, r, N padded), mixing (2, K, M padded) in the kernel's
-    precision, with the `buffer` of `floats` numbers; figures (3,) float64 = [P_t, ω, P_t² ‖Ψ‖²]; plan =
-    digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital steps
-    below 0 the start is the {F, W} that the arrays hold.
+    precision, with the `buffer` of `floats` numbers; figures (4,) float64 = [P_t, √P_t/σ, ω P_t², ‖Ψ‖²];
+    plan = digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital
+    steps below 0 the start is the {F, W} that the arrays hold.
     """
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
@@ -210,19 +249,17 @@ def design(F, W, H, U, mixing, figures, noise, tolerance, plan, buffer):
     flat = rows.reshape(8 * w)
     Wp, g = flat[: 2 * K * Mq].reshape((2, K, Mq)), flat[6 * w : 6 * w + 2 * K * Mq].reshape((2, K, Mq))
     buffer[:at] = like(V, 0.0)
-    setting = buffer[at : at + 3]
-    setting[:] = figures
-    power = setting[0]
+    setting = buffer[at : at + 2]
+    setting[:] = figures[2:]
+    order = np.empty(K, np.int64)
     set_masks(masks, Mq, K, r)
-    load_channel(V, L, H, U, power, one(V) / np.sqrt(noise), Mq)
+    load_channel(V, L, order, H, U, figures[1], Mq)
     reach = like(V, REACH)
     if plan[0] < 0:
-        given(V, Wp, F, W)
+        given(V, Wp, F, W, order, figures[0])
     else:
         digital_start(R, Zb, Zs, G, T, E, N3, Y, S, A, L, Z, masks, setting, Mq, r)
-        ascend_digital(
-            plan[0], reach * np.sqrt(power), R, tables, small, Zb, G, T, E, N3, Y, S, L, Z, masks, setting
-        )
+        ascend_digital(plan[0], reach, R, tables, small, Zb, G, T, E, N3, Y, S, L, Z, masks, setting)
         solve_adjoint(L, K + r, Mq, Z, K)
         for z in range(2):
             for k in range(K):
@@ -239,5 +276,5 @@ def design(F, W, H, U, mixing, figures, noise, tolerance, plan, buffer):
             plan[4], plan[3], reach * np.sqrt(like(V, N * M)), tolerance, Rp, tables, small, base, V, E2,
             rows, B, known, Wp, g, E, N3, Y, S, C, masks, setting,
         )  # fmt: skip
-    output(F, W, V, Wp, figures[0])
+    output(F, W, V, Wp, order, figures[0])
     return f, done

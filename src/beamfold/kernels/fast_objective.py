@@ -1,15 +1,17 @@
 r"""R − ω τ with the power normalised inside, in coordinates that do not know N.
 
-    f(X) = (R − ω τ)(s X),  s² = P_t / ‖X‖²,   V = [F, h_1 … h_K, √P_t U]  (N × D),  Ψ ≈ U Uᴴ
+With X in units of √P_t, h_k in units of σ/√P_t and ω in units of 1/P_t²,
+
+    f(X) = (R − ω τ)(s X),  s² = 1 / ‖X‖²,   V = [F, h_1 … h_K, U]  (N × D),  Ψ ≈ U Uᴴ
 
 has no constraint on the scale of X and needs of it only Y = Vᴴ X and S = Xᴴ X:
 
-    f = Σ_k log₂(total_k / other_k) − ω (s⁴ ‖S‖² − 2 s² ‖Y_U‖² + P_t² ‖Ψ‖²)
+    f = Σ_k log₂(total_k / other_k) − ω (s⁴ ‖S‖² − 2 s² ‖Y_U‖² + ‖Ψ‖²)
     df/dX* = V E − X E_3,
     E_H = s²/ln 2 (1/total on the diagonal, 1/total − 1/other off it) ∘ Y_H,   E_U = 2 ω s² Y_U,
     E_3 = 2 ω s⁴ S + μ I,   μ = (Re⟨E, Y⟩ − 2 ω s⁴ ‖S‖²) / tr S,
 
-where μ takes out the part of the gradient along X. Noise is 1: H comes divided by σ.
+where μ takes out the part of the gradient along X.
 
 Shapes: Y, E (2, K, D) with the coordinates of F first, S and N_3 = −E_3 (2, K, K) by columns, all padded
 with zeros; `masks` (3, K, D): own[k] is 1 on user k's coordinate, the others' on the rest of H and on U,
@@ -61,10 +63,10 @@ def gram_sums(S, K):
 
 @leaf
 def value(E, N3, Y, S, masks, setting, K):
-    """f from Y and S; fills E and N_3. setting = [P_t, ω, P_t² ‖Ψ‖²]."""
-    weight = setting[1]
+    """f from Y and S; fills E and N_3. setting = [ω, ‖Ψ‖²]."""
+    weight = setting[0]
     trace, square = gram_sums(S, K)
-    s2 = setting[0] / trace
+    s2 = like(Y, 1.0) / trace
     q = (weight + weight) * s2
     unit, scale, bits = splat(like(Y, 1.0), LANES), splat(s2, LANES), splat(s2 * like(Y, LOG2E), LANES)
     R, along, radar = zeros(Y, LANES), zeros(Y, LANES), zeros(Y, LANES)
@@ -96,7 +98,7 @@ def value(E, N3, Y, S, masks, setting, K):
             for i in range(0, S.shape[2], NARROW):
                 store(N3, z, k, i, multiply(minus, load(S, z, k, i, NARROW)))
         N3[0, k, k] -= mu
-    return total(R) - weight * (s2 * (s2 * square - (v2 + v2)) + setting[2])
+    return total(R) - weight * (s2 * (s2 * square - (v2 + v2)) + setting[1])
 
 
 @kernel

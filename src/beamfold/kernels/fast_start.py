@@ -1,6 +1,6 @@
 r"""The start: the digital optimum in a space of K + r dimensions, and its factorisation X ≈ F W.
 
-The optimum over digital X lies in the span of B = [h_1 … h_K, √P_t U]. With the Cholesky factor L of Bᴴ B
+The optimum over digital X lies in the span of B = [h_1 … h_K, U]. With the Cholesky factor L of Bᴴ B
 an orthonormal basis is Q = B L^(−H): X = Q Z, Bᴴ X = L Z. Z begins at the best of (1 − b) Z_c + b Z_s,
 b = 0, 0.3, 0.7: regularised zero forcing Z_c, and Ψ's leading beams Z_s = U_1 T dealt to the users, T the
 rows of U_1ᴴ Z_c made orthonormal. Then in turn
@@ -77,13 +77,13 @@ def solve_adjoint(A, n, o, B, count):
 
 
 @kernel
-def normalise(Z, first, last, norm):
-    """Columns `first` … `last` − 1 of Z, together, scaled to the given norm."""
+def normalise(Z, first, last):
+    """Columns `first` … `last` − 1 of Z, together, scaled to unit norm."""
     p = like(Z, 1e-30)
     for k in range(first, last):
         for m in range(Z.shape[2]):
             p += Z[0, k, m] * Z[0, k, m] + Z[1, k, m] * Z[1, k, m]
-    q = norm / np.sqrt(p)
+    q = one(Z) / np.sqrt(p)
     for k in range(first, last):
         for m in range(Z.shape[2]):
             Z[0, k, m] *= q
@@ -91,8 +91,8 @@ def normalise(Z, first, last, norm):
 
 
 @kernel
-def zero_forcing(Z, L, A, o, K, power):
-    """z_k = (Lᴴ L + K/P_t I)⁻¹ Lᴴ e_k with L's users alone: regularised zero forcing, unit columns."""
+def zero_forcing(Z, L, A, o, K):
+    """z_k = (Lᴴ L + K I)⁻¹ Lᴴ e_k with L's users alone: regularised zero forcing, unit columns."""
     for k in range(K):
         for i in range(k, K):
             re, im = like(L, 0.0), like(L, 0.0)
@@ -100,7 +100,7 @@ def zero_forcing(Z, L, A, o, K, power):
                 re += L[0, i, o + b] * L[0, k, o + b] + L[1, i, o + b] * L[1, k, o + b]
                 im += L[0, i, o + b] * L[1, k, o + b] - L[1, i, o + b] * L[0, k, o + b]
             A[0, k, i], A[1, k, i] = re, im
-        A[0, k, k] += like(L, K) / power
+        A[0, k, k] += like(L, K)
     cholesky(A, K, 0)
     Z[:] = like(L, 0.0)
     for k in range(K):
@@ -109,7 +109,7 @@ def zero_forcing(Z, L, A, o, K, power):
     solve(A, K, 0, Z, K)
     solve_adjoint(A, K, 0, Z, K)
     for k in range(K):
-        normalise(Z, k, k + 1, one(L))
+        normalise(Z, k, k + 1)
 
 
 @kernel
@@ -132,7 +132,7 @@ def deal(T, L, Z, o, K, beams):
                 a, b = T[0, i, k], T[1, i, k]
                 T[0, j, k] -= re * a - im * b
                 T[1, j, k] -= re * b + im * a
-        normalise(T, j, j + 1, one(L))
+        normalise(T, j, j + 1)
 
 
 @kernel
@@ -148,33 +148,33 @@ def sensing_beams(Z, L, T, o, K, beams):
 
 
 @kernel
-def mix(Z, C, S, b, norm, K):
-    """Z = (1 − b) C + b S at the given norm."""
+def mix(Z, C, S, b, K):
+    """Z = (1 − b) C + b S at unit norm."""
     p, q = splat(one(Z) - b, LANES), splat(b, LANES)
     for z in range(2):
         for k in range(K):
             for d in range(0, Z.shape[2], LANES):
                 store(Z, z, k, d, fma(q, load(S, z, k, d, LANES), multiply(p, load(C, z, k, d, LANES))))
-    normalise(Z, 0, K, norm)
+    normalise(Z, 0, K)
 
 
 @kernel
 def digital_start(R, communicate, sense, G, T, E, N3, Y, S, A, L, Z, masks, setting, o, rank):
     """Z = the best of the mixes; what stands before L is working space."""
     K, best, choice = N3.shape[1], like(L, -np.inf), like(L, 0.0)
-    beams, norm = min(rank, K), np.sqrt(setting[0])
-    zero_forcing(communicate, L, A, o, K, setting[0])
+    beams = min(rank, K)
+    zero_forcing(communicate, L, A, o, K)
     deal(A, L, communicate, o, K, beams)
     sensing_beams(sense, L, A, o, K, beams)
-    normalise(communicate, 0, K, one(L))
-    normalise(sense, 0, K, one(L))
+    normalise(communicate, 0, K)
+    normalise(sense, 0, K)
     for share in MIXES:
         b = like(L, share)
-        mix(Z, communicate, sense, b, norm, K)
+        mix(Z, communicate, sense, b, K)
         f = by_coordinates(R, 0, G, T, E, N3, Y, S, L, Z, masks, setting)
         if f > best:
             best, choice = f, b
-    mix(Z, communicate, sense, choice, norm, K)
+    mix(Z, communicate, sense, choice, K)
 
 
 @kernel
