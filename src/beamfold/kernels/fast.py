@@ -38,6 +38,22 @@ class Plan(NamedTuple):
     """L-BFGS steps of F's phases."""
 
 
+class Constants(NamedTuple):
+    """The numbers of the fast design, the same for every SNR, weight and size."""
+
+    digital: float = 0.1
+    """First step of Z, in units of √P_t."""
+    chains: float = 0.05
+    """First step of W, in units of ‖W‖."""
+    phases: float = 0.1
+    """First step of ∠F in radians per entry (root mean square)."""
+    shares: tuple[float, ...] = (0.0, 0.3, 0.7)
+    """Shares of the sensing beams in the candidates for Z."""
+
+
+CONSTANTS = Constants()
+
+
 def mixing(chains: int, users: int, which: int = 0) -> Complex:
     """(M, K): F starts from the phases of X times its transpose. 0 is the identity, others random unitary.
 
@@ -80,11 +96,12 @@ class Setting:
         dtype: np.float32 or np.float64.
         tolerance: stop where the next step of F promises less than this.
         which: the start, see `mixing`.
+        constants: first steps and candidates.
     """
 
     def __init__(
         self, U: Complex, square: float, *, users: int, chains: int, noise: float, plan: Plan,
-        dtype: Any = np.float32, tolerance: float = 0.0, which: int = 0,
+        dtype: Any = np.float32, tolerance: float = 0.0, which: int = 0, constants: Constants = CONSTANTS,
     ) -> None:  # fmt: skip
         antennas, rank = U.shape
         self.sizes = antennas, users, chains, rank
@@ -92,16 +109,17 @@ class Setting:
         self.U = _planes(U.T, -(-antennas // LANES) * LANES, dtype)
         self.mixing = _planes(mixing(chains, users, which).T.conj(), -(-chains // 4) * 4, dtype)
         self.plan = np.array(plan, np.int64)
+        self.constants = [*constants[:-1], *constants.shares]
 
     def buffer(self) -> Planes:
         """Working space for one thread."""
         return _buffer(*self.sizes, self.dtype)
 
     def figures(self, power: float, weight: float) -> Planes:
-        """[P_t, √P_t/σ, ω P_t², ‖Ψ‖²], the third on the grid of the channels: rounding must not matter."""
+        """[P_t, √P_t/σ, ω P_t², ‖Ψ‖², constants], the third on the grid of the channels against rounding."""
         mantissa, exponent = math.frexp(weight * power * power)
         scaled = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
-        return np.array([power, math.sqrt(power / self.noise), scaled, self.square])
+        return np.array([power, math.sqrt(power / self.noise), scaled, self.square, *self.constants])
 
     def one(self, F: Complex, W: Complex, H: Complex, figures: Planes, buffer: Planes) -> tuple[float, int]:
         """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made."""
@@ -164,7 +182,7 @@ def calibrate(go: Prepared, channels: Complex, budget_us: float, repeats: int = 
 
 def run_fast(
     s: Scenario, plan: Plan, *, start: Point | None = None, dtype: Any = np.float32, tolerance: float = 0.0,
-    which: int = 0, threads: int | None = None,
+    which: int = 0, threads: int | None = None, constants: Constants = CONSTANTS,
 ) -> tuple[Point, Tensor, Tensor]:  # fmt: skip
     """The fast design of every channel of a scenario on the CPU, from its own start or a given one.
 
@@ -175,6 +193,7 @@ def run_fast(
     setting = Setting(
         s.radar.factor(DROPPED[dtype]).U.numpy(), float(torch.linalg.matrix_norm(s.Psi)) ** 2, users=K,
         chains=M, noise=s.noise, plan=plan, dtype=dtype, tolerance=tolerance, which=which,
+        constants=constants,
     )  # fmt: skip
     H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
     power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))

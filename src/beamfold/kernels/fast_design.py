@@ -30,14 +30,10 @@ from beamfold.kernels.fast_newton import (
     next_direction,
     shorter,
 )
-from beamfold.kernels.fast_objective import set_masks
+from beamfold.kernels.fast_objective import PHASES, set_masks
 from beamfold.kernels.fast_start import ascend_digital, cholesky, digital_start, factorise, solve_adjoint
 from beamfold.kernels.rows import LANES, copy, kernel, one
 from beamfold.kernels.simd import like
-
-REACH = 0.1
-"""The first step: of Z in units of √P_t, of F in radians per entry (root mean square)."""
-
 
 GRID = 30
 """Bits of a channel's largest entry that count: beyond what any estimate holds, far above rounding."""
@@ -210,16 +206,11 @@ def output(F, W, V, W_planes, order, power):
 
 
 @kernel
-def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
-    """{F, W} for one channel; f in the kernel's precision and the steps of F that were made.
+def carve(buffer, N, K, M, r, numbers):
+    """The working space of one design, all zero: views of the buffer in the order of their names in `design`.
 
-    F (N, M), W (M, K), H (K, N) complex128; U (2, r, N padded), mixing (2, K, M padded) in the kernel's
-    precision, with the `buffer` of `floats` numbers; figures (4,) float64 = [P_t, √P_t/σ, ω P_t², ‖Ψ‖²];
-    plan = digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital
-    steps below 0 the start is the {F, W} that the arrays hold.
+    R and Rp, the memories of Z and of F, are never needed at once and share their place.
     """
-    K, N = H.shape
-    M, r = F.shape[1], U.shape[1]
     Np, Kq, Mq, Me, D, columns, n, lanes, w = sizes(N, K, M, r)
     V, at = take(buffer, 0, 2, columns, Np)
     X, at = take(buffer, at, 2, Kq, Np)
@@ -248,18 +239,39 @@ def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
     B, at = take(buffer, at, 1, 2 * K * Mq, w)
     flat = rows.reshape(8 * w)
     Wp, g = flat[: 2 * K * Mq].reshape((2, K, Mq)), flat[6 * w : 6 * w + 2 * K * Mq].reshape((2, K, Mq))
-    buffer[:at] = like(V, 0.0)
-    setting = buffer[at : at + 2]
+    setting = buffer[at : at + numbers]
+    buffer[:at] = like(buffer, 0.0)
+    return (
+        V, X, base, R, Rp, C, Y, E, E2, L, coordinates, masks, Z, Zb, Zs, G, T, A, S, N3, tables, small, rows,
+        B, Wp, g, setting,
+    )  # fmt: skip
+
+
+@kernel
+def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
+    """{F, W} for one channel; f in the kernel's precision and the steps of F that were made.
+
+    F (N, M), W (M, K), H (K, N) complex128; U (2, r, N padded), mixing (2, K, M padded) in the kernel's
+    precision, with the `buffer` of `floats` numbers; figures float64 = [P_t, √P_t/σ, then `setting`];
+    plan = digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital
+    steps below 0 the start is the {F, W} that the arrays hold.
+    """
+    K, N = H.shape
+    M, r = F.shape[1], U.shape[1]
+    (
+        V, X, base, R, Rp, C, Y, E, E2, L, coordinates, masks, Z, Zb, Zs, G, T, A, S, N3, tables, small, rows,
+        B, Wp, g, setting,
+    ) = carve(buffer, N, K, M, r, len(figures) - 2)  # fmt: skip
+    Mq, columns = C.shape[1], V.shape[1]
     setting[:] = figures[2:]
     order = np.empty(K, np.int64)
     set_masks(masks, Mq, K, r)
     load_channel(V, L, order, H, U, figures[1], Mq)
-    reach = like(V, REACH)
     if plan[0] < 0:
         given(V, Wp, F, W, order, figures[0])
     else:
         digital_start(R, Zb, Zs, G, T, E, N3, Y, S, A, L, Z, masks, setting, Mq, r)
-        ascend_digital(plan[0], reach, R, tables, small, Zb, G, T, E, N3, Y, S, L, Z, masks, setting)
+        ascend_digital(plan[0], R, tables, small, Zb, G, T, E, N3, Y, S, L, Z, masks, setting)
         solve_adjoint(L, K + r, Mq, Z, K)
         for z in range(2):
             for k in range(K):
@@ -273,8 +285,8 @@ def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
     done = 0
     if plan[4] > 0:
         f, done = ascend_phases(
-            plan[4], plan[3], reach * np.sqrt(like(V, N * M)), tolerance, Rp, tables, small, base, V, E2,
-            rows, B, known, Wp, g, E, N3, Y, S, C, masks, setting,
+            plan[4], plan[3], setting[PHASES] * np.sqrt(like(V, N * M)), tolerance, Rp, tables, small, base,
+            V, E2, rows, B, known, Wp, g, E, N3, Y, S, C, masks, setting,
         )  # fmt: skip
     output(F, W, V, Wp, order, figures[0])
     return f, done

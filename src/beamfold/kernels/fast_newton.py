@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from beamfold.kernels.fast_lanes import leaf, totals
-from beamfold.kernels.fast_objective import by_chains
+from beamfold.kernels.fast_objective import CHAINS, by_chains
 from beamfold.kernels.rows import LANES, kernel, one
 from beamfold.kernels.simd import add, fma, like, load, multiply, splat, store, subtract, total, zeros
 
@@ -114,9 +114,9 @@ def ascend_chains(rows, B, known, steps, W, g, E, N3, Y, S, C, masks, setting):
     copy_row(rows, OLD, NEW)
     refused = False
     for _ in range(steps):
-        if known[0] == 0:  # no curvature yet: a first step of ‖W‖/20
+        if known[0] == 0:  # no curvature yet: a first step of a share of ‖W‖
             size = dot_rows(rows, POINT, POINT) / (dot_rows(rows, OLD, OLD) + like(rows, 1e-30))
-            multiple_of_identity(B, like(rows, 0.05) * np.sqrt(size))
+            multiple_of_identity(B, setting[CHAINS] * np.sqrt(size))
         image(rows, STEP, B, OLD)
         try_step(rows, like(rows, 0.3) if refused else one(rows))
         after = by_chains(g, E, N3, Y, S, C, W, masks, setting)

@@ -33,6 +33,8 @@ from beamfold.kernels.rows import LANES, kernel
 from beamfold.kernels.simd import add, divide, fma, like, load, multiply, splat, store, total, zeros
 
 LOG2E = 1.4426950408889634
+OMEGA, SQUARE, DIGITAL, CHAINS, PHASES, SHARES = range(6)
+"""Places in `setting`: ω, ‖Ψ‖², the first steps of Z, W and F, and then shares of sensing beams."""
 
 
 @kernel
@@ -63,8 +65,8 @@ def gram_sums(S, K):
 
 @leaf
 def value(E, N3, Y, S, masks, setting, K):
-    """f from Y and S; fills E and N_3. setting = [ω, ‖Ψ‖²]."""
-    weight = setting[0]
+    """f from Y and S; fills E and N_3. setting = [ω, ‖Ψ‖², …]."""
+    weight = setting[OMEGA]
     trace, square = gram_sums(S, K)
     s2 = like(Y, 1.0) / trace
     q = (weight + weight) * s2
@@ -98,7 +100,7 @@ def value(E, N3, Y, S, masks, setting, K):
             for i in range(0, S.shape[2], NARROW):
                 store(N3, z, k, i, multiply(minus, load(S, z, k, i, NARROW)))
         N3[0, k, k] -= mu
-    return total(R) - weight * (s2 * (s2 * square - (v2 + v2)) + setting[1])
+    return total(R) - weight * (s2 * (s2 * square - (v2 + v2)) + setting[SQUARE])
 
 
 @kernel

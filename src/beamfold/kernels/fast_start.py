@@ -1,8 +1,8 @@
 r"""The start: the digital optimum in a space of K + r dimensions, and its factorisation X ≈ F W.
 
 The optimum over digital X lies in the span of B = [h_1 … h_K, U]. With the Cholesky factor L of Bᴴ B
-an orthonormal basis is Q = B L^(−H): X = Q Z, Bᴴ X = L Z. Z begins at the best of (1 − b) Z_c + b Z_s,
-b = 0, 0.3, 0.7: regularised zero forcing Z_c, and Ψ's leading beams Z_s = U_1 T dealt to the users, T the
+an orthonormal basis is Q = B L^(−H): X = Q Z, Bᴴ X = L Z. Z begins at the best of (1 − b) Z_c + b Z_s
+for some shares b: regularised zero forcing Z_c, and Ψ's leading beams Z_s = U_1 T dealt to the users, T the
 rows of U_1ᴴ Z_c made orthonormal. Then in turn
 
     F = e^{j∠(X Wᴴ)},   W = F^† X.
@@ -16,12 +16,9 @@ import numpy as np
 
 from beamfold.kernels.fast_lanes import inner, phases_of
 from beamfold.kernels.fast_newton import MEMORY, first_direction, next_direction, shorter
-from beamfold.kernels.fast_objective import by_coordinates
+from beamfold.kernels.fast_objective import DIGITAL, SHARES, by_coordinates
 from beamfold.kernels.rows import LANES, copy, kernel, one
 from beamfold.kernels.simd import fma, fnma, like, load, multiply, splat, store
-
-MIXES = (0.0, 0.3, 0.7)
-"""Shares of the sensing beams in the candidates for Z."""
 
 
 @kernel
@@ -168,8 +165,8 @@ def digital_start(R, communicate, sense, G, T, E, N3, Y, S, A, L, Z, masks, sett
     sensing_beams(sense, L, A, o, K, beams)
     normalise(communicate, 0, K)
     normalise(sense, 0, K)
-    for share in MIXES:
-        b = like(L, share)
+    for i in range(SHARES, len(setting)):
+        b = setting[i]
         mix(Z, communicate, sense, b, K)
         f = by_coordinates(R, 0, G, T, E, N3, Y, S, L, Z, masks, setting)
         if f > best:
@@ -189,11 +186,11 @@ def move(Z, base, R, row, t):
 
 
 @kernel
-def ascend_digital(steps, reach, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks, setting):
+def ascend_digital(steps, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks, setting):
     """Up to `steps` L-BFGS steps on Z, never down."""
     old, new = 2 * MEMORY, 2 * MEMORY + 1
     f = by_coordinates(R, old, G, T, E, N3, Y, S, L, Z, masks, setting)
-    gamma, along = first_direction(R, tables, small, old, reach)
+    gamma, along = first_direction(R, tables, small, old, setting[DIGITAL])
     head, count, t = 0, 0, one(R)
     copy(base, Z, Z.shape[1])
     for _ in range(steps):
