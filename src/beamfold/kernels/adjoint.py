@@ -125,26 +125,9 @@ def inner_adjoint(Sbar, Wbar, R, S, T, W, mu, kappa, noise, on_U, wide, square, 
 
 @kernel
 def backward(
-    H,
-    U,
-    Fs,
-    Ws,
-    Fbars,
-    Wbars,
-    done,
-    mu,
-    lam,
-    omega,
-    eta,
-    power,
-    noise,
-    exact,
-    D,
-    mu_bar,
-    lam_bar,
-    first,
+    H, U, Fs, Ws, Fbars, Wbars, done, mu, lam, omega, eta, power, noise, exact, D, mu_bar, lam_bar, first,
     last,
-):
+):  # fmt: skip
     """Cotangents Fbars (B, I + 1, 2, M, N), Wbars of all points → mu_bar (B, I, J), lam_bar (B, I).
 
     Channel b is swept from layer done[b] on. Fbars[:, 0] and Wbars[:, 0] leave as the starting point's.
