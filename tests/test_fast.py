@@ -22,7 +22,6 @@ from beamfold.kernels.fast_objective import set_masks
 from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
 from beamfold.methods import unfolded
 from beamfold.methods.best import best
-from beamfold.methods.constrained import constrained
 from beamfold.methods.fast import STATIONARY, fast, prepare_fast, residual
 from beamfold.objective import beam_error, objective, rate
 from beamfold.scenario import Status, make_scenario
@@ -266,23 +265,6 @@ def test_setting_is_deterministic():
     a, b = (Setting(U, square, **options) for _ in range(2))
     np.testing.assert_array_equal(a.mixing, b.mixing)
     assert math.isclose(float(np.linalg.norm(a.mixing)), math.sqrt(2), rel_tol=1e-6)
-
-
-def test_constrained():
-    """τ ≤ τ₀ where it can be reached, and R not below a sweep of ω; else the least τ found, and said so."""
-    s = small(32, 3, count=4, snr_db=12.0)
-    sweep = [fast(small(32, 3, count=4, snr_db=12.0, weight=w)) for w in (1e-3, 1e-2, 0.1, 0.3, 1.0, 10.0)]
-    limit = 1.1 * sweep[3].tau
-    d = constrained(s, limit, starts=2)
-    assert (d.tau <= limit * (1 + 1e-9)).all()
-    assert (d.status == Status.LAYERS_DONE).all()
-    for point in sweep:
-        assert (~(point.tau <= limit) | (d.rate >= point.rate - 1e-6)).all()
-    out = constrained(s, 0.0, starts=1, rounds=0)
-    assert (out.status == Status.INFEASIBLE).all()
-    assert (out.tau <= sweep[-1].tau).all()
-    with pytest.raises(ValueError, match="at least 0"):
-        constrained(s, -1.0)
 
 
 def test_warm_start_goes_on():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.kernels.fast_design import GRID, design, floats
+from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.rows import LANES
 from beamfold.kernels.unfolded import share
 from beamfold.scenario import Scenario
@@ -36,6 +37,17 @@ class Plan(NamedTuple):
     """BFGS steps of W per step of F."""
     steps: int = 60
     """L-BFGS steps of F's phases."""
+
+
+def plan_for(users: int, chains: int, rank: int, **given: int) -> Plan:
+    """The plan with what is given, made to fit K, M and Ψ's rank r.
+
+    The digital optimum has 2 K (K + r) unknowns and takes steps in proportion, 20 to 40. The M − K columns of
+    F that begin as random combinations of the others need more alternations to find their place.
+    """
+    digital = min(max(users * (users + rank) // 3, Plan().digital), 40)
+    alternations = Plan().alternations * (2 if chains > users else 1)
+    return Plan(digital, alternations)._replace(**given)
 
 
 class Constants(NamedTuple):
@@ -130,11 +142,11 @@ class Prepared:
     """The fast design of one deployment: call it with a channel estimate H (K, N), get F, W and the steps.
 
     Everything that does not depend on the channel is ready: Ψ's factor, working space, compiled code.
-    One caller at a time: the working space is the object's.
+    The result is never below the start (26). One caller at a time: the working space is the object's.
     """
 
-    def __init__(self, setting: Setting, power: float, weight: float) -> None:
-        self._setting, self._buffer = setting, setting.buffer()
+    def __init__(self, setting: Setting, power: float, weight: float, guard: Guard) -> None:
+        self._setting, self._buffer, self._guard = setting, setting.buffer(), guard
         self._figures = setting.figures(power, weight)
         N, K, _, _ = setting.sizes
         self(
@@ -154,7 +166,9 @@ class Prepared:
         """F (N, M), W (M, K) for H (K, N) with rows h_kᴴ, and the steps of F that were made."""
         N, K, M, _ = self._setting.sizes
         F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
-        _, done = self._setting.one(F, W, np.ascontiguousarray(H, np.complex128), self._figures, self._buffer)
+        H = np.ascontiguousarray(H, np.complex128)
+        _, done = self._setting.one(F, W, H, self._figures, self._buffer)
+        self._guard(F, W, H)
         return F, W, done
 
 

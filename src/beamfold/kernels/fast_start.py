@@ -5,7 +5,10 @@ an orthonormal basis is Q = B L^(−H): X = Q Z, Bᴴ X = L Z. Z begins at the b
 for some shares b: regularised zero forcing Z_c, and Ψ's leading beams Z_s = U_1 T dealt to the users, T the
 rows of U_1ᴴ Z_c made orthonormal. Then in turn
 
-    F = e^{j∠(X Wᴴ)},   W = F^† X.
+    F = e^{j∠(X Wᴴ)},   W = (Fᴴ F + εN I)⁻¹ Fᴴ X.
+
+For M near 2 K, where F W = X has solutions, ε keeps the alternations from driving F's columns together: W
+would grow, and the phases would be left with next to no influence.
 
 Shapes: L (2, K + r, D) by columns, user k and U's columns at the coordinates `o` on; Z (2, K, ·) by columns.
 """
@@ -19,6 +22,9 @@ from beamfold.kernels.fast_newton import MEMORY, first_direction, next_direction
 from beamfold.kernels.fast_objective import DIGITAL, SHARES, by_coordinates
 from beamfold.kernels.rows import LANES, copy, kernel, one
 from beamfold.kernels.simd import fma, fnma, like, load, multiply, splat, store
+
+RIDGE = 0.03
+"""ε of the factorisation."""
 
 
 @kernel
@@ -209,12 +215,12 @@ def ascend_digital(steps, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks
 
 @kernel
 def least_squares(W, V, X, A, M):
-    """W = (Fᴴ F)⁻¹ Fᴴ X, F the first M columns of V; A is working space."""
+    """W = (Fᴴ F + `RIDGE` N I)⁻¹ Fᴴ X, F the first M columns of V; A is working space."""
     K = W.shape[1]
     inner(W, V, W.shape[2], X, 0, K)
     inner(A, V, W.shape[2], V, 0, M)
     for m in range(M):
-        A[0, m, m] *= like(A, 1.000001)
+        A[0, m, m] *= like(A, 1 + RIDGE)
     cholesky(A, M, 0)
     solve(A, M, 0, W, K)
     solve_adjoint(A, M, 0, W, K)

@@ -55,11 +55,11 @@ def design_one(H, extra, U, mu, lam, omega, eta, power, noise, exact, D):
     forward(Hp, U, Fp, Wp, mu, lam, weight, eta, one, noise, exact, D, alive, done, none, small, False, 0, 1)
     for m in range(M):
         for n in range(N):
-            z = complex(Fp[0, 0, m, n], Fp[0, 1, m, n])
+            z = complex(np.float64(Fp[0, 0, m, n]), np.float64(Fp[0, 1, m, n]))
             F[n, m] = z / abs(z)
     for m in range(M):
         for k in range(K):
-            W[m, k] = complex(Wp[0, 0, m, k], Wp[0, 1, m, k])
+            W[m, k] = complex(np.float64(Wp[0, 0, m, k]), np.float64(Wp[0, 1, m, k]))
     X = F @ W
     return F, W * np.sqrt(power / np.sum(X.real**2 + X.imag**2)), done[0]
 

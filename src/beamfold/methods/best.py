@@ -30,11 +30,12 @@ def best(
     Returns:
         A `Design`, CONVERGED only where its `fast.residual` is at most `fast.STATIONARY`.
     """
-    from beamfold.kernels.fast import Plan, run_fast
+    from beamfold.kernels.fast import DROPPED, plan_for, run_fast
 
     if starts < 1:
         raise ValueError(f"the reference needs at least one start, got {starts}")
-    plan = Plan(digital=25, inner=4, steps=steps)
+    rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
+    plan = plan_for(s.users, s.chains, rank, inner=4, steps=steps)
     run = partial(run_fast, dtype=np.float64, tolerance=1e-12, threads=threads)
     value = torch.full(s.batch, -torch.inf, dtype=torch.float64)
     winner = torch.zeros(s.batch, dtype=torch.int64)

@@ -27,20 +27,22 @@ DEPTHS: dict[str, dict[str, int]] = {
     "deep": {"steps": 60},
     "deeper": {"steps": 100},
 }
-"""Named depths: what differs from `kernels.fast.Plan`'s defaults."""
+"""Named depths: what differs from `kernels.fast.plan_for`."""
 STATIONARY = 1e-4
 """The `residual` at which a design counts as converged."""
 
 
-def _plan(depth: str | None, steps: int | None) -> Plan:
-    from beamfold.kernels.fast import Plan
+def _plan(
+    depth: str | None, steps: int | None, radar: Benchmark, users: int, chains: int, dtype: Any
+) -> Plan:
+    from beamfold.kernels.fast import DROPPED, plan_for
 
     if depth is not None and depth not in DEPTHS:
         raise ValueError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
     if steps is not None and steps < 0:
         raise ValueError(f"the fast design needs steps >= 0, got {steps}")
-    plan = Plan(**DEPTHS[depth or "deep"])
-    return plan if steps is None else plan._replace(steps=steps)
+    given = DEPTHS[depth or "deep"] | ({} if steps is None else {"steps": steps})
+    return plan_for(users, chains, radar.factor(DROPPED[dtype]).U.shape[1], **given)
 
 
 def residual(s: Scenario, F: Tensor, W: Tensor) -> Tensor:
@@ -106,7 +108,8 @@ def fast(
     if s.H.device.type != "cpu":
         raise ValueError(f"the fast design runs on the CPU, the channels are on {s.H.device}")
     dtype: Any = np.float64 if precision == "double" else np.float32
-    point, _, _ = run_fast(s, _plan(depth, steps), dtype=dtype, tolerance=tolerance, threads=threads)
+    plan = _plan(depth, steps, s.radar, s.users, s.chains, dtype)
+    point, _, _ = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
     return conclude_fast(s, "fast", point)
 
 
@@ -124,6 +127,8 @@ def prepare_fast(
     precision: Literal["single", "double"] = "single",
 ) -> Prepared:
     """The fast design made ready for one deployment: `prepare_fast(…)(H)` gives F, W and the steps it took.
+
+    Like the batch's, the design is nowhere worse than the start (26).
 
     Everything that does not depend on the channel is done here; the call takes NumPy and gives NumPy.
 
@@ -148,6 +153,7 @@ def prepare_fast(
 
     from beamfold.channel import saleh_valenzuela
     from beamfold.kernels.fast import DROPPED, Prepared, Setting, calibrate
+    from beamfold.kernels.fast_guard import Guard
 
     chains = users if chains is None else chains
     dtype: Any = np.float64 if precision == "double" else np.float32
@@ -157,10 +163,12 @@ def prepare_fast(
         users=users,
         chains=chains,
         noise=noise,
-        plan=_plan(depth, steps),
+        plan=_plan(depth, steps, radar, users, chains, dtype),
         dtype=dtype,
     )
-    go = Prepared(setting, noise * 10 ** (snr_db / 10), weight)
+    power = noise * 10 ** (snr_db / 10)
+    guard = Guard(radar, users=users, chains=chains, power=power, weight=weight, noise=noise)
+    go = Prepared(setting, power, weight, guard)
     if budget_us is not None:
         channels = saleh_valenzuela(radar.antennas, users, 20, seed=0).numpy()
         go.steps = calibrate(go, channels, budget_us)

@@ -1,0 +1,173 @@
+r"""No design of a single channel below the start (26): the promise of the batch, kept in a few microseconds.
+
+f of the design and of (26) are compared in float64 with Ψ ≈ U Uᴴ, where all but H is ready. (26) needs no
+pseudo-inverse there: with Gram matrices, factors L Lᴴ,
+
+    W = F^† H^† = (Fᴴ F)⁻¹ (Fᴴ Hᴴ) (H Hᴴ)⁻¹,
+
+good to 1e-16 times the conditions of both. What U leaves out of Ψ moves the difference of the two f by no
+more than 2 ω P_t² ‖Ψ − U Uᴴ‖₂. Where that could decide, where a Gram matrix is near singular or the channel
+so strong that rounding is no longer below the noise, both points are measured without short cuts.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beamfold.beampattern import Benchmark
+from beamfold.kernels.fast_design import sizes
+from beamfold.kernels.fast_lanes import inner
+from beamfold.kernels.fast_objective import by_chains, set_masks
+from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
+from beamfold.kernels.rows import kernel
+from beamfold.kernels.single import proposed_start
+from beamfold.objective import objective
+from beamfold.start import extra_columns
+
+Complex = NDArray[np.complex128]
+LEFT_OUT = 1e-3
+"""Eigenvalues of Ψ below this fraction of the largest are left out of U."""
+PIVOTS = 1e-4
+"""Smallest over largest pivot of a Gram matrix down to which its inverse is trusted: errors of 1e-12."""
+STRONGEST = 1e12
+"""P_t ‖h_k‖²/σ² up to which the interference that rounding leaves is far below the noise."""
+
+
+@kernel
+def put(V, column, source, gain):
+    """A column of V = gain · source (N,); ‖·‖²."""
+    total = 0.0
+    for n in range(len(source)):
+        re, im = gain * source[n].real, gain * source[n].imag
+        V[0, column, n], V[1, column, n] = re, im
+        total += re * re + im * im
+    return total
+
+
+@kernel
+def phases(V, column, source, antennas):
+    """A column of V = e^{j∠} of column `source`, ±1 where that is ±0."""
+    for n in range(antennas):
+        re, im = V[0, source, n], V[1, source, n]
+        size = np.sqrt(re * re + im * im)
+        V[0, column, n] = re / size if size > 0 else math.copysign(1.0, re)
+        V[1, column, n] = im / size if size > 0 else 0.0
+
+
+@kernel
+def pivots(A, n, o):
+    """Smallest over largest squared diagonal entry of the factor L that `cholesky` left in A; 0 for NaN."""
+    least, most = np.inf, 0.0
+    for j in range(n):
+        p = A[0, j, o + j] * A[0, j, o + j]
+        least, most = min(least, p), max(most, p)
+    return least / most if most < np.inf else 0.0
+
+
+@kernel
+def start(W, G, Q, T, V, C, K, M, o):
+    """W of (26) for the F and H that V holds, C = Vᴴ F; how far both Gram matrices are from singular."""
+    inner(G, V, V.shape[1], V, o, K)
+    cholesky(G, K, o)
+    inner(Q, V, Q.shape[2], V, 0, M)
+    cholesky(Q, M, 0)
+    for z in range(2):
+        for m in range(M):
+            for k in range(K):
+                T[z, m, k] = C[z, m, o + k]
+    solve(G, K, o, T, M)
+    solve_adjoint(G, K, o, T, M)
+    for m in range(M):
+        for k in range(K):
+            W[0, k, m], W[1, k, m] = T[0, m, k], -T[1, m, k]
+    solve(Q, M, 0, W, K)
+    solve_adjoint(Q, M, 0, W, K)
+    return min(pivots(G, K, o), pivots(Q, M, 0))
+
+
+@kernel
+def gain_over_start(F, W, H, extra, root, setting, V, C, Y, E, S, N3, g, Wp, G, Q, T, masks):
+    """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are."""
+    K, N = H.shape
+    M, o = F.shape[1], C.shape[1]
+    strongest = 0.0
+    for k in range(K):
+        strongest = max(strongest, put(V, o + k, H[k].conj(), root))
+    for m in range(M):
+        put(V, m, F[:, m], 1.0)
+        for k in range(K):
+            Wp[0, k, m], Wp[1, k, m] = W[m, k].real, W[m, k].imag
+    inner(C, V, V.shape[1], V, 0, M)
+    f = by_chains(g, E, N3, Y, S, C, Wp, masks, setting)
+    for k in range(K):
+        phases(V, k, o + k, N)
+    for m in range(K, M):
+        put(V, m, extra[:, m - K], 1.0)
+    inner(C, V, V.shape[1], V, 0, M)
+    trust = start(Wp, G, Q, T, V, C, K, M, o)
+    if not (trust > PIVOTS and strongest < STRONGEST):
+        return -np.inf
+    return f - by_chains(g, E, N3, Y, S, C, Wp, masks, setting)
+
+
+class Guard:
+    """The start (26) of one deployment, and whether a design is above it.
+
+    Args:
+        radar: Ψ.
+        users: K.
+        chains: M.
+        power: P_t, linear.
+        weight: ω.
+        noise: σ².
+    """
+
+    def __init__(
+        self, radar: Benchmark, *, users: int, chains: int, power: float, weight: float, noise: float
+    ) -> None:
+        U, left_out = radar.factor(LEFT_OUT)
+        N, K, M, r = *U.shape[:1], users, chains, U.shape[1]
+        Np, Kq, Mq, _, D, columns, _, _, _ = sizes(N, K, M, r)
+        square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
+        energy = weight * power * power
+        self._problem = radar.Psi * power, weight, noise
+        self._power = power
+        self._extra = np.ascontiguousarray(extra_columns(radar, M - K).to(torch.complex128).numpy())
+        phases_ = np.exp(1j * np.angle(self._extra))
+        room = lambda *shape: np.zeros(shape)  # noqa: E731
+        V, masks = room(2, columns, Np), room(3, K, D)
+        planes = U.mT.resolve_conj().numpy()
+        V[0, Mq + K : Mq + K + r, :N], V[1, Mq + K : Mq + K + r, :N] = planes.real, planes.imag
+        set_masks(masks, Mq, K, r)
+        # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
+        self._margin = 2 * energy * left_out + 1e-9 * (1 + energy * (1 + math.sqrt(square)) ** 2)
+        self._rest: tuple[Any, ...] = (
+            np.ascontiguousarray(phases_), math.sqrt(power / noise), np.array([energy, square]), V,
+            room(2, Mq, D), room(2, Kq, D), room(2, Kq, D), room(2, Kq, Kq), room(2, K, Kq), room(2, K, Mq),
+            room(2, K, Mq), room(2, Kq, D), room(2, Mq, Mq), room(2, Mq, max(Kq, Mq)), masks,
+        )  # fmt: skip
+        nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
+        self(*nothing, np.eye(K, N).astype(np.complex128))  # compiles both ways, or loads them
+
+    def __call__(self, F: Complex, W: Complex, H: Complex) -> None:
+        """Put (26) in the place of F (N, M), W (M, K) where that is better for H (K, N).
+
+        Raises:
+            ValueError: a channel that holds NaN or Inf.
+        """
+        if gain_over_start(F, W, H, *self._rest) > self._margin:
+            return
+        if not np.isfinite(H).all():
+            raise ValueError("the channel holds NaN or Inf")
+        F0, W0 = proposed_start(H, self._extra, self._power)
+        if not self._value(F, W, H) >= self._value(F0, W0, H):
+            F[:], W[:] = F0, W0
+
+    def _value(self, F: Complex, W: Complex, H: Complex) -> float:
+        Psi, weight, noise = self._problem
+        return float(objective(torch.from_numpy(H), torch.from_numpy(F @ W), Psi, weight, noise))
