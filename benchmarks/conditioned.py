@@ -39,7 +39,7 @@ def draw_setting(rng: np.random.Generator) -> dict[str, float]:
 
 def scenario(setting: dict[str, float], count: int, seed: int) -> Scenario:
     N, target = int(setting["N"]), setting["target_deg"]
-    radar = solve_covariance(N, (-target, 0, target), angles=181 if N < 100 else 361)
+    radar = solve_covariance(N, (-target, 0, target), angles=181 if N < 100 else 541)
     H = saleh_valenzuela(N, int(setting["K"]), count, seed=seed)
     return make_scenario(
         H, radar, snr_db=setting["snr_db"], weight=setting["weight"], chains=int(setting["M"])
