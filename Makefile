@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+UV := 0.13.9
 
-.PHONY: demo test lint types imports unit format clean
+.PHONY: demo test lint types imports unit format lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/beamfold compare examples/channels.mat --snr-db 12 --weight 0.3 -o demo --force
@@ -28,10 +29,26 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(INSTALLED): constraints.txt pyproject.toml
+# Only wheels whose hashes are in the lock. torch without CUDA is taken where pip finds it; only where there is
+# no such build, and for no other reason, the public index's with its gigabytes of CUDA packages.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+LOCKED := $(PIP) --require-hashes --only-binary :all:
+
+$(INSTALLED): constraints.txt constraints-cpu.txt constraints-cuda.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(LOCKED) --requirement constraints.txt
+	$(LOCKED) --requirement constraints-cpu.txt 2> $(VENV)/why || \
+	  { grep -q 'No matching distribution' $(VENV)/why || { cat $(VENV)/why >&2; exit 1; }; \
+	    $(LOCKED) --requirement constraints-cuda.txt; }
+	$(PIP) --no-build-isolation --editable .
+	$(BIN)/pip check
 	touch $@
+
+# Renew the lock: `make lock` keeps the versions, `make lock UPGRADE=--upgrade` takes newer ones.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check --only-binary :all: uv==$(UV)
+	build/lock/bin/python tools/lock.py $(UPGRADE)
 
 clean:
 	rm -rf $(VENV) demo
