@@ -1,9 +1,8 @@
 """The doors: what comes in is right or refused in one line; what goes out comes back the same."""
 
-import sys
+import zipfile
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -13,7 +12,7 @@ import beamfold as bf
 from beamfold.files.arrays import read_arrays, write_arrays
 from beamfold.files.atomic import FileError, check_target, replacing
 from beamfold.files.channels import read_benchmark, read_channels, write_benchmark
-from beamfold.files.designs import write_design
+from beamfold.files.designs import design_arrays, read_designs, write_design
 from beamfold.files.models import import_steps, load_model, save_model
 from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zero_forcing
 
@@ -31,25 +30,9 @@ def _save(path: Path, **arrays) -> Path:
     return path
 
 
-def _save_v73(path: Path, name: str, value: np.ndarray) -> Path:
-    with h5py.File(path, "w", userblock_size=512) as file:
-        kind = np.dtype([("real", "f8"), ("imag", "f8")])
-        stored = np.empty(value.T.shape, kind)
-        stored["real"], stored["imag"] = value.T.real, value.T.imag
-        file[name] = stored
-    with path.open("r+b") as stream:
-        stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
-    return path
-
-
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".mat"])
 def test_channels_come_back_from_every_format(tmp_path, suffix):
     path = _save(tmp_path / f"c{suffix}", H=H.numpy()[None])
-    assert torch.equal(read_channels(path), H)
-
-
-def test_matlab_73_axes_are_turned_back(tmp_path):
-    path = _save_v73(tmp_path / "c.mat", "H", H.numpy())
     assert torch.equal(read_channels(path), H)
 
 
@@ -237,24 +220,6 @@ def test_only_mat_and_npz_are_written(tmp_path):
         write_arrays(tmp_path / "x.csv", {"a": 1})
 
 
-def test_a_mat_file_that_crashes_its_reader_is_one_line(tmp_path, monkeypatch):
-    """The child dies by a signal; the caller lives and says so."""
-    from beamfold.files import matlab
-
-    crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-    monkeypatch.setattr(matlab.sys, "executable", _wrapper(tmp_path, crash))
-    path = _save(tmp_path / "c.mat", H=H.numpy())
-    with pytest.raises(FileError, match="its reader ended with -11"):
-        read_arrays(path)
-
-
-def _wrapper(folder: Path, code: str) -> str:
-    script = folder / "python"
-    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}'\n")
-    script.chmod(0o755)
-    return str(script)
-
-
 def test_a_zip_that_expands_too_far_is_refused(tmp_path):
     """The directory of the archive lies about the size of an entry."""
     path = tmp_path / "c.npz"
@@ -265,3 +230,121 @@ def test_a_zip_that_expands_too_far_is_refused(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(FileError, match="declares"):
         read_arrays(path)
+
+
+def _directory(path: Path, offset: int, number: int, width: int = 4) -> None:
+    """A field of the archive's last directory entry says something else."""
+    raw = bytearray(path.read_bytes())
+    at = raw.rfind(b"PK\x01\x02") + offset
+    raw[at : at + width] = number.to_bytes(width, "little")
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("offset", "number", "width", "message"),
+    [
+        (20, 1 << 30, 4, "its directory declares"),  # packed size, beyond the file
+        (24, 1 << 20, 4, "declares"),  # unpacked size, beyond what deflate can
+        (10, 14, 2, "packed in a way that is not read"),
+    ],
+)
+def test_an_archive_whose_directory_lies_is_refused(tmp_path, offset, number, width, message):
+    path = tmp_path / "c.npz"
+    np.savez_compressed(path, H=H.numpy())
+    _directory(path, offset, number, width)
+    with pytest.raises(FileError, match=message):
+        read_arrays(path)
+
+
+def test_entries_that_overlap_are_refused(tmp_path):
+    """Many directory entries that share one stream would unpack it again and again."""
+    path = tmp_path / "c.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("H.npy", bytes(50_000))
+        archive.filelist.extend(archive.filelist * 99)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(FileError, match="its directory declares"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("shape", [(-1, 4), (-3, -4)])
+def test_negative_axes_are_refused(tmp_path, shape):
+    path = tmp_path / "c.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<c16", "fortran_order": False, "shape": shape}
+        )
+        stream.write(bytes(1000))
+    with pytest.raises(FileError, match="declares axes"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f8", "<f16", ">c16", "<c8", "|i1", "<u8", "|b1"])
+def test_channels_of_every_type_of_number_are_read(tmp_path, kind):
+    value = (np.arange(2 * 2 * 4).reshape(2, 2, 4) % 2).astype(kind)
+    path = _save(tmp_path / "c.npy", H=value)
+    assert torch.equal(read_channels(path), torch.from_numpy(value.astype(np.complex128)))
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e300])
+def test_psi_of_any_scale_gets_trace_one_or_zero(tmp_path, scale):
+    Psi = read_benchmark(_save(tmp_path / "psi.npz", Psi=scale * np.diag([1.0, 3.0]))).Psi
+    expected = [0.25, 0.75] if scale > 1e-300 else [0.0, 0.0]
+    assert np.allclose(Psi.diagonal().real.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"angles_deg": np.zeros(0)}, "angles_deg needs angles"),
+        ({"angles_deg": np.array([0.0, 91])}, "angles_deg needs angles"),
+        ({"angles_deg": np.array([1j, 0])}, "angles_deg holds values that are not finite real"),
+        ({"desired": np.array([0, np.nan])}, "desired holds values that are not finite real"),
+        ({"desired": np.ones(3)}, "desired has 3 values for 2 angles_deg"),
+        ({"targets_deg": np.array([np.inf])}, "targets_deg holds"),
+        ({"scale": np.zeros(0)}, "scale has 0 float64 values, expected one"),
+        ({"gap": np.array(1j)}, "gap has 1 complex128"),
+        ({"Psi": np.zeros((0, 0))}, "expected a square"),
+    ],
+)
+def test_a_wrong_fact_about_psi_is_named(tmp_path, change, message):
+    right = {"Psi": np.eye(2), "angles_deg": np.array([0.0, 10]), "desired": np.ones(2), "scale": 1.0}
+    assert read_benchmark(_save(tmp_path / "psi.npz", **right)).scale == 1
+    with pytest.raises(FileError, match=message):
+        read_benchmark(_save(tmp_path / "psi.npz", **{**right, **change}))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("W", None, "lacks W"),
+        ("Psi", None, "lacks W, Psi"),
+        ("rate", None, "rate has 0 float64 values, expected 6"),
+        ("tau", lambda v: v[:1], "tau has 3 float64 values, expected 6"),
+        ("rate", lambda v: v + 1j, "expected 6 real ones"),
+        ("F", lambda v: v[..., :1], "W .* does not fit"),
+        ("F", lambda v: v.ravel(), "F .* does not fit"),
+        ("W", lambda v: v[:, :2], "W .* does not fit 6 designs"),
+        ("snr_db", lambda v: v[:0], "0 snr_db and 1 noise"),
+        ("noise", lambda v: np.ones(2), "2 snr_db and 2 noise"),
+        ("Psi", lambda v: v[:4, :4], r"designs for \(K, N\) = \(2, 4\), the channels have \(2, 8\)"),
+    ],
+)
+def test_a_design_file_that_does_not_fit_is_named(tmp_path, name, change, message):
+    radar = bf.solve_covariance(8, [0], tolerance=1e-4)
+    d = phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
+    held = design_arrays(d)
+    path = _save(tmp_path / "d.npz", **held)
+    read = read_designs(path, 3, 2, 8)["design"]
+    assert np.array_equal(read.W.reshape(2, 3, 2, 2), held["W"])
+    assert np.allclose(read.power, [1, 1, 1, 10, 10, 10])
+    rest = {key: value for key, value in held.items() if key != name}
+    changed = rest if change is None else {**rest, name: change(np.asarray(held[name]))}
+    with pytest.raises(FileError, match=message):
+        read_designs(_save(path, **changed), 3, 2, 8)
+
+
+def test_an_error_is_one_line_whatever_the_file_says():
+    text = str(FileError("two\nlines, \x1b[31mred\x1b[0m, " + "long " * 1000))
+    assert text.startswith("two lines, ?[31mred?[0m, long")
+    assert len(text) < 510

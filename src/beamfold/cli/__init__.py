@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
 
-from beamfold.cli import bench, data, designs, experiments, models, verify
+from beamfold.cli import bench, data, designs, experiments, front, models, verify
 from beamfold.cli.common import say
+
+SEVERAL = ("--targets-deg", "--snr-db", "--weights")
+"""Options that take several numbers."""
+
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a place that the user has to choose anew
 
 app = typer.Typer(
     name="beamfold",
@@ -18,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (data, designs, models, experiments, bench, verify):
+for module in (data, designs, front, models, experiments, bench, verify):
     module.register(app)
 
 
@@ -46,12 +52,15 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
     except (RuntimeError, OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            say(f"error: could not write {error.filename}: {error.strerror}")
+            sys.exit(2)
         say(f"failed: {_line(error) or type(error).__name__}")
         sys.exit(1)
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """`--targets-deg -60 0 60` as `--targets-deg=-60 --targets-deg=0 …`; likewise `--snr-db`."""
+    """`--targets-deg -60 0 60` as `--targets-deg=-60 --targets-deg=0 …`; likewise the others of `SEVERAL`."""
     spelled: list[str] = []
     option = ""
     for argument in arguments:
@@ -60,7 +69,7 @@ def spread(arguments: list[str]) -> list[str]:
                 spelled.pop()
             spelled.append(f"{option}={argument}")
         else:
-            option = argument if argument in ("--targets-deg", "--snr-db") else ""
+            option = argument if argument in SEVERAL else ""
             spelled.append(argument)
     return spelled
 

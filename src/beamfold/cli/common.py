@@ -63,8 +63,9 @@ def _lines(total: int) -> Tick:
         now = time.monotonic()
         first.append(done)
         if now - last >= 10 and done < total:
-            rest = (now - start) * (total - done) / max(done - first[0] + 1, 1)
-            say(f"{text}: {done} of {total}, about {rest:.0f} s to go")
+            new = done - first[0]
+            rest = f", about {(now - start) * (total - done) / new:.0f} s to go" if new else ""
+            say(f"{text}: {done} of {total}{rest}")
             last = now
 
     return tick

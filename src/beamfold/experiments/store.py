@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -25,7 +27,9 @@ def save(path: Path, ds: xr.Dataset) -> None:
         for name, v in ds.variables.items()
         if v.size >= LARGE and v.dtype.kind in "fi"
     }
-    write(path, lambda target: ds.to_netcdf(target, engine="h5netcdf", encoding=packed))
+    held = io.BytesIO()  # a disk that fills up under HDF5 can take the process with it
+    ds.to_netcdf(held, engine="h5netcdf", encoding=packed)
+    write(path, lambda target: target.write_bytes(held.getbuffer()))
 
 
 def load(path: Path) -> xr.Dataset:
@@ -42,6 +46,15 @@ def load(path: Path) -> xr.Dataset:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileError(f"{path} is not a netCDF file of this program: {reason}") from error
+
+
+def whole(path: Path) -> bool:
+    """Whether a dataset is there and as long as its header says; a quick look, without the values."""
+    try:
+        with h5py.File(path) as file:
+            return len(file) > 0
+    except OSError:
+        return False
 
 
 def parameters(ds: xr.Dataset) -> dict[str, Any]:

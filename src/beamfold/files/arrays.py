@@ -74,20 +74,38 @@ def _check_header(path: Path, name: str, stream: Any, there: int) -> None:
     shape, _, dtype = read(stream)
     if dtype.hasobject:
         raise FileError(f"{path}: {name} holds Python objects, which would need code to load")
+    if min(shape, default=0) < 0:
+        raise FileError(f"{path}: {name} declares axes {shape}")
     _check_size(path, name, math.prod(shape) * dtype.itemsize, there)
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
     found: dict[str, Array] = {}
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
+        for entry in entries(path, archive):
             name = entry.filename.removesuffix(".npy")
-            _check_size(path, name, entry.file_size, DEFLATE * (entry.compress_size + 1))
             with archive.open(entry) as stream:
                 _check_header(path, name, stream, entry.file_size)
             with archive.open(entry) as stream:
                 found[name] = np.lib.format.read_array(stream, allow_pickle=False)
     return found
+
+
+def entries(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The entries of an archive whose directory can be true: together no more than the file holds.
+
+    Raises:
+        FileError: entries that overlap, expand beyond what deflate can, or are packed in another way.
+    """
+    held = archive.infolist()
+    stored = sum(entry.compress_size for entry in held)
+    _check_size(path, "its directory", stored, path.stat().st_size)
+    _check_size(path, "its directory", sum(entry.file_size for entry in held), DEFLATE * (stored + 1))
+    for entry in held:
+        _check_size(path, entry.filename, entry.file_size, DEFLATE * (entry.compress_size + 1))
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise FileError(f"{path}: {entry.filename} is packed in a way that is not read; deflate is")
+    return held
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LINE = 500  # characters
+
 
 class FileError(ValueError):
-    """A file that cannot be read or written; its text is the one line for the user."""
+    """A file that cannot be read or written; its text is the one line for the user.
+
+    Names out of a file may be of any length and hold anything, so the line is cut and what a terminal
+    would obey is left out.
+    """
+
+    def __init__(self, text: str) -> None:
+        line = " ".join(text.split())
+        line = line if len(line) <= LINE else f"{line[:LINE]} ..."
+        super().__init__("".join(c if c.isprintable() else "?" for c in line))
+
+
+class DiskError(RuntimeError):
+    """The disk is full, over its quota or broken: no fault of the user's input; one line."""
+
+
+REFUSED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+}
+"""Reasons that the user can mend by another target."""
 
 
 def check_target(path: Path, *, force: bool, suffixes: tuple[str, ...] = ()) -> None:
@@ -40,7 +68,8 @@ def replacing(path: Path) -> Iterator[Path]:
     The data is flushed to the disk before the rename, and the folder after it.
 
     Raises:
-        FileError: the disk is full or the folder is read-only; whatever stood at `path` still stands.
+        FileError: the folder is read-only or gone.
+        DiskError: the disk is full or broken. Whatever stood at `path` still stands either way.
     """
     temporary = None
     try:
@@ -56,7 +85,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = None
         _flush(path.parent)
     except OSError as error:
-        raise FileError(f"could not write {path}: {error.strerror or error}") from error
+        kind = FileError if error.errno in REFUSED else DiskError
+        raise kind(f"could not write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.beampattern import Benchmark
@@ -77,8 +78,14 @@ def read_channels(path: Path, *, variable: str | None = None, rows: Rows = "herm
             f"{path}: {name} has {value.shape[1]} users and {value.shape[2]} antennas; there are "
             "never fewer antennas than users, so the axes are probably not (channels, users, antennas)"
         )
-    H = torch.from_numpy(np.ascontiguousarray(value)).to(torch.complex128)
+    H = _complex(value)
     return H.conj().resolve_conj() if rows == "transpose" else H
+
+
+def _complex(value: Array) -> Tensor:
+    """complex128 from any of NumPy's numbers, whatever their order of bytes; what overflows becomes Inf."""
+    with np.errstate(all="ignore"):
+        return torch.from_numpy(np.ascontiguousarray(value, dtype=np.complex128))
 
 
 def write_channels(path: Path, H: Tensor, facts: dict[str, Any]) -> None:
@@ -117,39 +124,62 @@ def read_benchmark(path: Path, *, variable: str | None = None) -> Benchmark:
     if name not in arrays:
         held = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
         raise FileError(f"{path} holds no square array for Psi; found {held}")
-    Psi = torch.from_numpy(np.ascontiguousarray(arrays[name])).to(torch.complex128)
-    _check_psd(path, name, Psi)
-    trace = float(Psi.diagonal().real.sum())
-    Psi = Psi / trace if trace > 0 else Psi
+    Psi = _unit_trace(path, name, _complex(arrays[name]))
     if "angles_deg" not in arrays:
         return Benchmark(Psi)
+    angles = _reals(path, arrays, "angles_deg")
+    desired = _reals(path, arrays, "desired")
+    if len(angles) == 0 or np.abs(angles).max() > 90:
+        raise FileError(f"{path}: angles_deg needs angles from -90 to 90")
+    if len(desired) not in (0, len(angles)):
+        raise FileError(f"{path}: desired has {len(desired)} values for {len(angles)} angles_deg")
     return Benchmark(
         Psi,
-        tuple(np.deg2rad(arrays["targets_deg"].ravel()).tolist()) if "targets_deg" in arrays else (),
-        torch.from_numpy(np.deg2rad(arrays["angles_deg"].ravel())),
-        torch.from_numpy(arrays["desired"].ravel().astype(float)) if "desired" in arrays else None,
-        _single(arrays, "scale"),
-        _single(arrays, "objective"),
-        _single(arrays, "gap"),
+        tuple(np.deg2rad(_reals(path, arrays, "targets_deg")).tolist()),
+        torch.from_numpy(np.deg2rad(angles)),
+        torch.from_numpy(desired) if len(desired) else None,
+        _single(path, arrays, "scale"),
+        _single(path, arrays, "objective"),
+        _single(path, arrays, "gap"),
     )
 
 
-def _single(arrays: dict[str, Array], key: str) -> float:
-    return float(arrays[key].ravel()[0]) if key in arrays else math.nan
+def _reals(path: Path, arrays: dict[str, Array], key: str) -> NDArray[np.float64]:
+    """The finite real values of an array that describes Ψ, in a row; none where the file lacks it."""
+    values = arrays.get(key, np.zeros(0)).ravel()
+    if values.dtype.kind == "c" or not np.isfinite(values).all():
+        raise FileError(f"{path}: {key} holds values that are not finite real numbers")
+    return values.astype(np.float64)
+
+
+def _single(path: Path, arrays: dict[str, Array], key: str) -> float:
+    """One real number, NaN where the file lacks it or does not know it."""
+    values = arrays.get(key, np.full(1, math.nan)).ravel()
+    if values.dtype.kind == "c" or len(values) != 1:
+        raise FileError(f"{path}: {key} has {len(values)} {values.dtype} values, expected one real number")
+    return float(values[0])
 
 
 def _square(value: Array) -> bool:
-    return value.ndim == 2 and value.shape[0] == value.shape[1]
+    return value.ndim == 2 and value.shape[0] == value.shape[1] > 0
 
 
-def _check_psd(path: Path, name: str, Psi: Tensor) -> None:
-    if Psi.ndim != 2 or Psi.shape[0] != Psi.shape[1]:
+def _unit_trace(path: Path, name: str, Psi: Tensor) -> Tensor:
+    """Ψ scaled to trace 1, or 0; refused unless square, finite, Hermitian and positive semidefinite."""
+    if Psi.ndim != 2 or Psi.shape[0] != Psi.shape[1] or len(Psi) == 0:
         raise FileError(f"{path}: {name} has axes {tuple(Psi.shape)}, expected a square (antennas, antennas)")
     if not torch.isfinite(torch.view_as_real(Psi)).all():
         raise FileError(f"{path}: {name} holds NaN or Inf")
-    size = float(Psi.abs().max())
-    if float((Psi - Psi.mH).abs().max()) > 1e-8 * size:
+    size = float(torch.view_as_real(Psi).abs().max())
+    if size < 1e-290:  # 0, or so small that its quotients are not finite
+        return torch.zeros_like(Psi)
+    unit = Psi / size
+    if float((unit - unit.mH).abs().max()) > 1e-8:
         raise FileError(f"{path}: {name} is not Hermitian, so it is no covariance")
-    least = float(torch.linalg.eigvalsh(Psi)[0])
-    if least < -1e-6 * max(size, 1e-300) * len(Psi):
-        raise FileError(f"{path}: {name} is not positive semidefinite: its least eigenvalue is {least:.2e}")
+    least = float(torch.linalg.eigvalsh(unit)[0])
+    if least < -1e-6 * len(Psi):
+        raise FileError(
+            f"{path}: {name} is not positive semidefinite: its least eigenvalue is {size * least:.2e}"
+        )
+    trace = float(Psi.diagonal().real.sum())
+    return Psi / trace if 0 < trace < math.inf else unit / float(unit.diagonal().real.sum())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from beamfold.files.arrays import write_arrays
+from beamfold.files.arrays import Array, read_arrays, write_arrays
+from beamfold.files.atomic import FileError
 from beamfold.scenario import Design, Status
 
 
@@ -54,6 +56,74 @@ def write_designs(path: Path, designs: list[Design]) -> None:
         own.pop("method")
         arrays.update({f"{design.method}_{key}": value for key, value in own.items()})
     write_arrays(path, arrays)
+
+
+class HeldDesign(NamedTuple):
+    """One method's designs of a file, S SNRs of B channels in a row, as the file states them."""
+
+    F: Array | None
+    """(S·B, N, M), None for a fully digital design."""
+    W: Array
+    """(S·B, M, K), or X (S·B, N, K)."""
+    rate: Array
+    tau: Array
+    Psi: Array
+    power: Array
+    """(S·B,), P_t."""
+    noise: float
+
+
+def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[str, HeldDesign]:
+    """The designs of a file of `write_design` or `write_designs` by the method's name, raw.
+
+    Args:
+        path: `.mat` or `.npz`.
+        channels: B, of the channels that they were made for.
+        users: K.
+        antennas: N.
+
+    Raises:
+        FileError: not a design file, or one whose arrays do not fit the channels or each other.
+    """
+    arrays = read_arrays(path)
+    prefixes = sorted(name.removesuffix("W") for name in arrays if name == "W" or name.endswith("_W"))
+    if not prefixes or not {"Psi", "snr_db", "noise"} <= set(arrays):
+        raise FileError(f"{path} is not a design file: it lacks W, Psi, snr_db or noise")
+    snr_db = _reals(path, arrays, "snr_db")
+    noise = _reals(path, arrays, "noise")
+    count = len(snr_db) * channels
+    theirs = (*arrays[f"{prefixes[0]}W"].shape[-1:], *arrays["Psi"].shape[-1:])
+    if theirs != (users, antennas) or arrays["Psi"].shape != (antennas, antennas):
+        raise FileError(f"{path}: designs for (K, N) = {theirs}, the channels have {(users, antennas)}")
+    if noise.size != 1 or count == 0:
+        raise FileError(f"{path}: {len(snr_db)} snr_db and {noise.size} noise, expected some and one")
+    with np.errstate(over="ignore"):
+        power = np.repeat(float(noise[0]) * 10 ** (snr_db / 10), channels)
+    found = {}
+    for prefix in prefixes:
+        F = _fitted(path, arrays, f"{prefix}F", (count, antennas, -1)) if f"{prefix}F" in arrays else None
+        W = _fitted(path, arrays, f"{prefix}W", (count, antennas if F is None else F.shape[2], users))
+        rate, tau = (_reals(path, arrays, f"{prefix}{name}", count) for name in ("rate", "tau"))
+        name = prefix.rstrip("_") or "design"
+        found[name] = HeldDesign(F, W, rate, tau, arrays["Psi"], power, float(noise[0]))
+    return found
+
+
+def _fitted(path: Path, arrays: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
+    """An array whose last two axes are those of `shape`, -1 for any, and all of whose others make one."""
+    value = arrays[name]
+    expected = [size if size > 0 else value.shape[-1] for size in shape] if value.ndim >= 2 else []
+    if value.ndim < 2 or list(value.shape[-2:]) != expected[1:] or value.size != math.prod(expected):
+        raise FileError(f"{path}: {name} {value.shape} does not fit {shape[0]} designs, expected {shape}")
+    return value.reshape(expected)
+
+
+def _reals(path: Path, arrays: dict[str, Array], name: str, count: int | None = None) -> Array:
+    """The real numbers of an array in a row, `count` of them."""
+    value = arrays.get(name, np.zeros(0)).ravel()
+    if value.dtype.kind == "c" or count not in (None, value.size):
+        raise FileError(f"{path}: {name} has {value.size} {value.dtype} values, expected {count} real ones")
+    return value.astype(np.float64)
 
 
 def summary(design: Design, angles: torch.Tensor) -> list[dict[str, Any]]:

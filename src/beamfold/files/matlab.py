@@ -1,16 +1,23 @@
 """MATLAB files, parsed in a child process: their readers are not hardened against crafted input.
 
-SciPy documents that `loadmat` may crash on a malicious file, and HDF5 is C code too. So a child with
-limits on memory and processor time reads the file and hands plain arrays over a pipe in NumPy's own
-format, which cannot hold code. If the child dies, the caller gets one line.
+SciPy documents that `loadmat` may crash on a malicious file, and HDF5 is C code too. So a child process,
+started with the first MATLAB file and kept for further ones, forks for every file: the fork has limits on
+memory and processor time, reads the file and hands plain arrays over a pipe in NumPy's own format, which
+cannot hold code. Where it dies, the caller gets one line, and the next file a new fork.
 """
 
 from __future__ import annotations
 
-import io
+import atexit
+import contextlib
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +26,131 @@ from numpy.typing import NDArray
 
 from beamfold.files.atomic import FileError
 
-SECONDS = 60
+Arrays = dict[str, NDArray[Any]]
+SECONDS = 60  # of waiting for a file; processor time is limited to less in the fork
 CHILD = Path(__file__).with_name("matlab_child.py")
+# One thread, so that forking is safe; no filters of HDF5 from libraries that lie about.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
 
 
-def read_matlab(path: Path) -> dict[str, NDArray[Any]]:
+class _Late(Exception):
+    """The fork did not deliver in time."""
+
+
+class _Pipe:
+    """The reading end of a pipe, for `numpy.lib.format`: whole reads, each within the time that is left."""
+
+    def __init__(self, descriptor: int, deadline: float) -> None:
+        self.descriptor = descriptor
+        self.deadline = deadline
+
+    def read(self, size: int = 0) -> bytes:
+        """`size` bytes, or what there is until the end."""
+        parts: list[bytes] = []
+        while size > 0:
+            left = self.deadline - time.monotonic()
+            if left <= 0 or not select.select([self.descriptor], [], [], left)[0]:
+                raise _Late
+            try:
+                part = os.read(self.descriptor, min(size, 1 << 20))
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+class _Child:
+    """The process that forks readers; one file at a time, whatever thread asks."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """As if none had been started: a fork of the caller has no child, and no lock of another thread."""
+        self.lock = threading.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.control: socket.socket | None = None
+
+    def start(self) -> socket.socket:
+        """The socket to the running child, started where there is none."""
+        if self.control is None or self.process is None or self.process.poll() is not None:
+            self.stop()
+            self.control, theirs = socket.socketpair()
+            with theirs:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-P", str(CHILD), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()], start_new_session=True, env={**os.environ, **ENVIRONMENT},
+                )  # fmt: skip
+        return self.control
+
+    def stop(self) -> None:
+        """End the child and its fork."""
+        if self.control is not None:
+            self.control.close()
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = self.control = None
+
+    def ask(self, path: Path) -> tuple[int, str, Arrays] | None:
+        """The fork's exit code, its refusal and the arrays; None where the child had ended before it."""
+        control = self.start()
+        ours, theirs = os.pipe()
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(control, [os.fsencode(path.absolute())], [theirs])
+        finally:
+            os.close(theirs)
+        deadline = time.monotonic() + SECONDS
+        try:
+            refusal, arrays = _receive(_Pipe(ours, deadline))
+        finally:
+            os.close(ours)  # a fork that still writes ends
+        code = _Pipe(control.fileno(), deadline).read(4)
+        return (int.from_bytes(code, "little", signed=True), refusal, arrays) if code else None
+
+
+def _receive(pipe: _Pipe) -> tuple[str, Arrays]:
+    """What a fork sends, see `matlab_child`: its refusal or "", and the arrays that came whole."""
+    arrays: Arrays = {}
+    if pipe.read(1) == b"E":
+        return pipe.read(4096).decode(errors="replace"), arrays
+    with contextlib.suppress(ValueError, MemoryError):  # the fork died on the way: its code tells
+        while length := pipe.read(4):
+            name = pipe.read(int.from_bytes(length, "little")).decode(errors="replace")
+            arrays[name] = np.lib.format.read_array(pipe, allow_pickle=False)
+    return "", arrays
+
+
+_child = _Child()
+atexit.register(_child.stop)
+os.register_at_fork(after_in_child=_child.forget)
+
+
+def read_matlab(path: Path) -> Arrays:
     """All numeric arrays of a `.mat` file, v5 or v7.3, with MATLAB's axes.
 
     Raises:
         FileError: the file is damaged, too large when unpacked, or made its reader crash.
     """
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(CHILD), str(path), str(SECONDS)]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, env=environment)
-    except subprocess.TimeoutExpired as error:
-        raise FileError(f"{path}: reading it took over {SECONDS} s; is it a channel file?") from error
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = lines[-1] if done.returncode == 2 and lines else f"its reader ended with {done.returncode}"
-        raise FileError(f"{path} can't be read as .mat: {reason}")
-    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as held:
-        return {name: held[name] for name in held.files}
+    with _child.lock:
+        try:
+            answer = _child.ask(path) or _child.ask(path)  # a child that was idle for long has ended
+        except BaseException as error:
+            _child.stop()
+            if isinstance(error, _Late):
+                raise FileError(f"{path}: reading it took over {SECONDS} s; is it a channel file?") from error
+            raise
+    if answer is None:
+        raise FileError(f"{path} can't be read as .mat: the process that reads it did not start")
+    code, refusal, arrays = answer
+    if code == -signal.SIGXCPU:
+        raise FileError(f"{path}: reading it took longer than a file of its size should; is it damaged?")
+    if code or refusal:
+        raise FileError(f"{path} can't be read as .mat: {refusal or f'its reader ended with {code}'}")
+    return arrays

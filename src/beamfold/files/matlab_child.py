@@ -1,45 +1,92 @@
-"""The child of `matlab.py`, run as a script: it imports nothing of this package, so that it starts fast."""
+"""The child of `matlab.py`, run as a script: it imports nothing of this package, so that it starts fast.
+
+It stays up for further files. For each it forks a grandchild with limits on memory and processor time,
+which parses the file and writes its arrays into the caller's pipe: what a crafted file does to a reader
+ends with that grandchild.
+
+    request   the path, with the pipe's end to write to passed along
+    pipe      b"A", then per array its name's length (4 bytes), its name, its data as .npy; or b"E", reason
+    answer    the grandchild's exit code in 4 bytes, negative for a signal
+"""
 
 from __future__ import annotations
 
-import io
+import math
+import os
 import resource
+import select
+import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+import scipy.io
 
-SPARE = 1 << 30  # bytes of address space that Python and NumPy may take beside the data
-
-
-def _limit(size: int, seconds: int) -> None:
-    """Address space in proportion to the file, and a bound on processor time."""
-    allowed = SPARE + 16 * size
-    resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-
-
-def _read_v5(path: Path) -> dict[str, Any]:
-    import scipy.io
-
-    loaded = scipy.io.loadmat(str(path))
-    return {name: value for name, value in loaded.items() if not name.startswith("__")}
+IDLE = 60  # seconds without a request after which the child ends; the next request starts another
+SPARE = 128 << 20  # bytes that parsing may take beside the data
+LARGEST = 4 << 30  # bytes that the arrays of a file may ask for
+DEFLATE = 1100  # no deflated data expand further than this
+WIDTH = {"double": 8, "single": 4, "logical": 1} | {
+    f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 
 
-def _read_v73(path: Path) -> dict[str, Any]:
+def _limit(data: int, size: int) -> None:
+    """Room for `data` bytes of arrays and time for a file of `size` bytes; no core dump, no file written."""
+    here = Path("/proc/self/statm")
+    held = int(here.read_text().split()[0]) * resource.getpagesize() if here.is_file() else 1 << 30
+    space = held + SPARE + 6 * data  # raw parts, complex whole and its copy for the pipe
+    seconds = 5 + (size + data) // (20 << 20)
+    for name, most in (("AS", space), ("CPU", seconds), ("CORE", 0), ("FSIZE", 0)):
+        what = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _check(name: str, asked: int, there: int) -> None:
+    if asked > min(there, LARGEST):
+        raise ValueError(f"{name} declares {asked} bytes, more than a file of this size can hold")
+
+
+def _read_v5(path: str, size: int) -> dict[str, Any]:
+    """Only arrays of numbers are loaded: MATLAB's cells, structures and objects stay closed."""
+    held = [item for item in scipy.io.whosmat(path) if item[2] in WIDTH]
+    total = 0
+    for name, shape, kind in held:
+        if min(shape, default=0) < 0:
+            raise ValueError(f"{name} declares axes {shape}")
+        total += math.prod(map(int, shape)) * WIDTH[kind]
+        _check(name, total, 8 * DEFLATE * size)  # MATLAB stores doubles that are small integers as bytes
+    _limit(total, size)
+    names = list(dict.fromkeys(name for name, _, _ in held))
+    found = scipy.io.loadmat(path, variable_names=names) if names else {}
+    for name in names:
+        if not isinstance(found.get(name), np.ndarray):  # SciPy puts the reason in the array's place
+            raise ValueError(f"{name} can't be read: {found.get(name)}")
+    return {name: found[name] for name in names}
+
+
+def _read_v73(path: str, size: int) -> dict[str, Any]:
     """HDF5 stores MATLAB's columns as rows: the axes come out reversed and are turned back."""
     import h5py
 
     found: dict[str, Any] = {}
+    total = 0
     with h5py.File(path, "r") as file:
-        for name, item in file.items():
-            if not isinstance(item, h5py.Dataset) or name.startswith("#"):
+        for name in file:
+            if name.startswith("#") or not isinstance(file.get(name, getlink=True), h5py.HardLink):
+                continue  # other links lead to other files
+            item = file[name]
+            if not isinstance(item, h5py.Dataset) or item.size is None:
                 continue
-            if item.size and item.nbytes > 1100 * max(item.id.get_storage_size(), 1):
-                raise ValueError(
-                    f"{name} declares {item.nbytes} bytes and stores {item.id.get_storage_size()}"
-                )
+            if item.external or item.is_virtual:
+                raise ValueError(f"{name} keeps its data in another file")
+            stored = min(item.id.get_storage_size(), size)
+            _check(name, item.nbytes, DEFLATE * max(stored, 1))
+            total += item.nbytes
+            _check("the file", total, DEFLATE * size)
+            _limit(total, size)
             value = item[()]
             if getattr(value, "dtype", np.dtype("O")).names == ("real", "imag"):
                 value = value["real"] + 1j * value["imag"]
@@ -47,24 +94,68 @@ def _read_v73(path: Path) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    """The child: read the file named on the command line, write an .npz to standard output."""
-    path = Path(sys.argv[1])
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        header = stream.read(128)
-    hdf5 = header.startswith(b"\x89HDF\r\n\x1a\n") or b"MATLAB 7.3" in header[:116]
-    _limit(size, int(sys.argv[2]))
+def _is_hdf5(header: bytes) -> bool:
+    return header.startswith(b"\x89HDF\r\n\x1a\n") or b"MATLAB 7.3" in header[:116]
+
+
+class _Pipe:
+    """Something to write to that is no file for NumPy, which would seek in it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+        return 0
+
+
+def _parse(path: str, pipe: _Pipe) -> None:
+    size = os.stat(path).st_size  # noqa: PTH116
+    with open(path, "rb") as stream:  # noqa: PTH123
+        hdf5 = _is_hdf5(stream.read(128))
+    _limit(0, size)
+    arrays = _read_v73(path, size) if hdf5 else _read_v5(path, size)
+    pipe.write(b"A")
+    for name, value in arrays.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+            label = name.encode(errors="replace")
+            pipe.write(len(label).to_bytes(4, "little") + label)
+            np.lib.format.write_array(pipe, value, allow_pickle=False)
+
+
+def _grandchild(path: str, descriptor: int) -> NoReturn:
+    pipe = _Pipe(descriptor)
+    code = 0
     try:
-        arrays = _read_v73(path) if hdf5 else _read_v5(path)
-        numbers = {n: v for n, v in arrays.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biufc"}
-        buffer = io.BytesIO()
-        np.savez(buffer, **dict[str, Any](numbers))
-    except Exception as error:  # whatever a damaged file makes the readers raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        sys.stderr.write(f"{text}\n")
-        sys.exit(2)
-    sys.stdout.buffer.write(buffer.getvalue())
+        _parse(path, pipe)
+    except BaseException as error:  # whatever a damaged file makes the readers raise
+        code = 2
+        text = "it asks for more memory than a file of its size should need"
+        if not isinstance(error, MemoryError):
+            text = " ".join(str(error).split()) or type(error).__name__
+        try:
+            pipe.write(b"E" + text[:300].encode(errors="replace"))
+        except BaseException:  # the caller is gone
+            code = 3
+    os._exit(code)
+
+
+def main() -> None:
+    """Serve the socket whose number is on the command line until it closes or nothing comes for a while."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    while select.select([control], [], [], IDLE)[0]:
+        path, pipes, _, _ = socket.recv_fds(control, 1 << 16, 1)
+        if not path:
+            return
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _grandchild(os.fsdecode(path), pipes[0])
+        os.close(pipes[0])
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        control.sendall(code.to_bytes(4, "little", signed=True))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,12 @@ from beamfold.files.atomic import FileError, write
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
 from beamfold.training import Progress, Recipe, facts
 
+if TYPE_CHECKING:
+    from beamfold.files.metadata import At, Data, Learned
+
 FORMAT = "beamfold-unfolded-1"
+PROGRESS = ("recipe", "data", "at")
+MOMENTS = tuple(f"{name}.{part}" for name in ("mu", "lam") for part in ("step", "exp_avg", "exp_avg_sq"))
 
 
 @dataclass(frozen=True)
@@ -33,53 +38,51 @@ def save_model(path: Path, model: UnfoldedPGA) -> None:
 
 
 def _save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     plain = {name: t.detach().to(torch.float64).contiguous() for name, t in tensors.items()}
     text = {"format": FORMAT, **{key: json.dumps(value) for key, value in meta.items()}}
     if path.suffix != ".safetensors":
         raise FileError(f"{path}: models are written as .safetensors")
-    write(path, lambda target: save_file(plain, target, metadata=text))
+    write(path, lambda target: target.write_bytes(save(plain, metadata=text)))
 
 
-def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors of real numbers and the texts of the metadata, all known by name."""
     if not path.is_file():
         raise FileError(f"no such file: {path}")
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             meta = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged file can fail in any way inside the reader
         raise FileError(f"{path} is not a safetensors file: {error}") from error
     if meta.get("format") != FORMAT:
-        raise FileError(
-            f"{path} is not a model of this program: its format is {meta.get('format', 'not stated')!r}"
-        )
-    try:
-        return tensors, {key: json.loads(value) for key, value in meta.items() if key != "format"}
-    except json.JSONDecodeError as error:
-        raise FileError(f"{path}: the metadata is not valid JSON: {error}") from error
-
-
-def _info(path: Path, raw: Any) -> ModelInfo:
-    known = set(ModelInfo.__dataclass_fields__)
-    if not isinstance(raw, dict) or not {"antennas", "users", "chains", "eta"} <= set(raw):
-        raise FileError(f"{path}: the metadata lack the sizes that the model was trained for")
-    unknown = sorted(set(raw) - known)
+        stated = meta.get("format", "not stated")
+        raise FileError(f"{path} is not a model of this program: its format is {stated!r}")
+    unknown = sorted(set(meta) - {"format", "info", *PROGRESS})
     if unknown:
         raise FileError(f"{path}: unknown metadata {', '.join(unknown)}; it may come from a newer version")
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise FileError(f"{path}: {name} holds {tensor.dtype}, expected real numbers")
+    return tensors, meta
+
+
+def _model(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> UnfoldedPGA:
+    from beamfold.files.metadata import Info, parse
+
+    if not {"mu", "lam"} <= set(tensors):
+        raise FileError(f"{path} lacks the step sizes mu and lam")
+    if "info" not in meta:
+        raise FileError(f"{path}: the metadata lack the sizes that the model was trained for")
+    info = ModelInfo(**parse(Info, meta["info"], path, "info").model_dump())
     try:
-        info = ModelInfo(**{**raw, "snr_db": tuple(raw["snr_db"]), "curve": tuple(raw["curve"])})
-        sizes = (int(info.users), int(info.chains), int(info.antennas))
-        if not (0 < sizes[0] <= sizes[1] <= sizes[2] and 0 < float(info.eta) <= 1):
-            raise FileError(f"{path}: sizes K <= M <= N and 0 < eta <= 1 expected, found {sizes}, {info.eta}")
-    except (TypeError, KeyError, ValueError) as error:
-        raise (
-            error if isinstance(error, FileError) else FileError(f"{path}: bad metadata: {error}")
-        ) from error
-    return info
+        return UnfoldedPGA.from_steps(tensors["mu"], tensors["lam"], info)
+    except ValueError as error:
+        raise FileError(f"{path}: {error}") from error
 
 
 def load_model(path: Path) -> UnfoldedPGA:
@@ -89,16 +92,10 @@ def load_model(path: Path) -> UnfoldedPGA:
         FileError: not such a file, or metadata and shapes that contradict each other.
     """
     tensors, meta = _open(path)
-    if set(tensors) - {"mu", "lam"} and "recipe" not in meta:
-        raise FileError(f"{path}: unknown tensors {', '.join(sorted(set(tensors) - {'mu', 'lam'}))}")
-    if not {"mu", "lam"} <= set(tensors):
-        raise FileError(f"{path} lacks the step sizes mu and lam")
-    try:
-        return UnfoldedPGA.from_steps(tensors["mu"], tensors["lam"], _info(path, meta.get("info")))
-    except FileError:
-        raise
-    except ValueError as error:
-        raise FileError(f"{path}: {error}") from error
+    unknown = sorted(set(tensors) - {"mu", "lam"} - (set(MOMENTS) if "recipe" in meta else set()))
+    if unknown:
+        raise FileError(f"{path}: unknown tensors {', '.join(unknown)}")
+    return _model(path, tensors, meta)
 
 
 def save_checkpoint(path: Path, recipe: Recipe, data: dict[str, Any], progress: Progress) -> None:
@@ -122,14 +119,42 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         FileError: not a checkpoint.
     """
+    from beamfold.files.metadata import At, Data, Learned, parse
+
     tensors, meta = _open(path)
-    if not {"recipe", "data", "at"} <= set(meta):
+    if not set(PROGRESS) <= set(meta):
         raise FileError(f"{path} is not a training checkpoint")
-    model = load_model(path)
+    model = _model(path, tensors, meta)
+    recipe = parse(Learned, meta["recipe"], path, "recipe")
+    data = parse(Data, meta["data"], path, "data")
+    at = parse(At, meta["at"], path, "at")
     moments = {name: t for name, t in tensors.items() if name not in ("mu", "lam")}
-    at = meta["at"]
-    progress = Progress(at["epoch"], model, moments, tuple(at["curve"]), at["skipped"])
-    return Checkpoint(meta["recipe"], meta["data"], progress)
+    _check_progress(path, model, moments, at, recipe, data)
+    progress = Progress(at.epoch, model, moments, at.curve, at.skipped)
+    return Checkpoint(json.loads(meta["recipe"]), json.loads(meta["data"]), progress)
+
+
+def _check_progress(
+    path: Path, model: UnfoldedPGA, moments: dict[str, Tensor], at: At, recipe: Learned, data: Data
+) -> None:
+    """Refuse a checkpoint whose parts contradict each other."""
+    info, shapes = model.info, {"mu": model.mu.shape, "lam": model.lam.shape}
+    if tuple(shapes["mu"]) != (recipe.layers, recipe.inner):
+        raise FileError(f"{path}: mu is {tuple(shapes['mu'])}, its recipe says {recipe.layers, recipe.inner}")
+    sizes, stated = (info.antennas, info.users, info.chains), (data.antennas, data.users, data.chains)
+    if any(theirs not in (None, ours) for ours, theirs in zip(sizes, stated, strict=True)):
+        raise FileError(f"{path}: the model is for (N, K, M) = {sizes}, its training set for {stated}")
+    if at.epoch > recipe.epochs or len(at.curve) != at.epoch:
+        raise FileError(
+            f"{path}: at epoch {at.epoch} of {recipe.epochs} with {len(at.curve)} values of R - w tau"
+        )
+    if set(moments) != (set(MOMENTS) if at.epoch else set()):
+        found = ", ".join(sorted(moments)) or "missing"
+        raise FileError(f"{path}: Adam's state is {found}, expected {', '.join(MOMENTS)}")
+    for name, moment in moments.items():
+        expected = () if name.endswith(".step") else shapes[name.split(".")[0]]
+        if moment.shape != expected or not torch.isfinite(moment).all():
+            raise FileError(f"{path}: {name} is {tuple(moment.shape)}, expected {tuple(expected)} and finite")
 
 
 def shipped_models() -> dict[str, Path]:
@@ -188,15 +213,11 @@ def import_steps(path: Path, *, antennas: int, users: int, chains: int) -> Unfol
     """
     if not path.is_file():
         raise FileError(f"no such file: {path}")
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileError(f"{path} is refused: it is damaged or would need code to load ({reason})") from error
-    steps = held.get("step_size") if isinstance(held, dict) else held
-    if not isinstance(steps, Tensor) or steps.ndim not in (2, 3) or steps.shape[-1] != 2:
-        raise FileError(f"{path} holds no step sizes: expected a tensor `step_size` (I, 2) or (J, I, 2)")
-    steps = steps.detach().to(torch.float64)
+    from beamfold.files.steps import read_steps
+
+    steps = read_steps(path)
+    if steps.ndim not in (2, 3) or steps.shape[-1] != 2:
+        raise FileError(f"{path}: step_size has axes {tuple(steps.shape)}, expected (I, 2) or (J, I, 2)")
     mu, lam = (steps[:, :1], steps[:, 1]) if steps.ndim == 2 else (steps[..., 0].mT, steps[0, :, 1])
     info = ModelInfo(antennas, users, chains, 1 / antennas, note=f"imported from {path.name}")
     try:

@@ -1,0 +1,153 @@
+"""MATLAB files: what they hold comes back, and what they do to their reader stays with its fork."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import torch
+
+import beamfold as bf
+from beamfold.files.arrays import read_arrays
+from beamfold.files.atomic import FileError
+from beamfold.files.channels import read_channels
+
+H = bf.saleh_valenzuela(8, 2, 3, seed=5)
+
+
+def _saved(path: Path) -> Path:
+    scipy.io.savemat(str(path), {"H": H.numpy()})
+    return path
+
+
+def _save_v73(path: Path, name: str, value: np.ndarray) -> Path:
+    with h5py.File(path, "w", userblock_size=512) as file:
+        kind = np.dtype([("real", "f8"), ("imag", "f8")])
+        stored = np.empty(value.T.shape, kind)
+        stored["real"], stored["imag"] = value.T.real, value.T.imag
+        file[name] = stored
+    with path.open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+def test_matlab_73_axes_are_turned_back(tmp_path):
+    path = _save_v73(tmp_path / "c.mat", "H", H.numpy())
+    assert torch.equal(read_channels(path), H)
+
+
+def test_large_arrays_come_back_from_matlab_bit_for_bit(tmp_path):
+    """More than a pipe holds, in MATLAB's order of axes."""
+    value = np.random.default_rng(0).standard_normal((40, 32, 64)) + 1j
+    for compress in (False, True):
+        scipy.io.savemat(str(tmp_path / "c.mat"), {"H": value, "x": "text"}, do_compression=compress)
+        held = read_arrays(tmp_path / "c.mat")
+        assert set(held) == {"H"}
+        assert np.array_equal(held["H"], value)
+
+
+def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path):
+    path = _save_v73(tmp_path / "c.mat", "H", H.numpy())
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["secret"] = np.ones(3)
+    with h5py.File(path, "r+") as file:
+        file["link"] = h5py.ExternalLink(str(other), "/secret")
+        file["loop"] = h5py.SoftLink("/loop")
+    assert set(read_arrays(path)) == {"H"}
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("outside", (3,), "f8", external=[(str(other), 0, 24)])
+    with pytest.raises(FileError, match="keeps its data in another file"):
+        read_arrays(path)
+
+
+CRASHING = """
+import os, signal, sys
+sys.path.insert(0, {folder!r})
+import matlab_child
+def read(path, size):
+    {fate}
+matlab_child._read_v5 = read
+matlab_child.main()
+"""
+
+
+@pytest.fixture
+def fated(tmp_path, monkeypatch):
+    """A child whose reader of v5 files meets a given fate; the ordinary child serves again afterwards."""
+    from beamfold.files import matlab
+
+    def meet(fate: str) -> Path:
+        script = tmp_path / "child.py"
+        script.write_text(CRASHING.format(folder=str(matlab.CHILD.parent), fate=fate))
+        monkeypatch.setattr(matlab, "CHILD", script)
+        matlab._child.stop()
+        return _saved(tmp_path / "c.mat")
+
+    yield meet
+    matlab._child.stop()
+
+
+@pytest.mark.parametrize(
+    ("fate", "message"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "its reader ended with -11"),
+        ("os.kill(os.getpid(), signal.SIGXCPU)", "took longer than a file of its size should"),
+        ("bytearray(1 << 40)", "more memory than a file of its size should need"),
+        ("os._exit(7)", "its reader ended with 7"),
+        ("raise KeyError('x')", "can't be read as .mat: 'x'"),
+    ],
+)
+def test_a_mat_file_that_crashes_its_reader_is_one_line(fated, fate, message):
+    """The fork dies, the caller lives and says so, and the child serves the next file."""
+    from beamfold.files import matlab
+
+    path = fated(fate)
+    for _ in range(2):
+        with pytest.raises(FileError, match=message):
+            read_arrays(path)
+        assert matlab._child.process is not None and matlab._child.process.poll() is None
+
+
+def test_a_mat_file_whose_reader_sleeps_is_given_up(fated, monkeypatch):
+    from beamfold.files import matlab
+
+    path = fated("import time; time.sleep(100)")
+    monkeypatch.setattr(matlab, "SECONDS", 1)
+    with pytest.raises(FileError, match="took over 1 s"):
+        read_arrays(path)
+    assert matlab._child.process is None
+
+
+def test_a_child_that_was_killed_is_replaced(tmp_path):
+    from beamfold.files import matlab
+
+    path = _saved(tmp_path / "c.mat")
+    first = read_arrays(path)
+    assert matlab._child.process is not None
+    matlab._child.process.kill()
+    assert np.array_equal(read_arrays(path)["H"], first["H"])
+
+
+FORKING = """
+import os, sys
+from pathlib import Path
+from beamfold.files.matlab import _child, read_matlab
+path = Path(sys.argv[1])
+first = read_matlab(path)["H"]
+mine = _child.process.pid
+pid = os.fork()
+assert (read_matlab(path)["H"] == first).all()
+assert (_child.process.pid == mine) == (pid > 0)
+if pid:
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_a_fork_of_the_caller_has_a_child_of_its_own(tmp_path):
+    """Two processes never share one child: the arrays of one file would go to the other."""
+    path = _saved(tmp_path / "c.mat")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKING, path], check=True, timeout=60)
