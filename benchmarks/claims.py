@@ -1,11 +1,11 @@
-"""The paper's claims at 12 dB on the published channels, and the R-τ front behind them.
+"""The paper's claims at 12 dB on the published channels.
 
-    python benchmarks/claims.py REFERENCE_DIR [--plot docs/front.png]
+    python benchmarks/claims.py REFERENCE_DIR
 
 N = 64, K = M = 4, ω = 0.3, all 100 channels, the published Ψ. The published SCA-ManOpt row is a mean over
 the first 10 channels (docs/findings.md); ours is run on all 100, as stated in the paper and with the unit
-columns that the published figures fit (docs/benchmark-methods.md). The front: SCA-ManOpt over ρ, the
-unfolded models over ω with the step sizes of ω = 0.3, so that nobody is beaten by a badly chosen weight.
+columns that the published figures fit (docs/benchmark-methods.md). One weight is one point: `beamfold front`
+draws the whole front, so that nobody is beaten by a badly chosen weight.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ import torch
 
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
-from beamfold.scenario import Design, Scenario, make_scenario
+from beamfold.scenario import Design, make_scenario
 
-RHO = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-OMEGA = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0)
 ANGLES = torch.deg2rad(torch.linspace(-90, 90, 181, dtype=torch.float64))
 
 
@@ -61,50 +59,9 @@ def table(rows: dict[str, tuple[float, float, float]], benchmarks: list[str]) ->
         print(line)
 
 
-def front(H: np.ndarray, radar: Benchmark) -> dict[str, np.ndarray]:
-    """Points (R, τ) by method."""
-    s = make_scenario(H, radar, snr_db=12)
-    curves = {"SCA-ManOpt over ρ": np.array([row(design(s, "sca-manopt", rho=rho))[:2] for rho in RHO])}
-    for inner in (1, 10, 20):
-        points = [row(design(_weighted(H, radar, w), "unfolded", inner=inner))[:2] for w in OMEGA]
-        curves[f"unfolded J = {inner} over ω"] = np.array(points)
-    return curves
-
-
-def _weighted(H: np.ndarray, radar: Benchmark, weight: float) -> Scenario:
-    return make_scenario(H, radar, snr_db=12, weight=weight)
-
-
-def picture(curves: dict[str, np.ndarray], rows: dict[str, tuple[float, float, float]], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    for (name, points), colour in zip(
-        curves.items(), ("black", "#009E73", "#CC79A7", "#E69F00"), strict=True
-    ):
-        axes.plot(points[:, 1], points[:, 0], "o-", ms=4, color=colour, label=name)
-    for name, marker in (("SCA-ManOpt, published", "x"), ("digital ceiling", "*")):
-        axes.plot(
-            rows[name][1],
-            rows[name][0],
-            marker,
-            ms=9,
-            ls="",
-            color="#D55E00" if marker == "*" else "black",
-            label=name,
-        )
-    axes.set(xscale="log", xlabel="beampattern error τ", ylabel="sum rate R [bit/s/Hz]")
-    axes.set_title("N = 64, K = M = 4, 12 dB, published channels: up and to the left is better", fontsize=10)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("reference", type=Path, help="folder of the published data")
-    parser.add_argument("--plot", type=Path, help="picture of the front")
     parser.add_argument("--count", type=int, default=100, help="channels")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -122,11 +79,6 @@ def main() -> None:
         "digital ceiling": row(design(s, "digital")),
     }
     table(rows, ["SCA-ManOpt, published", ours, unit])
-    if options.plot:
-        curves = front(H, radar)
-        for name, points in curves.items():
-            print(name + ": " + ", ".join(f"({R:.2f}, {tau:.1f})" for R, tau in points))
-        picture(curves, rows, options.plot)
 
 
 if __name__ == "__main__":

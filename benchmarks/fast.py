@@ -1,13 +1,15 @@
 """The fast design: its objective beside the paper's model and the offline best, and its time per design.
 
-    OMP_NUM_THREADS=1 python benchmarks/fast.py [../shared/reference] [--count 10000] [--sizes] [--plans]
+    OMP_NUM_THREADS=1 python benchmarks/fast.py [../shared/reference] [--count 10000] [--sizes]
 
 N = 64, K = M = 4, ω = 0.3 at 12, 6 and 0 dB: mean R − ω τ on the published channels and Ψ where the folder
 is given, and on fresh channels with the same Ψ (else `solve_covariance(64, (-59, 0, 60))`). Each timed design
 is one call on one core, channel estimate in to {F, W} out. On a shared machine the tail is the scheduler's:
 beside the p99 of the wall clock stand that of the thread's own processor time, which leaves other processes'
-slices out, and the wall clock's in the quietest block of 200 designs in a row. --sizes adds other arrays,
---plans what the steps of W and the alternations are worth.
+slices out, and the wall clock's in the quietest block of 200 designs in a row. --sizes gives the same table
+for larger arrays and more users (--only N K M for one of them), --settings other SNRs and weights, --plans
+what the steps of W and the alternations are worth. --fresh, --compare, --starts and --count say how many
+channels, how many of them beside `best`, its starts and the timed designs of a row.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from published import published_channels, published_radar
 from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.files.models import find_model
-from beamfold.kernels.fast import Plan, run_fast
+from beamfold.files.models import load_model, model_name, shipped_models
+from beamfold.kernels.fast import DROPPED, Plan, run_fast
 from beamfold.methods import unfolded
 from beamfold.methods.best import best
 from beamfold.methods.fast import DEPTHS, fast, prepare_fast
@@ -65,39 +67,76 @@ def spread(both: np.ndarray) -> str:
     return f"{p50:7.1f} {p99:8.1f} {taken.max():9.0f} {own:8.1f} {quiet:9.1f}   {late}"
 
 
+Sizes = tuple[int, int, int]
+LARGER: tuple[Sizes, ...] = ((128, 4, 4), (256, 4, 4), (64, 8, 8), (128, 8, 8))
+"""(N, K, M) of --sizes."""
+
+
+def solved(antennas: int) -> Benchmark:
+    """Ψ of the published pattern on a grid fine enough for the array.
+
+    Solved to the end: of the many Ψ within 1e-3 of the optimum the solver meets those of full rank first, and
+    the time of a design grows with the rank.
+    """
+    return solve_covariance(antennas, (-59, 0, 60), angles=max(181, 2 * antennas + 1))
+
+
 def radar_of(folder: Path | None, snr_db: int) -> Benchmark:
-    return published_radar(folder, snr_db) if folder else solve_covariance(64, (-59, 0, 60))
+    return published_radar(folder, snr_db) if folder else solved(64)
 
 
-def main_table(folder: Path | None, fresh: torch.Tensor, starts: int, count: int) -> None:
-    published = published_channels(folder) if folder else None
+def table(
+    sizes: Sizes, snr_db: int, radar: Benchmark, channels: dict[str, torch.Tensor], options: Any
+) -> None:
+    """Objective, loss to `best` and times at every depth, on sets of channels by name; the last is timed."""
+    N, K, M = sizes
+    sets = {name: make_scenario(H, radar, snr_db=snr_db, chains=M) for name, H in channels.items()}
+    first = {name: s[: options.compare] for name, s in sets.items()}
+    tops = {name: best(s, starts=options.starts).objective for name, s in first.items()}
+    rank = radar.factor(DROPPED[np.float32]).U.shape[1]
+    print(f"\nN = {N}, K = {K}, M = {M}, rank of Psi {rank}, {snr_db} dB: mean R - 0.3 tau", end=" ")
+    print(f"(loss to best on the first {options.compare}, and share of them better than J = 20)")
+    rows = {f"best of {options.starts}": tops}
+    model = shipped_models().get(model_name(N, K, M, 20))
+    if model is not None:
+        rows["unfolded J=20"] = {name: unfolded(s, load_model(model)).objective for name, s in first.items()}
+    for label, values in rows.items():
+        print(f"  {label:14s}" + "".join(f" {n} {float(v.mean()):8.3f}" for n, v in values.items()))
+    wide = 17 + (29 if model is not None else 18) * len(sets)
+    print(f"{'':{wide}s}    p50      p99       max    cpu99   quiet99   late at")
+    timed = next(reversed(channels.values())).numpy()
+    for depth in DEPTHS:
+        line = f"  {depth:14s}"
+        for name, s in sets.items():
+            d = fast(s, depth=depth)
+            loss = tops[name] - d.objective[: options.compare]
+            line += f" {float(d.objective.mean()):7.3f} (-{float(loss.mean()):.3f}"
+            if model is not None:
+                beaten = d.objective[: options.compare] > rows["unfolded J=20"][name]
+                line += f", {100 * float(beaten.double().mean()):.0f}% > J=20"
+            line += ")"
+        go = prepare_fast(radar, users=K, chains=M, snr_db=snr_db, depth=depth)
+        print(f"{line:{wide}s}" + spread(times(go, timed, options.count)), flush=True)
+
+
+def main_table(folder: Path | None, fresh: torch.Tensor, options: Any) -> None:
+    published = {"published": published_channels(folder)} if folder else {}
     for snr_db in (12, 6, 0):
-        radar = radar_of(folder, snr_db)
-        sets = {"fresh": make_scenario(fresh, radar, snr_db=snr_db)}
-        if published is not None:
-            sets = {"published": make_scenario(published, radar, snr_db=snr_db), **sets}
-        tops = {name: best(s[:100], starts=starts).objective for name, s in sets.items()}
-        model = find_model(64, 4, 4, 20)
-        rivals = {name: unfolded(s[:100], model).objective for name, s in sets.items()}
-        print(f"\n{snr_db} dB: mean R - 0.3 tau (loss to best, and share better than J=20, on the first 100)")
-        for label, values in ((f"best of {starts}", tops), ("unfolded J=20", rivals)):
-            print(f"  {label:14s}" + "".join(f" {n} {float(v.mean()):8.3f}" for n, v in values.items()))
-        print(f"  {'':14s}{'':50s}    p50      p99       max    cpu99   quiet99   late at")
-        H = fresh.numpy()
-        for depth in DEPTHS:
-            line = f"  {depth:14s}"
-            for name, s in sets.items():
-                d = fast(s, depth=depth)
-                loss = tops[name] - d.objective[:100]
-                beaten = (d.objective[:100] > rivals[name]).double().mean() * 100
-                line += f" {float(d.objective.mean()):7.3f} (-{float(loss.mean()):.3f}, {beaten:.0f}% > J=20)"
-            print(line + spread(times(prepare_fast(radar, users=4, snr_db=snr_db, depth=depth), H, count)))
+        table((64, 4, 4), snr_db, radar_of(folder, snr_db), {**published, "fresh": fresh}, options)
 
 
-def sizes_table(count: int) -> None:
+def larger_tables(options: Any) -> None:
+    for sizes in (tuple(options.only),) if options.only else LARGER:
+        N, K, _ = sizes
+        radar, fresh = solved(N), saleh_valenzuela(N, K, options.fresh, seed=7)
+        for snr_db in (12, 6, 0):
+            table(sizes, snr_db, radar, {"fresh": fresh}, options)
+
+
+def settings_table(count: int) -> None:
     print("\nother sizes: mean R - w tau at 0, 12, 60, 100 steps; us per design (p50) at 60")
     for N, K, M in ((32, 3, 5), (64, 4, 8), (128, 4, 4), (128, 8, 8), (256, 4, 4), (256, 8, 8)):
-        radar = solve_covariance(N, (-60, 0, 60), angles=max(181, 2 * N + 1), tolerance=1e-3)
+        radar = solved(N)
         H = saleh_valenzuela(N, K, 100, seed=3)
         for snr_db, weight in ((-5, 3.0), (12, 0.3), (20, 0.03)):
             s: Scenario = make_scenario(H, radar, snr_db=snr_db, chains=M, weight=weight)
@@ -131,17 +170,25 @@ def main() -> None:
     parser.add_argument("reference", nargs="?", type=Path, help="folder of the published data")
     parser.add_argument("--count", type=int, default=10_000, help="timed designs per row")
     parser.add_argument("--fresh", type=int, default=1000, help="fresh channels")
+    parser.add_argument("--compare", type=int, default=100, help="how many of them beside `best`")
     parser.add_argument("--starts", type=int, default=32, help="starts of the offline best")
-    parser.add_argument("--sizes", action="store_true")
+    parser.add_argument("--sizes", action="store_true", help="the same table for larger arrays")
+    parser.add_argument("--only", type=int, nargs=3, metavar=("N", "K", "M"), help="of --sizes, these alone")
+    parser.add_argument("--settings", action="store_true", help="other SNRs, weights and sizes, 100 channels")
     parser.add_argument("--plans", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     fresh = saleh_valenzuela(64, 4, options.fresh, seed=7)
-    main_table(options.reference, fresh, options.starts, options.count)
+    if options.only:
+        larger_tables(options)
+        return
+    main_table(options.reference, fresh, options)
     if options.plans:
         plans_table(options.reference, fresh)
     if options.sizes:
-        sizes_table(options.count)
+        larger_tables(options)
+    if options.settings:
+        settings_table(options.count)
 
 
 if __name__ == "__main__":

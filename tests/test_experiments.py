@@ -3,9 +3,6 @@
 import csv
 import json
 import math
-import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -30,7 +27,6 @@ from beamfold.figures import DRAWN, write_figure
 from beamfold.files.atomic import FileError
 from beamfold.methods import ModelInfo, UnfoldedPGA
 from beamfold.methods.pga import step
-from beamfold.report import write_report
 from beamfold.scenario import Scenario
 from beamfold.start import Point, proposed
 
@@ -202,7 +198,7 @@ def test_a_damaged_file_is_refused(tmp_path, second):
 
 
 def test_every_experiment_has_a_figure_and_the_page_needs_no_dataset():
-    assert set(EXPERIMENTS) == set(DRAWN)
+    assert set(EXPERIMENTS) <= set(DRAWN)
     assert set(SECTIONS) < set(EXPERIMENTS)
     assert "| claim | paper | ours |" in markdown({})
 
@@ -308,32 +304,3 @@ def test_conditioning_goes_outwards_and_never_ends_below_its_start(monkeypatch):
     values = model.info.extra["held_out_objective"]
     assert len(values) == 3 and model.info.weight == 3.0
     assert f"then {int(np.argmax(values))} of 2 epochs" in model.info.note
-
-
-@pytest.fixture(scope="module")
-def html_page(tmp_path_factory, second):
-    folder = tmp_path_factory.mktemp("results")
-    save(folder / "fig2.nc", second)
-    save(folder / "fig3.nc", fig3(Setting(count=2)))
-    assert write_report(folder, folder / "report.html") == 2
-    return folder / "report.html"
-
-
-def test_the_report_is_one_page_that_loads_nothing(html_page, second):
-    text = html_page.read_text()
-    assert not re.search(r'(src|href)="(?!#)|url\((?!#)|@import|https?://(?!www\.w3\.org/2000/svg)', text)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    curve = data[0]["curves"][1]
-    expected = 10 * np.log10(second.gradient_mean.sel(term="grad_W R").isel(statistic=0))
-    assert curve["name"] == "grad_W R"
-    assert np.allclose(curve["mean"], expected, rtol=1e-5)
-
-
-def test_the_report_draws_every_curve_in_a_browser(html_page):
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", html_page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert 'data-drawn="14"' in shown  # 2 panels of 4 curves, 1 of 6
-    assert shown.count('class="curve"') == 14

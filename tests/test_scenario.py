@@ -45,7 +45,6 @@ def not_hermitian():
         ({"channels": spoiled(math.nan)}, r"channel 1 holds NaN or Inf \(1 of 3 channels do\)"),
         ({"channels": spoiled(complex(0, math.inf))}, r"channel 1 holds NaN or Inf \(1 of 3 channels do\)"),
         ({"channels": spoiled(math.nan, (slice(1, 3), 0, 0))}, r"channel 1 holds NaN or Inf \(2 of 3"),
-        ({"channels": spoiled(0, (2, 1))}, "channel 2 is zero for user 1: a user without a channel"),
         ({"radar": three_beams(5).Psi}, r"Psi is \(5, 5\), expected \(6, 6\) for 6 antennas"),
         ({"radar": three_beams(5)}, r"Psi is \(5, 5\), expected \(6, 6\) for 6 antennas"),
         ({"radar": RADAR.Psi[0]}, r"Psi is \(6,\), expected \(6, 6\)"),
@@ -83,6 +82,14 @@ def test_the_snr_of_numpys_default_float():
 def test_a_power_that_overflows_is_refused():
     with pytest.raises(ValueError, match="SNR"):
         make_scenario(H, RADAR, snr_db=4000.0)
+
+
+def test_a_blocked_user_and_no_sensing_are_legal():
+    """A zero h_k is a user in a shadow; Ψ = 0 makes τ = ‖X Xᴴ‖²."""
+    s = make_scenario(spoiled(0, (2, 1)), torch.zeros(N, N), snr_db=6)
+    X = proposed(s).F @ proposed(s).W
+    assert torch.allclose(beam_error(X, s.Psi_t), torch.linalg.matrix_norm(X @ X.mH).square())
+    assert float(rate(s.H[2], X[2])) == pytest.approx(float(rate(H[2, :1], X[2, :, :1])))
 
 
 def test_an_indefinite_psi_is_no_covariance():

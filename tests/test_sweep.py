@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from test_cli import run  # noqa: F401
 from beamfold.experiments import sweep as module
 from beamfold.experiments.cells import compute
 from beamfold.experiments.grid import Cell, benchmark, read_grid
+from beamfold.experiments.labelled import complex_of
 from beamfold.experiments.store import load
 from beamfold.experiments.sweep import Folder, sweep
+from beamfold.files.atomic import FileError
+from beamfold.files.models import find_model
 
 SMALL = """
 methods = ["pga", "zf-digital"]
@@ -147,6 +151,86 @@ def test_half_a_cell_of_a_killed_run_is_swept_away(grid, tmp_path):
     assert not half.exists()
 
 
+def test_a_cell_that_was_cut_short_outside_is_computed_again(grid, tmp_path):
+    sweep(grid, tmp_path / "res", tick=quiet)
+    before = contents(tmp_path / "res")
+    first, second = (tmp_path / "res" / "cells" / name for name in list(before)[:2])
+    first.write_bytes(first.read_bytes()[:-100])
+    second.write_bytes(b"")
+    heard = []
+    sweep(grid, tmp_path / "res", tick=lambda done, text: heard.append(done))
+    assert heard == [len(before) - 2, len(before) - 1, len(before)]
+    assert_same(contents(tmp_path / "res"), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda held: {**held, "version": "0.0.1"}, "version: 0.0.1 -> "),
+        (lambda held: {**held, "seed": 1}, "seed: 1 -> 0"),
+        (lambda held: [1], "sweep.json is damaged"),
+    ],
+)
+def test_results_of_another_version_or_a_damaged_configuration_are_refused(grid, tmp_path, change, message):
+    folder = tmp_path / "res"
+    sweep(grid, folder, tick=quiet)
+    held = json.loads((folder / "sweep.json").read_text())
+    (folder / "sweep.json").write_text(json.dumps(change(held)))
+    with pytest.raises(FileError, match=re.escape(message)):
+        sweep(grid, folder, tick=quiet)
+
+
+def test_a_cell_that_fails_keeps_no_other_from_being_computed(run, grid, tmp_path, monkeypatch):  # noqa: F811
+    bad = grid.cells()[1]
+
+    def failing(parameters, radar):
+        if Cell.model_validate(parameters) == bad:
+            raise ZeroDivisionError("nothing there")
+        return compute(parameters, radar)
+
+    monkeypatch.setattr(module, "estimate", lambda cells, tick: 0.0)
+    monkeypatch.setattr(module, "compute", failing)
+    code, _, err = run("sweep", "sweep.toml", "-o", "res")
+    assert code == 1
+    assert f"the cell of pga at {bad.snr_db:g} dB, N = 16, K = 2, M = 2 failed: ZeroDivisionError" in err
+    assert "8 of 9 cells are finished and kept" in err
+    assert len(contents(tmp_path / "res")) == 8 and not (tmp_path / "res" / "sweep.nc").exists()
+    monkeypatch.setattr(module, "compute", compute)
+    code, _, err = run("sweep", "sweep.toml", "-o", "res")
+    assert code == 0 and "9 cells, 1 of them computed now" in err
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(run, grid, tmp_path, monkeypatch):  # noqa: F811
+    first, *_ = grid.cells()
+
+    def interrupted(parameters, radar):
+        if Cell.model_validate(parameters) != first:
+            raise KeyboardInterrupt
+        return compute(parameters, radar)
+
+    monkeypatch.setattr(module, "estimate", lambda cells, tick: 0.0)
+    monkeypatch.setattr(module, "compute", interrupted)
+    code, _, err = run("sweep", "sweep.toml", "-o", "res")
+    assert code == 130
+    assert "stopped; finished cells are kept, the same command goes on" in err
+    assert list(contents(tmp_path / "res")) == [f"{first.name}.nc"]
+
+
+def test_the_dataset_holds_the_psi_and_the_step_sizes_of_its_cells(tmp_path):
+    config = SMALL.replace('"pga", "zf-digital"', '"unfolded"').replace("[16]", "[32]").replace("[2]", "[4]")
+    config = config.replace("[1, 3]", "[10]").replace("[0, 6, 12]", "[12]")
+    (tmp_path / "sweep.toml").write_text(config)
+    grid = read_grid(tmp_path / "sweep.toml")
+    ds = sweep(grid, tmp_path / "res", tick=quiet)
+    model = find_model(32, 4, 4, 10)
+    assert np.array_equal(ds["mu_unfolded_n32_k4_m4_j10"], model.mu.detach())
+    assert np.array_equal(ds["lam_unfolded_n32_k4_m4_j10"], model.lam.detach())
+    Psi = complex_of(ds["Psi_n32_t0"])
+    assert np.array_equal(Psi, Folder(tmp_path / "res").radar(grid.cells()[0]).Psi)
+    assert ds["Psi_n32_t0"].attrs["targets_deg"].tolist() == [-30, 30]
+    assert "seed 0, 0 to 2" in ds.attrs["channels"]
+
+
 def test_a_channel_has_the_same_figures_however_many_there_are(grid):
     cell = grid.cells()[0]
     radar = benchmark(cell.antennas, cell.targets_deg)
@@ -199,7 +283,7 @@ def test_two_workers_give_the_same_bits(grid, tmp_path):
     pytest.importorskip("distributed", reason="dask[distributed] is not installed")
     whole = sweep(grid, tmp_path / "whole", tick=quiet)
     process = started(tmp_path, 2)
-    out, _ = process.communicate(timeout=100)
+    out, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     assert out.split()[-1] == str(len(grid.cells()))
     assert_same(contents(tmp_path / "res"), contents(tmp_path / "whole"))

@@ -45,7 +45,7 @@ METHODS: dict[str, tuple[Callable[..., Design], tuple[str, ...]]] = {
     "unfolded": (_unfolded, ("model", "inner", "layers", "start", "engine", "record", "any_size")),
     "fast": (fast, ("steps", "depth", "precision", "tolerance", "threads")),
     "best": (best, ("starts", "steps", "polish", "threads")),
-    "constrained": (constrained, ("tau_max", "tau_max_db", "starts", "steps", "rounds", "threads")),
+    "constrained": (constrained, ("tau_max", "tau_max_db", "starts", "steps", "polish", "threads")),
     "sca-manopt": (sca_manopt, ("rho", "tolerance", "norm", "start", "iterations")),
     "sca": (sca, ("engine", "start", "tolerance", "iterations")),
     "wmmse": (wmmse, ("start", "tolerance", "iterations")),

@@ -26,6 +26,8 @@ NAMES = {
     "sca_manopt": "SCA-ManOpt",
     "sca_manopt_published": "SCA-ManOpt, as published",
     "conventional_pga": "conventional PGA, J = 1",
+    "constrained": "problem (7)",
+    "digital_jcas": "fully digital JCAS",
 }
 STYLES: dict[str, dict[str, Any]] = {
     "zf_digital": {"color": "black", "ls": "--"},
@@ -37,6 +39,11 @@ STYLES: dict[str, dict[str, Any]] = {
     "unfolded_j1": {"color": COLOURS[2], "ls": "-", "marker": "s"},
     "unfolded_j10": {"color": COLOURS[0], "ls": "-", "marker": "o"},
     "unfolded_j20": {"color": COLOURS[1], "ls": "-", "marker": "x"},
+    "constrained": {"color": "black", "ls": "-"},
+    "fast": {"color": COLOURS[5], "ls": "-", "marker": "^"},
+    "best": {"color": COLOURS[3], "ls": "-", "marker": "D"},
+    "digital": {"color": COLOURS[4], "ls": ":", "marker": "*"},
+    "digital_jcas": {"color": COLOURS[6], "ls": ":", "marker": "v"},
 }
 LAYER_AXIS = "outer iterations or layers I"
 
@@ -243,6 +250,37 @@ def table2(ds: xr.Dataset) -> Figure:
     return figure
 
 
+WAYS = {"omega": "over ω", "rho": "over ρ", "tau_0": "over τ₀"}
+MARKS = ("s", "o", "X", "D", "P")
+
+
+def front(ds: xr.Dataset) -> Figure:
+    """R over τ, both means over the channels: a curve for every method, points for the paper's designs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, axis in zip(ds["method"].values, ds["axis"].values, strict=True):
+        of = ds.sel({"method": name})
+        of = of.isel(point=np.argsort(of["tau_mean"].values))
+        style = style_of(name, 1) | {"label": f"{name_of(name)}, {WAYS[str(axis)]}"}
+        axes.plot(of["tau_mean"], of["rate_mean"], **style)
+        axes.fill_between(
+            of["tau_mean"], of["rate_low"], of["rate_high"], color=style["color"], alpha=0.12, lw=0
+        )
+    for name, marker in zip(ds["mark"].values, MARKS[-ds.sizes["mark"] :], strict=True):
+        of = ds.sel(mark=name)
+        style = style_of(name, 1) | {"marker": marker, "ls": "", "ms": 9, "mec": "white", "zorder": 3}
+        axis, value = WAYS[str(of["mark_axis"].values)].removeprefix("over "), float(of["mark_value"])
+        text = f"{name_of(name)}, {axis} = {value:g}"
+        axes.plot(of["mark_tau_mean"], of["mark_rate_mean"], **style | {"label": text})
+    axes.set(xscale="log", xlabel="beampattern error τ", ylabel="sum rate R [bit/s/Hz]")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)
+    return figure
+
+
 DRAWN: dict[str, Callable[[xr.Dataset], Figure]] = {
     "fig2": fig2,
     "fig3": fig3,
@@ -253,6 +291,7 @@ DRAWN: dict[str, Callable[[xr.Dataset], Figure]] = {
     "fig9": lambda ds: over_axis(ds, "omega", "weight ω"),
     "table1": table1,
     "table2": table2,
+    "front": front,
 }
 
 
@@ -260,15 +299,16 @@ def draw(ds: xr.Dataset) -> Figure:
     """The figure of an experiment's dataset."""
     figure = DRAWN[ds.attrs["experiment"]](ds)
     held = json.loads(ds.attrs["parameters"])
-    facts = f"{held['count']} channels ({held['channels']}), seed {held['seed']}; band: 95 % interval"
+    seed = f", seed {held['seed']}" if "seed" in held else ""
+    facts = f"{held['count']} channels ({held['channels']}){seed}; band: 95 % interval"
     figure.suptitle(f"{ds.attrs['title']}\n{facts}; beamfold {ds.attrs['version']}", fontsize=8)
     return figure
 
 
-def write_figure(ds: xr.Dataset, folder: Path) -> list[Path]:
-    """`<experiment>.png` and `.pdf` in a folder."""
+def write_figure(ds: xr.Dataset, folder: Path, name: str | None = None) -> list[Path]:
+    """`<experiment>.png` and `.pdf` in a folder, or under another name."""
     figure = draw(ds)
-    paths = [folder / f"{ds.attrs['experiment']}{suffix}" for suffix in (".png", ".pdf")]
+    paths = [folder / f"{name or ds.attrs['experiment']}{suffix}" for suffix in (".png", ".pdf")]
     for path in paths:
         write(path, lambda target: save(figure, target))
     return paths

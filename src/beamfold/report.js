@@ -1,7 +1,8 @@
 "use strict";
 // Draws the panels of the page: curves with bands, values under the pointer, zoom by dragging.
 const SVG = "http://www.w3.org/2000/svg";
-const W = 460, H = 300, L = 52, R = 10, T = 12, B = 40;
+const L = 56, R = 10, T = 12, B = 40; // margins in pixels, as is everything: text has one size at every width
+const DRAG = 8; // pixels from which a press is a drag
 
 function make(parent, name, attributes, text) {
   const node = document.createElementNS(SVG, name);
@@ -11,18 +12,24 @@ function make(parent, name, attributes, text) {
   return node;
 }
 
+function div(parent, name) {
+  return parent.appendChild(Object.assign(document.createElement("div"), { className: name }));
+}
+
 function short(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
-  return size !== 0 && (size >= 1e5 || size < 1e-3) ? value.toExponential(2) : String(+value.toPrecision(4));
+  if (size === 0 || (size < 1e5 && size >= 1e-3)) return String(+value.toPrecision(4)).replace("-", "−");
+  return (+value.toPrecision(3)).toExponential().replace("e+", "e");
 }
 
 function ticks(low, high, log) {
   if (log) {
     const found = [];
     for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
-      for (const m of high / low > 50 ? [1] : [1, 2, 5]) found.push(m * 10 ** e);
-    return found.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+      for (const m of high / low > 1000 ? [1] : [1, 2, 5]) found.push(m * 10 ** e);
+    const inside = found.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+    if (inside.length > 2) return inside; // a short stretch of a logarithmic axis has too few: like a linear one
   }
   const raw = (high - low) / 6 || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
@@ -49,9 +56,9 @@ function extent(panel, shown, x) {
       for (const v of [curve.mean[i], curve.low && curve.low[i], curve.high && curve.high[i]])
         if (typeof v === "number" && !(panel.logy && v <= 0)) { low = Math.min(low, v); high = Math.max(high, v); }
     });
-  if (low > high) return [0, 1];
+  if (low > high) return [panel.logy ? 0.1 : 0, 1];
   if (panel.floor !== null) low = Math.max(low, panel.floor);
-  const room = panel.logy ? 1 : (high - low || 1) * 0.04;
+  const room = (high - low || 1) * 0.04;
   return panel.logy ? [low * 0.95, high * 1.05] : [low - room, high + room];
 }
 
@@ -71,30 +78,32 @@ class Panel {
     this.shown = panel.curves.map(() => true);
     this.whole = [Math.min(...panel.x), Math.max(...panel.x)];
     this.x = this.whole;
-    this.svg = make(figure, "svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": panel.title });
-    this.tip = figure.appendChild(Object.assign(document.createElement("div"), { className: "tip" }));
+    this.plot = div(figure, "plot");
+    this.svg = make(this.plot, "svg", { role: "img", "aria-label": panel.title });
+    this.tip = div(this.plot, "tip");
     this.svg.addEventListener("pointermove", (e) => this.move(e));
-    this.svg.addEventListener("pointerleave", () => { this.tip.style.display = "none"; this.cursor?.remove(); });
-    this.svg.addEventListener("pointerdown", (e) => { this.from = this.at(e); this.svg.setPointerCapture(e.pointerId); });
+    this.svg.addEventListener("pointerleave", () => this.leave());
+    this.svg.addEventListener("pointerdown", (e) => this.press(e));
     this.svg.addEventListener("pointerup", (e) => this.release(e));
+    this.svg.addEventListener("pointercancel", () => { this.from = undefined; this.leave(); this.draw(); });
     this.svg.addEventListener("dblclick", () => { this.x = this.whole; this.draw(); });
     this.legend(figure);
     this.draw();
+    new ResizeObserver(() => { if (this.plot.clientWidth !== this.width) this.draw(); }).observe(this.plot);
   }
 
   at(event) {
-    const box = this.svg.getBoundingClientRect();
-    const px = ((event.clientX - box.left) / box.width) * W;
-    return Math.min(Math.max(px, L), W - R);
+    const px = event.clientX - this.svg.getBoundingClientRect().left;
+    return Math.min(Math.max(px, L), this.width - R);
   }
 
   legend(figure) {
-    const box = figure.appendChild(Object.assign(document.createElement("div"), { className: "legend" }));
+    const box = div(figure, "legend");
     this.panel.curves.forEach((curve, i) => {
       const button = box.appendChild(document.createElement("button"));
       button.type = "button";
       button.setAttribute("aria-pressed", "true");
-      const sample = make(button, "svg", { width: 26, height: 8, style: "width:26px" });
+      const sample = make(button, "svg", { width: 26, height: 8 });
       make(sample, "line", { x1: 0, x2: 26, y1: 4, y2: 4, stroke: curve.colour, "stroke-width": 2, "stroke-dasharray": curve.dash });
       button.append(curve.name);
       button.addEventListener("click", () => {
@@ -107,72 +116,96 @@ class Panel {
 
   draw() {
     const { panel, svg } = this;
+    this.width = this.plot.clientWidth;
+    this.height = Math.round(Math.min(Math.max(this.width * 0.62, 230), 340));
+    svg.setAttribute("width", this.width);
+    svg.setAttribute("height", this.height);
     svg.replaceChildren();
+    const right = this.width - R, bottom = this.height - B;
     const y = extent(panel, this.shown, this.x);
-    this.sx = scale(...this.x, L, W - R, panel.logx);
-    this.sy = scale(...y, H - B, T, panel.logy);
+    this.sx = scale(...this.x, L, right, panel.logx);
+    this.sy = scale(...y, bottom, T, panel.logy);
     const id = `clip-${Panel.count = (Panel.count || 0) + 1}`;
-    make(make(svg, "clipPath", { id }), "rect", { x: L, y: T, width: W - L - R, height: H - T - B });
+    make(make(svg, "clipPath", { id }), "rect", { x: L, y: T, width: right - L, height: bottom - T });
     for (const v of ticks(...this.x, panel.logx)) {
-      make(svg, "line", { class: "grid", x1: this.sx(v), x2: this.sx(v), y1: T, y2: H - B });
-      make(svg, "text", { x: this.sx(v), y: H - B + 14, "text-anchor": "middle" }, short(v));
+      make(svg, "line", { class: "grid", x1: this.sx(v), x2: this.sx(v), y1: T, y2: bottom });
+      make(svg, "text", { class: "x", x: this.sx(v), y: bottom + 15, "text-anchor": "middle" }, short(v));
     }
     for (const v of ticks(...y, panel.logy)) {
-      make(svg, "line", { class: "grid", x1: L, x2: W - R, y1: this.sy(v), y2: this.sy(v) });
-      make(svg, "text", { x: L - 5, y: this.sy(v) + 4, "text-anchor": "end" }, short(v));
+      make(svg, "line", { class: "grid", x1: L, x2: right, y1: this.sy(v), y2: this.sy(v) });
+      make(svg, "text", { class: "y", x: L - 5, y: this.sy(v) + 4, "text-anchor": "end" }, short(v));
     }
-    const area = make(svg, "g", { "clip-path": `url(#${id})` });
+    this.curves(make(svg, "g", { "clip-path": `url(#${id})` }));
+    make(svg, "rect", { class: "frame", x: L, y: T, width: right - L, height: bottom - T });
+    make(svg, "text", { x: (L + right) / 2, y: this.height - 6, "text-anchor": "middle" }, panel.xlabel);
+    const across = { transform: `translate(12 ${(T + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" };
+    const label = make(svg, "text", across, panel.ylabel);
+    if (label.getComputedTextLength() > bottom - T) label.textContent = `[${panel.unit}]`; // the title names the rest
+  }
+
+  curves(area) {
+    const { panel, sx, sy } = this;
     panel.curves.forEach((curve, i) => {
       if (!this.shown[i]) return;
       if (curve.low) {
-        const back = path([...panel.x].reverse(), [...curve.high].reverse(), this.sx, this.sy);
-        const text = path(panel.x, curve.low, this.sx, this.sy) + back.replace(/^M/, "L");
-        make(area, "path", { d: text, fill: curve.colour, "fill-opacity": 0.15 });
+        const back = path([...panel.x].reverse(), [...curve.high].reverse(), sx, sy);
+        make(area, "path", { d: path(panel.x, curve.low, sx, sy) + back.replace(/^M/, "L"), fill: curve.colour, "fill-opacity": 0.15 });
       }
-      const line = { d: path(panel.x, curve.mean, this.sx, this.sy), fill: "none", stroke: curve.colour };
+      const line = { d: path(panel.x, curve.mean, sx, sy), fill: "none", stroke: curve.colour };
       make(area, "path", { ...line, class: "curve", "stroke-width": 1.6, "stroke-dasharray": curve.dash });
     });
-    make(svg, "rect", { class: "frame", x: L, y: T, width: W - L - R, height: H - T - B });
-    make(svg, "text", { x: (L + W - R) / 2, y: H - 6, "text-anchor": "middle" }, panel.xlabel);
-    make(svg, "text", { transform: `translate(12 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" }, panel.ylabel);
+  }
+
+  press(event) {
+    if (event.button !== 0) return;
+    this.from = this.at(event);
+    this.svg.setPointerCapture(event.pointerId);
+  }
+
+  leave() {
+    this.tip.style.display = "none";
+    this.cursor?.remove();
   }
 
   move(event) {
-    const px = this.at(event), { panel } = this;
+    const px = this.at(event), bottom = this.height - B;
     if (this.from !== undefined) {
-      this.zoom ??= make(this.svg, "rect", { class: "zoom", y: T, height: H - T - B });
+      this.zoom ??= make(this.svg, "rect", { class: "zoom", y: T, height: bottom - T });
       this.zoom.setAttribute("x", Math.min(px, this.from));
       this.zoom.setAttribute("width", Math.abs(px - this.from));
       return;
     }
-    let best = 0;
-    panel.x.forEach((x, i) => { if (Math.abs(this.sx(x) - px) < Math.abs(this.sx(panel.x[best]) - px)) best = i; });
-    this.cursor?.remove();
-    const at = this.sx(panel.x[best]);
-    this.cursor = make(this.svg, "line", { class: "cursor", x1: at, x2: at, y1: T, y2: H - B });
-    this.tip.replaceChildren(`${panel.xlabel}: ${short(panel.x[best])}`);
-    const rows = panel.curves.map((c, i) => [c, i]).filter(([, i]) => this.shown[i]);
-    rows.sort(([a], [b]) => (b.mean[best] ?? -Infinity) - (a.mean[best] ?? -Infinity));
-    for (const [curve] of rows) {
-      const line = document.createElement("div");
-      const bounds = curve.low ? ` (${short(curve.low[best])} to ${short(curve.high[best])})` : "";
+    const { x } = this.panel;
+    const inside = x.map((_, i) => i).filter((i) => x[i] >= this.x[0] && x[i] <= this.x[1]);
+    this.leave();
+    if (!inside.length) return;
+    const far = (i) => Math.abs(this.sx(x[i]) - px);
+    const best = inside.reduce((a, b) => (far(b) < far(a) ? b : a));
+    const at = this.sx(x[best]);
+    this.cursor = make(this.svg, "line", { class: "cursor", x1: at, x2: at, y1: T, y2: bottom });
+    this.tell(best, at);
+  }
+
+  tell(best, at) {
+    this.tip.replaceChildren(`${this.panel.xlabel}: ${short(this.panel.x[best])}`);
+    const rows = this.panel.curves.filter((_, i) => this.shown[i]);
+    rows.sort((a, b) => (b.mean[best] ?? -Infinity) - (a.mean[best] ?? -Infinity));
+    for (const curve of rows) {
+      const line = div(this.tip, "value");
+      const bounds = curve.low && curve.low[best] !== null ? ` (${short(curve.low[best])} to ${short(curve.high[best])})` : "";
       line.textContent = `${curve.name}: ${short(curve.mean[best])}${bounds}`;
-      line.style.borderLeft = `3px solid ${curve.colour}`;
-      line.style.paddingLeft = "4px";
-      this.tip.append(line);
+      line.style.borderLeftColor = curve.colour;
     }
-    const box = this.svg.getBoundingClientRect();
     this.tip.style.display = "block";
-    const left = (at / W) * box.width;
-    this.tip.style.left = `${left > box.width / 2 ? Math.max(left - this.tip.offsetWidth - 8, 0) : left + 8}px`;
-    this.tip.style.top = "10px";
+    const wide = this.tip.offsetWidth, left = at > this.width / 2 ? at - wide - 8 : at + 8;
+    this.tip.style.left = `${Math.max(Math.min(left, this.width - wide), 0)}px`;
   }
 
   release(event) {
-    const ends = [this.from, this.at(event)].map((p) => this.sx.inverse(p)).sort((a, b) => a - b);
-    const wide = Math.abs(this.at(event) - this.from) > 8;
+    if (this.from === undefined) return;
+    const ends = [this.from, this.at(event)].sort((a, b) => a - b);
+    if (ends[1] - ends[0] > DRAG) this.x = ends.map(this.sx.inverse);
     this.from = this.zoom = undefined;
-    if (wide) this.x = ends;
     this.draw();
   }
 }

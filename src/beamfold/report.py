@@ -9,6 +9,7 @@ import html
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -63,7 +64,7 @@ def panels(ds: xr.Dataset) -> Iterator[dict[str, Any]]:
         places = ds[view.split].values.tolist() if view.split else [None]
         for place in places:
             part = ds if place is None else ds.sel({view.split: place})
-            yield _panel(part, view, "" if place is None else f"{view.split} {place}")
+            yield _panel(part, view, "" if place is None else _say(view.split, place))
 
 
 def _panel(ds: xr.Dataset, view: View, place: str) -> dict[str, Any]:
@@ -77,10 +78,11 @@ def _panel(ds: xr.Dataset, view: View, place: str) -> dict[str, Any]:
         plain = {"name": "benchmark Ψ", "colour": COLOURS[3], "dash": "", "low": None, "high": None}
         curves.append({**plain, "mean": mean})
     return {
-        "title": ", ".join(text for text in (about["long_name"], place) if text),
+        "title": _greek(", ".join(text for text in (about["long_name"], place) if text)),
         "x": ds[view.axis].values.tolist(),
-        "xlabel": axis.get("long_name", view.axis) + along,
-        "ylabel": f"{about['long_name']} [{unit}]",
+        "xlabel": _greek(axis.get("long_name", view.axis) + along),
+        "ylabel": _greek(f"{about['long_name']} [{unit}]"),
+        "unit": unit,
         "logx": view.logx,
         "logy": view.logy,
         "floor": view.floor,
@@ -106,11 +108,24 @@ def _curve(ds: xr.Dataset, view: View, at: dict[str, Any], number: int) -> dict[
     line = {"svd": "--", "random": ":"}.get(str(at.get("start")), style["ls"])
     told = [name_of(v) if k == "method" else _say(k, v) for k, v in at.items()]
     colour = "currentColor" if style["color"] == "black" else style["color"]
-    return {"name": ", ".join(told), "colour": colour, "dash": DASHES[line], **found}
+    return {"name": _greek(", ".join(told)), "colour": colour, "dash": DASHES[line], **found}
+
+
+LETTERS = {"antennas": "N", "inner": "J"}
+GREEK = {"omega": "ω", "tau": "τ", "theta": "θ", "eta": "η", "Psi": "Ψ", "alpha": "α", " - ": " − "}
 
 
 def _say(axis: str, value: Any) -> str:
-    return f"{axis} = {value:.4g}" if isinstance(value, (int, float)) else str(value)
+    """An axis and its value in the paper's letters; 1/N as such."""
+    if not isinstance(value, (int, float)):
+        return str(value)
+    part = 0 < value < 1 and (1 / value).is_integer()
+    return f"{LETTERS.get(axis, axis)} = " + (f"1/{1 / value:.0f}" if part else f"{value:.4g}")
+
+
+def _greek(text: str) -> str:
+    """Names of letters as letters."""
+    return re.sub(r"\b(?:omega|tau|theta|eta|Psi|alpha)\b| - ", lambda found: GREEK[found[0]], text)
 
 
 def _plain(values: Any) -> list[float | None]:
@@ -153,11 +168,14 @@ def _claims(datasets: dict[str, xr.Dataset]) -> str:
     rows = [row for name, of in SECTIONS.items() if name in datasets for row in of(datasets[name])]
     if not rows:
         return ""
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    names = ("claim", "paper", "ours", "where they differ")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    cells = (
+        (f'<td data-of="{name}">{html.escape(cell)}</td>' for name, cell in zip(names, row, strict=True))
+        for row in rows
     )
-    head = "".join(f"<th>{text}</th>" for text in ("claim", "paper", "ours", "where they differ"))
-    table = f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
+    table = f"<table><tr>{head}</tr>{body}</table>"
     return f'<h2 id="claims">The paper\'s claims and ours</h2>{table}'
 
 

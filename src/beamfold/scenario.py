@@ -114,10 +114,6 @@ def _check_channels(H: Tensor, chains: int) -> None:
     if not finite.all():
         bad = torch.nonzero(~finite).flatten().tolist()
         raise ValueError(f"channel {bad[0]} holds NaN or Inf ({len(bad)} of {finite.numel()} channels do)")
-    power = torch.view_as_real(H).square().sum((-2, -1)).reshape(-1, users)
-    if not (power > 0).all():
-        b, k = torch.nonzero(power == 0)[0].tolist()
-        raise ValueError(f"channel {b} is zero for user {k}: a user without a channel can't be served")
 
 
 def _check_covariance(radar: Benchmark, antennas: int) -> None:
@@ -158,8 +154,8 @@ def make_scenario(
         A `Scenario` in complex128.
 
     Raises:
-        ValueError: sizes that do not fit, NaN or Inf, a zero channel, ω < 0, σ_n² ≤ 0 or an SNR that is
-            not finite; one line that says what was found.
+        ValueError: sizes that do not fit, NaN or Inf, ω < 0, σ_n² ≤ 0 or an SNR that is not finite; one
+            line that says what was found. A zero h_k is a blocked user, of rate 0; Ψ = 0 makes τ ‖X Xᴴ‖².
     """
     H = _tensor(channels, torch.complex128)
     chains = H.shape[-2] if chains is None and H.ndim >= 2 else chains or 0

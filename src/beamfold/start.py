@@ -22,9 +22,47 @@ class Point(NamedTuple):
     W: Tensor
 
 
+CANCELS = 1e6
+"""κ of `condition` beyond which F W is rounding from its tenth digit on and W nothing to put on the air."""
+
+
+def condition(point: Point) -> Tensor:
+    """κ = ‖F‖_F ‖W‖_F / ‖F W‖_F (…): how much F W cancels. Gram coordinates lose κ² of their precision."""
+    norm = torch.linalg.matrix_norm
+    return norm(point.F) * norm(point.W) / norm(point.F @ point.W)
+
+
+def least_norm(point: Point, power: Tensor) -> Point:
+    """The same F W by the least W, where κ is beyond `CANCELS`.
+
+    A direction of W that F all but maps to zero costs an objective in F W nothing: a search lets W grow along
+    it. Singular values of F below 1/`CANCELS` of the largest are left out.
+
+    Args:
+        point: F (…, N, M), W (…, M, K).
+        power: (…), P_t.
+    """
+    hard = condition(point) > CANCELS
+    if not hard.any():
+        return point
+    F, W = point.F[hard], point.W.clone()
+    least = torch.linalg.pinv(F, rtol=1 / CANCELS) @ (F @ W[hard])
+    W[hard] = total_power(F, least, power.expand(hard.shape)[hard])
+    return Point(point.F, W)
+
+
+def anywhere(X: Tensor) -> Tensor:
+    """X (…, a, b), or the first columns of I where all of X is zero: (7c) wants the power somewhere."""
+    nowhere = (X == 0).all(-1).all(-1)[..., None, None]
+    return torch.where(nowhere, torch.eye(*X.shape[-2:], dtype=X.dtype, device=X.device), X)
+
+
 def zero_forcing(H: Tensor) -> Tensor:
-    """X_ZF = H^† (…, N, K), which leaves no interference between the users; not normalised."""
-    return torch.linalg.pinv(H)
+    """X_ZF = H^† (…, N, K), which leaves no interference between the users; not normalised.
+
+    A user without a channel gets nothing; where nobody has one, user k gets antenna k.
+    """
+    return anywhere(torch.linalg.pinv(H))
 
 
 def extra_columns(radar: Benchmark, missing: int) -> Tensor:
@@ -46,7 +84,7 @@ def _with_extra(s: Scenario, columns: Tensor) -> Tensor:
 
 
 def proposed(s: Scenario) -> Point:
-    """[F]_nm = e^{jϑ_nm}, W = F^† X_ZF scaled to (7c), Eq. (26).
+    """[F]_nm = e^{jϑ_nm}, W = F^† X_ZF scaled to (7c), Eq. (26); F's singular values below 1e-6 count as 0.
 
     ϑ are the phases of G = [h_1, …, h_K, a(θ_1), …, a(θ_{M−K})] and X_ZF = H^† is the users' alone,
     so that W has K columns for any M ≥ K.
@@ -56,7 +94,7 @@ def proposed(s: Scenario) -> Point:
 
 
 def random(s: Scenario, seed: int = 0) -> Point:
-    """F of uniform random phases, W = (H F)^† scaled to (7c), as in [63].
+    """F of uniform random phases, W = X_ZF of the channels H F, scaled to (7c), as in [63].
 
     Channel b of the last batch axis draws its phases from a generator of its own, (seed, b), at every SNR.
     """
@@ -65,7 +103,7 @@ def random(s: Scenario, seed: int = 0) -> Point:
     phases = np.stack([np.random.default_rng([seed, b]).uniform(0, 2 * math.pi, shape) for b in range(count)])
     angle = torch.from_numpy(phases if s.batch else phases[0]).to(s.H.device)
     F = torch.exp(1j * angle.expand(*s.batch, *shape)).to(s.H.dtype)
-    W = torch.linalg.pinv(s.H @ F)
+    W = zero_forcing(s.H @ F)
     return Point(F, total_power(F, W, s.power))
 
 
@@ -80,8 +118,8 @@ def svd(s: Scenario) -> Point:
 
 
 def _least_squares(s: Scenario, F: Tensor) -> Point:
-    # F can be column-rank deficient (two equal users): pinv then takes the least-norm W.
-    W = torch.linalg.pinv(F) @ zero_forcing(s.H)
+    # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
+    W = torch.linalg.pinv(F, rtol=1 / CANCELS) @ zero_forcing(s.H)
     return Point(F, total_power(F, W, s.power))
 
 

@@ -73,7 +73,7 @@ def verify(
             total += np.log1p(gains[k] / (interference + noise)) / np.log(2)
         covariance = X @ X.conj().T
         difference = covariance / power[b] - Psi
-        pattern = np.einsum("nt,nm,mt->t", steering.conj(), difference, steering).real
+        pattern = np.sum(steering.conj() * (difference @ steering), axis=0).real
         found[0, b] = total
         found[1, b] = np.sum(np.abs(covariance - power[b] * Psi) ** 2)
         found[2, b] = np.mean(pattern**2)

@@ -27,6 +27,22 @@ Targets = Annotated[
 Rank = Annotated[int | None, typer.Option(help="Rank of Psi where no --psi is given.")]
 Variable = Annotated[str | None, typer.Option(help="Which array of the channel file.")]
 Rows = Annotated[str, typer.Option(help="Rows of H are h_k^H (hermitian) or h_k^T (transpose).")]
+Method = Annotated[
+    str | None, typer.Option(help="unfolded, fast, best, pga, sca-manopt, ...; a wrong one lists all.")
+]
+Inner = Annotated[int | None, typer.Option(help="J, updates of F per layer. [default: 20]")]
+Layers = Annotated[int | None, typer.Option(help="Stop after this many layers. [default: all]")]
+Model = Annotated[str | None, typer.Option(help="A model file, or the name of a shipped one.")]
+AnySize = Annotated[bool, typer.Option(help="Use a model on other sizes than it was trained for.")]
+Engine = Annotated[str | None, typer.Option(help="kernel (compiled) or torch (readable). [default: kernel]")]
+Depth = Annotated[
+    str | None, typer.Option(help="Of the fast method: start, shallow, medium, deep or deeper.")
+]
+Budget = Annotated[float | None, typer.Option(help="Microseconds per design that the fast method may take.")]
+TauMax = Annotated[
+    float | None, typer.Option(help="Problem (7): max R with tau at most this; omega plays no part.")
+]
+TauMaxDb = Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")]
 HEADINGS = {
     "method": "method",
     "snr_db": "SNR [dB]",
@@ -37,10 +53,10 @@ HEADINGS = {
     "status": "status",
 }
 SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
-PART = 50  # channels per step of the progress bar
+PART = 10  # channels per step of the progress bar
 
 
-def _scenario(
+def scenario_of(
     channels: Path,
     snr_db: list[float] | None,
     weight: float,
@@ -83,28 +99,16 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str) -> Design
 def design(
     channels: Channels,
     output: Output,
-    method: Annotated[
-        str | None, typer.Option(help="unfolded, fast, best, pga, sca-manopt, ...; a wrong one lists all.")
-    ] = None,
-    inner: Annotated[int | None, typer.Option(help="J, updates of F per layer. [default: 20]")] = None,
-    layers: Annotated[int | None, typer.Option(help="Stop after this many layers. [default: all]")] = None,
-    model: Annotated[str | None, typer.Option(help="A model file, or the name of a shipped one.")] = None,
-    any_size: Annotated[
-        bool, typer.Option(help="Use a model on other sizes than it was trained for.")
-    ] = False,
-    engine: Annotated[
-        str | None, typer.Option(help="kernel (compiled) or torch (readable). [default: kernel]")
-    ] = None,
-    depth: Annotated[
-        str | None, typer.Option(help="Of the fast method: start, shallow, medium, deep or deeper.")
-    ] = None,
-    budget_us: Annotated[
-        float | None, typer.Option(help="Microseconds per design that the fast method may take.")
-    ] = None,
-    tau_max: Annotated[
-        float | None, typer.Option(help="Problem (7): max R with tau at most this; omega plays no part.")
-    ] = None,
-    tau_max_db: Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")] = None,
+    method: Method = None,
+    inner: Inner = None,
+    layers: Layers = None,
+    model: Model = None,
+    any_size: AnySize = False,
+    engine: Engine = None,
+    depth: Depth = None,
+    budget_us: Budget = None,
+    tau_max: TauMax = None,
+    tau_max_db: TauMaxDb = None,
     snr_db: Snr = None,
     weight: Weight = 0.3,
     chains: Chains = None,
@@ -120,48 +124,64 @@ def design(
 
     Example: beamfold design channels.mat --snr-db 12 --weight 0.3 --method unfolded --inner 20 -o designs.mat
     """
-    from beamfold.catalogue import METHODS
-    from beamfold.files import summary, write_design
+    from beamfold.files import write_design
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
-    from beamfold.files.models import named_model
 
     check_target(output, force=force, suffixes=RESULTS)
     limited = tau_max is not None or tau_max_db is not None
     method = method or ("constrained" if limited else "fast" if budget_us or depth else "unfolded")
-    if method not in METHODS:
-        raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
-    if engine not in (None, "kernel", "torch"):
-        raise ValueError(f"--engine is kernel or torch, got {engine!r}")
     given = {
         "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
         "tau_max": tau_max, "tau_max_db": tau_max_db,
     }  # fmt: skip
-    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if model is not None:
-        options["model"] = named_model(model)
-        if inner is not None and options["model"].inner != inner:
-            raise ValueError(
-                f"{model} has J = {options['model'].inner} inner steps, --inner asks for {inner}"
-            )
-        options.pop("inner", None)
-    s = _scenario(channels, snr_db, weight, chains, psi, targets_deg, rank, variable, rows)
-    if any_size and model is not None and options["model"].info.antennas != s.antennas:
-        trained = options["model"].info.antennas
-        say(
-            f"note: step sizes of N = {trained} on N = {s.antennas}: docs/performance.md says what that costs"
-        )
+    options = _options(method, model, {key: value for key, value in given.items() if value is not None})
+    s = scenario_of(channels, snr_db, weight, chains, psi, targets_deg, rank, variable, rows)
+    _warn_of_other_sizes(s, options)
     if budget_us is not None:
         options["steps"] = _steps_within(s, method, budget_us)
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels")
     write_design(output, result)
-    if limited and "infeasible" in result.statuses:
+    _tell(output, result, as_json)
+
+
+def _options(method: str, model: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What was asked for, as the method takes it; a model's name becomes the model."""
+    from beamfold.catalogue import METHODS
+    from beamfold.files.models import named_model
+
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
+    if given.get("engine") not in (None, "kernel", "torch"):
+        raise ValueError(f"--engine is kernel or torch, got {given['engine']!r}")
+    if model is None:
+        return given
+    held = named_model(model)
+    inner = given.pop("inner", held.inner)
+    if held.inner != inner:
+        raise ValueError(f"{model} has J = {held.inner} inner steps, --inner asks for {inner}")
+    return {**given, "model": held}
+
+
+def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
+    held = options.get("model")
+    if held is not None and options.get("any_size") and held.info.antennas != s.antennas:
+        sizes = f"step sizes of N = {held.info.antennas} on N = {s.antennas}"
+        say(f"note: {sizes}: docs/performance.md says what that costs")
+
+
+def _tell(output: Path, result: Design, as_json: bool) -> None:
+    """The figures of what was written."""
+    from beamfold.files import summary
+
+    s = result.scenario
+    if result.method == "constrained" and "infeasible" in result.statuses:
         lost = result.statuses.count("infeasible")
         say(f"tau_0 is out of reach for {lost} of {len(result.statuses)}: the least tau found is kept")
     figures = summary(result, s.radar.angles)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
-                    "weight": weight, "results": figures})  # fmt: skip
+                    "weight": float(s.weight.flatten()[0]), "results": figures})  # fmt: skip
     else:
         table(figures, HEADINGS)
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
@@ -214,7 +234,7 @@ def compare(
     picture, file = output / "beampattern.png", output / "designs.mat"
     for target in (picture, file):
         check_target(target, force=force)
-    s = _scenario(channels, [snr_db], weight, chains, psi, targets_deg, rank, variable, rows)
+    s = scenario_of(channels, [snr_db], weight, chains, psi, targets_deg, rank, variable, rows)
     designs = [_run(s, name, options, label(_title(name, options))) for name, options in _lineup(s)]
     write_designs(file, designs)
     shown = [d for d in designs if d.method in SHOWN]

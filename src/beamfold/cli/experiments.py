@@ -177,6 +177,7 @@ def sweep(
 
     Example: beamfold sweep sweep.toml -o results/run1 --workers 2
     """
+    from beamfold.experiments.cluster import check_scheduler
     from beamfold.experiments.grid import read_grid
     from beamfold.experiments.sweep import Folder as Held
     from beamfold.experiments.sweep import estimate
@@ -186,6 +187,8 @@ def sweep(
         raise ValueError(f"--workers must be at least 0, got {workers}")
     if workers and scheduler:
         raise ValueError("--workers starts a cluster, --scheduler joins one; give one of them")
+    if scheduler:
+        check_scheduler(scheduler)
     grid = read_grid(config)
     cells = grid.cells()
     _make(output)
@@ -193,12 +196,17 @@ def sweep(
     held.agree(grid)
     left = held.rest(cells)
     if left:
-        seconds = estimate(left)
+        with progress(len(grid.methods), "trial runs") as tick:
+            seconds = estimate(left, tick)
         say(f"{len(cells)} cells, {len(left)} to go: about {_time(seconds)} on one core")
     if dry_run:
         return
-    with progress(len(cells), "sweep") as tick:
-        run(grid, output, workers=workers, scheduler=scheduler, tick=tick)
+    try:
+        with progress(len(cells), "sweep") as tick:
+            run(grid, output, workers=workers, scheduler=scheduler, tick=tick)
+    except KeyboardInterrupt:
+        say("stopped; finished cells are kept, the same command goes on")
+        raise
     say(f"{output / 'sweep.nc'}: {len(cells)} cells, {len(left)} of them computed now")
 
 

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe
 
 
+Epochs = Annotated[
+    int | None, typer.Option(help="Passes over the channels. [default: 100 if J = 1, else 30]")
+]
+Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. [default: none]")]
+Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
+Targets = Annotated[list[float] | None, typer.Option(help="Target angles. [default: -60 0 60]")]
+
+
 def train(
     output: Output,
     antennas: Annotated[int, typer.Option(help="N.")] = 64,
@@ -24,25 +32,17 @@ def train(
     chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
     inner: Annotated[int, typer.Option(help="J, updates of F per layer.")] = 20,
     layers: Annotated[int, typer.Option(help="I.")] = 120,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the channels. [default: 100 if J = 1, else 30]")
-    ] = None,
+    epochs: Epochs = None,
     count: Annotated[int, typer.Option(help="Training channels, drawn as `generate` does.")] = 1000,
     batch: Annotated[int, typer.Option(help="Channels per update.")] = 10,
     rate: Annotated[float, typer.Option(help="Adam's learning rate at first.")] = 1e-3,
     decay: Annotated[float, typer.Option(help="Its factor per epoch.")] = 0.97,
-    clip: Annotated[
-        float | None, typer.Option(help="Largest gradient norm of an update. [default: none]")
-    ] = None,
+    clip: Clip = None,
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
     snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
     weight: Annotated[float, typer.Option(help="The weight omega.")] = 0.3,
-    digital: Annotated[
-        str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")
-    ] = "signal",
-    targets_deg: Annotated[
-        list[float] | None, typer.Option(help="Target angles. [default: -60 0 60]")
-    ] = None,
+    digital: Digital = "signal",
+    targets_deg: Targets = None,
     psi: Annotated[Path | None, typer.Option(help="File with Psi instead.")] = None,
     seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
     force: Force = False,
@@ -55,7 +55,6 @@ def train(
     Example: beamfold train --antennas 64 --users 4 --inner 10 --layers 120 -o model.safetensors
     """
     from beamfold.files.atomic import check_target
-    from beamfold.files.models import save_model, with_note
     from beamfold.training import Recipe
 
     check_target(output, force=force, suffixes=(".safetensors",))
@@ -73,28 +72,35 @@ def train(
     checkpoint = output.with_suffix(".checkpoint.safetensors")
     with _processes() as leading:
         at = _train_from(checkpoint, recipe, data, psi, leading)
-        if not leading:
-            return
-    changed = (
-        ""
-        if (rate, decay, clip) == (1e-3, 0.97, None)
-        else f", but rate {rate:g}, decay {decay:g}, clip {clip}"
-    )
-    note = f"{recipe.epochs} epochs on {count} channels as in Section IV{changed}; {digital} gradient in W"
+        if leading:
+            _keep(output, recipe, data, at)
+            checkpoint.unlink(missing_ok=True)
+            _tell(output, recipe, at, as_json)
+
+
+def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> None:
+    """The model with a note on how it was trained."""
+    from beamfold.files.models import save_model, with_note
+
+    clip = None if recipe.clip == float("inf") else recipe.clip
+    usual = (recipe.rate, recipe.decay, clip) == (1e-3, 0.97, None)
+    changed = "" if usual else f", but rate {recipe.rate:g}, decay {recipe.decay:g}, clip {clip}"
+    how = f"{recipe.epochs} epochs on {data['count']} channels as in Section IV{changed}"
+    note = f"{how}; {recipe.digital} gradient in W"
     save_model(
         output, with_note(at.model, note, {"recipe": _facts(recipe), "data": data, "skipped": at.skipped})
     )
-    checkpoint.unlink(missing_ok=True)
-    facts = {
-        "output": str(output),
-        "epochs": at.epoch,
-        "objective": at.curve[-1],
-        "skipped_updates": at.skipped,
-    }
+
+
+def _tell(output: Path, recipe: Recipe, at: Progress, as_json: bool) -> None:
+    """What came out."""
+    last = at.curve[-1]
     if as_json:
+        facts = {"output": str(output), "epochs": at.epoch, "objective": last, "skipped_updates": at.skipped}
         print_json({**facts, "curve": list(at.curve)})
     else:
-        say(f"{output}: J = {inner}, I = {layers}; mean R - w tau over the last epoch {at.curve[-1]:.3f}")
+        sizes = f"J = {recipe.inner}, I = {recipe.layers}"
+        say(f"{output}: {sizes}; mean R - w tau over the last epoch {last:.3f}")
 
 
 @contextmanager

@@ -15,10 +15,17 @@ from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.grid import Cell
-from beamfold.experiments.labelled import machine, revision, variable
+from beamfold.experiments.labelled import STATUS, machine, revision, shipped_digest, variable
 from beamfold.scenario import make_scenario
 
 FIGURES = ("rate", "tau", "objective", "mse", "status")
+
+
+def about() -> dict[str, str]:
+    """What a cell's figures depend on besides its parameters: the version and the models in it."""
+    from beamfold import __version__
+
+    return {"version": __version__, "models": shipped_digest()}
 
 
 def one_thread() -> None:
@@ -44,18 +51,15 @@ def compute(parameters: dict[str, Any], radar: Benchmark) -> dict[str, Any]:
         "rate": found.rate.numpy(), "tau": found.tau.numpy(), "objective": found.objective.numpy(),
         "mse": error.numpy(), "status": found.status.numpy(), "psi_objective": radar.objective,
         "psi_gap": radar.gap, "psi_solver": radar.solver, "machine": machine(), "revision": revision(),
+        **about(),
     }  # fmt: skip
 
 
 def dataset(cell: Cell, found: dict[str, Any]) -> xr.Dataset:
     """A cell's figures, labelled."""
-    from beamfold import __version__
-
     ds = xr.Dataset({name: variable(name, ("channel",), found[name]) for name in FIGURES})
     rest = {key: value for key, value in found.items() if key not in FIGURES}
-    return ds.assign_attrs(
-        parameters=json.dumps(cell.model_dump()), seed=cell.seed, version=__version__, **rest
-    )
+    return ds.assign_attrs(parameters=json.dumps(cell.model_dump()), seed=cell.seed, **rest)
 
 
 def join(cells: list[Cell], each: list[xr.Dataset]) -> xr.Dataset:
@@ -64,6 +68,7 @@ def join(cells: list[Cell], each: list[xr.Dataset]) -> xr.Dataset:
         name: variable(name, ("cell", "channel"), np.stack([ds[name].values for ds in each]))
         for name in FIGURES
     }
+    data["status"].attrs["meaning"] = STATUS
     held = [cell.model_dump() for cell in cells]
     coords: dict[str, Any] = {"cell": [cell.name for cell in cells]}
     for key in held[0]:

@@ -22,6 +22,7 @@ import hashlib
 import itertools
 import json
 import math
+import reprlib
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -32,11 +33,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import METHODS
 from beamfold.covariance import solve_covariance
+from beamfold.covariance.model import check_problem, desired_pattern
 from beamfold.files.atomic import FileError
 from beamfold.files.models import find_model
 
-Positive = Annotated[int, Field(ge=1)]
+LARGEST = 1 << 20  # bytes of a configuration
+CELLS = 100_000  # of a sweep
+
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Antennas = Annotated[int, Field(ge=2, le=4096)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Decibel = Annotated[float, Field(ge=-300, le=300)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LISTS = ("methods", "snr_db", "weight", "antennas", "users", "chains", "inner", "layers", "targets_deg")
 
@@ -83,23 +90,26 @@ class Grid(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     methods: list[str] = Field(min_length=1)
-    snr_db: list[Finite] = Field(default=[12.0], min_length=1)
+    snr_db: list[Decibel] = Field(default=[12.0], min_length=1)
     weight: list[Weight] = Field(default=[0.3], min_length=1)
-    antennas: list[Positive] = Field(default=[64], min_length=1)
+    antennas: list[Antennas] = Field(default=[64], min_length=1)
     users: list[Positive] = Field(default=[4], min_length=1)
     chains: list[Positive] | None = Field(default=None, min_length=1)
     inner: list[Positive] = Field(default=[20], min_length=1)
     layers: list[Positive] = Field(default=[120], min_length=1)
     targets_deg: list[list[Finite]] = Field(default=[[-60.0, 0.0, 60.0]], min_length=1)
     count: Positive = 100
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     paths: Positive = 10
 
     @model_validator(mode="after")
     def _known_methods(self) -> Grid:
         for method in self.methods:
             if method not in METHODS:
-                raise ValueError(f"no method {method!r}{nearest(method, METHODS)}")
+                raise ValueError(f"no method {method[:50]!r}{nearest(method, METHODS)}")
+        count = math.prod(len(getattr(self, name) or [None]) for name in LISTS)
+        if count > CELLS:
+            raise ValueError(f"the lists multiply to {count} cells, at most {CELLS} are accepted")
         return self
 
     def cells(self) -> list[Cell]:
@@ -134,14 +144,16 @@ def read_grid(path: Path) -> Grid:
     """
     if not path.is_file():
         raise FileError(f"no such file: {path}")
+    if path.stat().st_size > LARGEST:
+        raise FileError(f"{path} is larger than {LARGEST >> 20} MiB: a configuration is a few lines")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
         raise FileError(f"{path} is not TOML: {error}") from error
     try:
         grid = Grid.model_validate(raw)
     except ValidationError as error:
-        raise ValueError(f"{path}: {'; '.join(_told(e) for e in error.errors())}") from error
+        raise ValueError(f"{path}: {'; '.join(_told(e) for e in error.errors()[:5])}") from error
     for cell in grid.cells():
         check_cell(cell)
     return grid
@@ -150,18 +162,35 @@ def read_grid(path: Path) -> Grid:
 def _told(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"unknown key {place!r}{nearest(place, Grid.model_fields)}"
+        return f"unknown key {place[:50]!r}{nearest(place, Grid.model_fields)}"
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{place}: {message}, got {error['input']!r}" if place else message
+    return f"{place[:50]}: {message}, got {reprlib.repr(error['input'])}" if place else message
+
+
+def _angles(antennas: int) -> int:
+    """The 1° grid, or the next one that N antennas can use."""
+    angles = 181
+    while angles <= 1 + math.pi * antennas / 2:
+        angles = 2 * angles - 1
+    return angles
 
 
 @lru_cache(maxsize=32)
 def benchmark(antennas: int, targets_deg: tuple[float, ...]) -> Benchmark:
-    """Ψ of a cell, on the 1° grid or the next one that N antennas can use."""
-    angles = 181
-    while angles <= 1 + math.pi * antennas / 2:
-        angles = 2 * angles - 1
-    return solve_covariance(antennas, targets_deg, angles=angles)
+    """Ψ of a cell."""
+    return solve_covariance(antennas, targets_deg, angles=_angles(antennas))
+
+
+@lru_cache(maxsize=32)
+def _check_problem(antennas: int, targets_deg: tuple[float, ...]) -> None:
+    """Refuse targets for which (6) cannot be stated, without solving it."""
+    check_problem(*desired_pattern(targets_deg, _angles(antennas)), antennas)
+
+
+@lru_cache(maxsize=32)
+def _depth(antennas: int, users: int, chains: int, inner: int) -> int:
+    """I of the shipped model."""
+    return find_model(antennas, users, chains, inner).layers
 
 
 def check_cell(cell: Cell) -> None:
@@ -175,10 +204,8 @@ def check_cell(cell: Cell) -> None:
             f"the sweep has a cell with {cell.users} users, {cell.chains} RF chains and {cell.antennas} "
             "antennas; the paper needs K <= M <= N"
         )
-    benchmark(cell.antennas, cell.targets_deg)
+    _check_problem(cell.antennas, cell.targets_deg)
     if cell.method == "unfolded":
-        model = find_model(cell.antennas, cell.users, cell.chains, cell.inner or 0)
-        if (cell.layers or 0) > model.layers:
-            raise ValueError(
-                f"the unfolded model has {model.layers} layers, the sweep asks for {cell.layers}"
-            )
+        depth = _depth(cell.antennas, cell.users, cell.chains, cell.inner or 0)
+        if (cell.layers or 0) > depth:
+            raise ValueError(f"the unfolded model has {depth} layers, the sweep asks for {cell.layers}")

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from scipy.stats import t as student
 from beamfold.beampattern import Benchmark
 from beamfold.experiments.setting import Curve, Setting
 from beamfold.files.models import shipped_models
-from beamfold.scenario import Design
+from beamfold.scenario import Design, Status
 
 
 class Quantity(NamedTuple):
@@ -42,6 +43,7 @@ QUANTITIES = {
     "benchmark": Quantity("pattern of Psi over P_t", "1 (linear)", "(6a)"),
     "desired": Quantity("desired pattern P_d", "1 (linear)", "(27)"),
     "gradient": Quantity("magnitude of a gradient's elements", "varies", "(13), (14), (17), (18)"),
+    "status": Quantity("how the method ended", "1", ""),
     "count": Quantity("cost of a step", "complex multiply-adds", "(23b), (24), Table I"),
     "growth": Quantity("exponent of N in the count, fitted over all N", "1", "Table I"),
     "rank": Quantity("rank of Psi in the kernel: eigenvalues above 1e-3 of the largest", "1", "(6)"),
@@ -59,11 +61,14 @@ AXES = {
     "reim": ("real and imaginary part", "1"),
 }
 
+STATUS = ", ".join(f"{status.value} {status.label}" for status in Status)
+"""What the numbers of `status` mean."""
+
 
 def variable(name: str, dims: Sequence[str], values: Any, **attrs: Any) -> xr.Variable:
     """A variable with the name's unit and equation; attributes override."""
     kind = QUANTITIES.get(name)
-    about = {} if kind is None else kind._asdict()
+    about = {} if kind is None else {key: text for key, text in kind._asdict().items() if text}
     data = values.numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
     return xr.Variable(tuple(dims), data, {**about, **attrs})
 
@@ -196,6 +201,7 @@ def chosen(setting: Setting) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1)
 def shipped_digest() -> str:
     """First 16 digits of the SHA-256 of all models that come with the package."""
     whole = hashlib.sha256()
@@ -225,8 +231,12 @@ def conclude(
     return ds.assign_attrs(attrs)
 
 
+@lru_cache(maxsize=1)
 def revision() -> str:
-    """The commit of the source tree, with `+changes` where the tree differs from it; "" outside one."""
+    """The commit of the source tree, with `+changes` where the tree differs from it; "" outside one.
+
+    Asked once: what runs is what was imported, whatever happens to the tree later.
+    """
     here = Path(__file__).resolve().parent
     try:
         commit = _git(here, "rev-parse", "HEAD")
@@ -241,6 +251,7 @@ def _git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
+@lru_cache(maxsize=1)
 def machine() -> str:
     """The machine in words: processor, cores, system, Python and torch."""
     name = platform.processor() or platform.machine()

@@ -11,6 +11,7 @@ import xarray as xr
 
 from beamfold.beampattern import Benchmark
 from beamfold.experiments.labelled import (
+    STATUS,
     about_curves,
     conclude,
     inputs,
@@ -55,9 +56,6 @@ def figures(designs: Sequence[Design], radar: Benchmark) -> dict[str, Any]:
         ),
         "status": torch.stack([d.status for d in designs]),
     }
-
-
-STATUS = "0 layers done, 1 converged, 2 closed form, 3 worse than start, 4 infeasible, 5 non-finite"
 
 
 def patterns(designs: Sequence[Design], radar: Benchmark) -> dict[str, xr.Variable]:

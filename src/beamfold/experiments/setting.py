@@ -97,6 +97,10 @@ class Steps:
     total: int
     done: int = 0
 
+    def within(self, share: float, text: str) -> None:
+        """A share of the next part is done."""
+        self.tick(min((self.done + share) / self.total, 1.0), text)
+
     def step(self, text: str) -> None:
         """One more part is done; `text` says which comes next, or what was done."""
         self.done += 1
@@ -186,7 +190,12 @@ def run(curve: Curve, s: Scenario, *, steps: Steps | None = None, record: bool =
     if curve.layered:
         design = curve.run(s, record=record)
     else:
-        design = join(s, [curve.run(part) for part in in_parts(s, PART)])
+        designs: list[Design] = []
+        for part in in_parts(s, PART):
+            designs.append(curve.run(part))
+            if steps is not None:
+                steps.within(len(designs) * PART / s.batch[-1], curve.name)
+        design = join(s, designs)
     if steps is not None:
         steps.step(curve.name)
     return design

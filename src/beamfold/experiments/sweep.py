@@ -1,6 +1,6 @@
 """Running a sweep so that it survives: one file per finished cell, and the same call goes on.
 
-    folder/sweep.json       the configuration
+    folder/sweep.json       the configuration, and which version and models computed the cells
     folder/psi/<N>-….npz    one Ψ for all cells of the same N and targets
     folder/cells/<name>.nc  one finished cell each, renamed into place when it is whole
     folder/sweep.nc         all cells, written at the end
@@ -17,23 +17,27 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from beamfold.beampattern import Benchmark
-from beamfold.experiments.cells import compute, compute_on_one_core, dataset, join
+from beamfold.experiments.cells import about, compute, dataset, join
+from beamfold.experiments.cluster import Results, on_cluster
 from beamfold.experiments.grid import Cell, Grid, benchmark
-from beamfold.experiments.labelled import machine, revision, with_intervals
-from beamfold.experiments.store import load, save
+from beamfold.experiments.labelled import planes, steps_of, with_intervals
+from beamfold.experiments.setting import Curve, model_facts
+from beamfold.experiments.store import load, save, whole
 from beamfold.files.atomic import FileError, write
 from beamfold.files.channels import read_benchmark, write_benchmark
+from beamfold.files.models import find_model
+from beamfold.methods import unfolded
 
 Tick = Callable[[int, str], None]
-Results = Iterator[tuple[Cell, dict[str, Any]]]
 
 
 class Folder:
@@ -60,18 +64,22 @@ class Folder:
             except OSError as error:
                 raise FileError(f"{self.path}: another sweep is at work there") from error
             self.agree(grid)
-            text = json.dumps(grid.model_dump(mode="json"), indent=2) + "\n"
+            text = json.dumps(_identity(grid), indent=2) + "\n"
             write(self.config, lambda path: path.write_text(text, encoding="utf-8"))
-            for left in (*self.cells.glob(".*.nc"), *self.path.glob("psi/.*.npz")):
-                left.unlink()  # half a file of a killed run
+            for pattern in ("cells/.*.nc", "psi/.*.npz", ".sweep-*"):
+                for left in self.path.glob(pattern):
+                    left.unlink()  # half a file of a killed run
             yield self
 
     def agree(self, grid: Grid) -> None:
         """Refuse a folder whose results belong to another configuration, and say which."""
-        ours = grid.model_dump(mode="json")
+        ours = _identity(grid)
         if self.config.is_file():
-            theirs = json.loads(self.config.read_text(encoding="utf-8"))
-            differ = [f"{k}: {theirs.get(k)} -> {v}" for k, v in ours.items() if theirs.get(k) != v]
+            try:
+                theirs = json.loads(self.config.read_text(encoding="utf-8"))
+                differ = [f"{k}: {theirs.get(k)} -> {v}" for k, v in ours.items() if theirs.get(k) != v]
+            except (ValueError, AttributeError) as error:
+                raise FileError(f"{self.config} is damaged; remove it to go on with the cells") from error
             if differ:
                 raise FileError(
                     f"{self.path} holds a sweep of another configuration ({'; '.join(differ)}); "
@@ -83,8 +91,8 @@ class Folder:
         return self.cells / f"{cell.name}.nc"
 
     def rest(self, cells: Sequence[Cell]) -> list[Cell]:
-        """The cells that are not finished."""
-        return [cell for cell in cells if not self.file(cell).is_file()]
+        """The cells that are not finished; one whose file was cut short outside is not."""
+        return [cell for cell in cells if not whole(self.file(cell))]
 
     def radar(self, cell: Cell) -> Benchmark:
         """The Ψ of a cell, from its file; the first cell that needs it solves it."""
@@ -102,10 +110,19 @@ class Folder:
         save(self.file(cell), dataset(cell, found))
 
 
-def estimate(cells: Sequence[Cell]) -> float:
+def _identity(grid: Grid) -> dict[str, Any]:
+    """What all cells of a folder share: the configuration, the version, the models where they are used."""
+    who = about()
+    if "unfolded" not in grid.methods:
+        del who["models"]
+    return {**grid.model_dump(mode="json"), **who}
+
+
+def estimate(cells: Sequence[Cell], tick: Tick) -> float:
     """Seconds on one core: a trial of every method with two channels at its median size, scaled."""
     total = 0.0
-    for method in dict.fromkeys(cell.method for cell in cells):
+    for i, method in enumerate(dict.fromkeys(cell.method for cell in cells)):
+        tick(i, f"trial of {method}")
         same = sorted((cell for cell in cells if cell.method == method), key=lambda cell: cell.work)
         trial = same[len(same) // 2].model_copy(update={"count": 2})
         radar = benchmark(trial.antennas, trial.targets_deg)
@@ -116,42 +133,22 @@ def estimate(cells: Sequence[Cell]) -> float:
     return total
 
 
-def here(cells: Sequence[Cell], held: Folder) -> Results:
-    """Cells one after another in this process."""
+def here(cells: Sequence[Cell], radar: Callable[[Cell], Benchmark]) -> Results:
+    """Cells one after another in this process, with their figures or the error they ended in."""
     for cell in cells:
-        yield cell, compute(cell.model_dump(), held.radar(cell))
-
-
-def on_cluster(cells: Sequence[Cell], held: Folder, workers: int, scheduler: str | None) -> Results:
-    """Cells in the order in which the workers of a Dask cluster finish them.
-
-    A local cluster of `workers` processes with one processor each, or the one at `scheduler`. A cell
-    whose worker is killed runs again on another.
-    """
-    import dask
-    from distributed import Client, LocalCluster, as_completed
-
-    dask.config.set({"distributed.scheduler.allowed-failures": 20})
-    with ExitStack() as stack:
-        if scheduler is None:
-            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
-            client = stack.enter_context(Client(stack.enter_context(local)))  # type: ignore[no-untyped-call]
-        else:
-            client = stack.enter_context(Client(scheduler, timeout=30))  # type: ignore[no-untyped-call]
-        work = compute if scheduler else compute_on_one_core
-        waiting = {
-            client.submit(work, cell.model_dump(), held.radar(cell), key=cell.name, pure=True): cell
-            for cell in cells
-        }
-        for future, found in as_completed(waiting, with_results=True):  # type: ignore[no-untyped-call]
-            yield waiting[future], found
-            future.release()
+        try:
+            found: dict[str, Any] | Exception = compute(cell.model_dump(), radar(cell))
+        except Exception as error:
+            found = error
+        yield cell, found
 
 
 def sweep(
     grid: Grid, folder: Path, *, workers: int = 0, scheduler: str | None = None, tick: Tick
 ) -> xr.Dataset:
     """Every cell that is not finished, then all of them as one dataset, written to `sweep.nc`.
+
+    A cell that fails does not keep the others from being computed.
 
     Args:
         grid: from `read_grid`.
@@ -162,30 +159,85 @@ def sweep(
 
     Raises:
         FileError: the folder holds another configuration's results.
+        ValueError: no scheduler answers, or a worker has no beamfold or another version.
+        RuntimeError: the scheduler vanished, or cells failed; finished cells are kept.
     """
     cells = grid.cells()
     with Folder(folder).opened(grid) as held:
         left = held.rest(cells)
         done = len(cells) - len(left)
         tick(done, "sweep")
-        away = left and (workers or scheduler)
-        run = on_cluster(left, held, workers, scheduler) if away else here(left, held)
-        for cell, found in run:
-            held.finish(cell, found)
-            done += 1
-            tick(done, f"sweep: {cell.method}, {cell.snr_db:g} dB")
-        ds = _whole(grid, cells, [load(held.file(cell)) for cell in cells])
+
+        def waiting(text: str) -> None:
+            tick(done, text)
+
+        if left and (workers or scheduler):
+            run = on_cluster(left, held.radar, workers=workers, scheduler=scheduler, waiting=waiting)
+        else:
+            run = here(left, held.radar)
+        failed: list[str] = []
+        with closing(run):
+            for cell, found in run:
+                if isinstance(found, Exception):
+                    failed.append(_failure(cell, found))
+                    continue
+                held.finish(cell, found)
+                done += 1
+                tick(done, f"sweep: {cell.method}, {cell.snr_db:g} dB")
+        if failed:
+            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+            raise RuntimeError(f"{failed[0]}{more}; {done} of {len(cells)} cells are finished and kept")
+        ds = _whole(grid, cells, held)
         save(folder / "sweep.nc", ds)
     return ds
 
 
-def _whole(grid: Grid, cells: list[Cell], each: list[xr.Dataset]) -> xr.Dataset:
-    from beamfold import __version__
+def _failure(cell: Cell, error: Exception) -> str:
+    sizes = f"N = {cell.antennas}, K = {cell.users}, M = {cell.chains}"
+    return f"the cell of {cell.method} at {cell.snr_db:g} dB, {sizes} failed: {type(error).__name__}: {error}"
 
+
+def _whole(grid: Grid, cells: list[Cell], held: Folder) -> xr.Dataset:
+    """All cells along one axis, with the Ψ and the step sizes that made them."""
+    each = [load(held.file(cell)) for cell in cells]
     ds = with_intervals(join(cells, each), ["rate", "tau", "objective", "mse"])
+    ds = ds.assign(_benchmarks(grid, cells, held)).assign(_steps(cells))
+    origin = {key: _united(ds.attrs[key] for ds in each) for key in ("version", "revision", "machine")}
     return ds.assign_attrs(
-        title="Sweep", experiment="sweep", seed=grid.seed, version=__version__, revision=revision(),
-        machine=machine(), parameters=json.dumps(grid.model_dump(mode="json")),
+        title="Sweep", experiment="sweep", seed=grid.seed, **origin,
+        parameters=json.dumps(grid.model_dump(mode="json")),
         channels=f"drawn: Eq. (2), Q = {grid.paths} paths, seed {grid.seed}, 0 to {grid.count - 1}",
+        steps="unfolded: the variables mu and lam of its sizes; pga and conventional-pga: constant, "
+        "mu = lam = 0.01, eta = 1/N",
         note="inner and layers are -1 for methods without them",
     )  # fmt: skip
+
+
+def _united(values: Iterator[str]) -> str:
+    return "; ".join(dict.fromkeys(values))
+
+
+def _benchmarks(grid: Grid, cells: Sequence[Cell], held: Folder) -> dict[str, xr.Variable]:
+    """Every Ψ as `Psi_n<N>_t<place in targets_deg>`, with its targets."""
+    places = [tuple(targets) for targets in grid.targets_deg]
+    found: dict[str, xr.Variable] = {}
+    for cell in cells:
+        name, axis = f"Psi_n{cell.antennas}_t{places.index(cell.targets_deg)}", f"antenna_{cell.antennas}"
+        if name not in found:
+            radar = held.radar(cell)
+            found[name] = planes(
+                (axis, f"{axis}_column"), radar.Psi, long_name="Psi at unit power; a method uses P_t Psi",
+                equation="(6)", units="1", targets_deg=np.array(cell.targets_deg), solver=radar.solver,
+                objective_6a=radar.objective, proven_gap=radar.gap,
+            )  # fmt: skip
+    return found
+
+
+def _steps(cells: Sequence[Cell]) -> dict[str, xr.Variable]:
+    """The step sizes of every unfolded model, as `mu_unfolded_n…` and `lam_unfolded_n…`."""
+    sizes = {(c.antennas, c.users, c.chains, c.inner or 0) for c in cells if c.method == "unfolded"}
+    curves = []
+    for N, K, M, J in sorted(sizes):
+        model = find_model(N, K, M, J)
+        curves.append(Curve(f"unfolded_n{N}_k{K}_m{M}_j{J}", unfolded, model_facts(model), model))
+    return steps_of(curves)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import xarray as xr
 from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.labelled import (
+    STATUS,
     about_curves,
     conclude,
     digest,
@@ -25,7 +26,7 @@ from beamfold.experiments.labelled import (
     variable,
     with_intervals,
 )
-from beamfold.experiments.performance import STATUS, figures
+from beamfold.experiments.performance import figures
 from beamfold.experiments.setting import (
     LAYERS,
     SCA_MANOPT,
@@ -51,6 +52,7 @@ ANTENNAS = 64
 OMEGAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 QUICK_OMEGAS = (0.03, 0.3, 3.0)
 SCALES = ((1.0, 0.7, 0.5, 0.3, 0.2, 0.1), (1.0, 0.5, 0.25, 0.1))
+Told = Callable[[float], None]
 TRAINING_SEED = 1  # the shipped models' training channels; the test channels have seed 0
 
 
@@ -85,11 +87,14 @@ def best_scales(model: UnfoldedPGA, weight: float, H: torch.Tensor, radar: Bench
     return pairs[int(np.nanargmax(values))]
 
 
-def conditioned(start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tuning) -> UnfoldedPGA:
+def conditioned(
+    start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tuning, told: Told = lambda share: None
+) -> UnfoldedPGA:
     """Step sizes for ω from those of a neighbouring ω: the best factors, then training (25).
 
     The model of the epoch with the best mean objective on 50 held-out training channels is taken, the
-    untrained rescaled one among them, so that training never makes it worse there.
+    untrained rescaled one among them, so that training never makes it worse there. `told` hears the share
+    that is done.
     """
     H = saleh_valenzuela(start.info.antennas, start.info.users, tuning.count, seed=TRAINING_SEED)
     held = saleh_valenzuela(start.info.antennas, start.info.users, 50, seed=TRAINING_SEED, first=100_000)
@@ -100,7 +105,10 @@ def conditioned(start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tun
         layers=start.layers, inner=start.inner, epochs=tuning.epochs, rate=rate,
         decay=tuning.decay, weight=weight, digital=start.info.digital, seed=TRAINING_SEED, clip=1e3,
     )  # fmt: skip
-    models = [first, *(at.model for at in train(recipe, H, radar, progress=Progress(0, first, {}, ())))]
+    models = [first]
+    for at in train(recipe, H, radar, progress=Progress(0, first, {}, ())):
+        models.append(at.model)
+        told(len(models) / (tuning.epochs + 1))
     s = make_scenario(held, radar, snr_db=[0.0, 6.0, 12.0], weight=weight)
     values = [float(unfolded(s, model).objective.mean()) for model in models]
     best = int(np.nanargmax(values))
@@ -110,12 +118,12 @@ def conditioned(start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tun
 
 
 def _kept(
-    path: Path | None, start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tuning
+    path: Path | None, start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tuning, told: Told
 ) -> UnfoldedPGA:
     """The conditioned model from its file, or made and kept there."""
     if path is not None and path.is_file():
         return load_model(path)
-    model = conditioned(start, weight, radar, tuning)
+    model = conditioned(start, weight, radar, tuning, told)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_model(path, model)
@@ -139,8 +147,10 @@ def models_over_weight(
     found = {WEIGHT: curve.model}
     for weight, neighbour in _neighbours(omegas):
         path = folder and folder / f"{curve.name}-n{ANTENNAS}-w{weight:g}-{origin}.safetensors"
-        found[weight] = _kept(path, found[neighbour], weight, radar, tuning)
-        steps.step(f"{curve.name}, omega = {weight:g}: trained")
+        text = f"{curve.name}, omega = {weight:g}"
+        told = partial(steps.within, text=f"{text}: training")
+        found[weight] = _kept(path, found[neighbour], weight, radar, tuning, told)
+        steps.step(f"{text}: trained")
     return found
 
 

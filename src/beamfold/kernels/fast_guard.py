@@ -27,7 +27,7 @@ from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
 from beamfold.kernels.rows import kernel
 from beamfold.kernels.single import proposed_start
 from beamfold.objective import objective
-from beamfold.start import extra_columns
+from beamfold.start import CANCELS, Point, extra_columns, least_norm
 
 Complex = NDArray[np.complex128]
 LEFT_OUT = 1e-3
@@ -91,17 +91,18 @@ def start(W, G, Q, T, V, C, K, M, o):
 
 
 @kernel
-def gain_over_start(F, W, H, extra, root, setting, V, C, Y, E, S, N3, g, Wp, G, Q, T, masks):
+def gain_over_start(F, W, H, extra, power, root, setting, V, C, Y, E, S, N3, g, Wp, G, Q, T, masks):
     """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are."""
     K, N = H.shape
     M, o = F.shape[1], C.shape[1]
-    strongest = 0.0
+    strongest, size = 0.0, 0.0
     for k in range(K):
         strongest = max(strongest, put(V, o + k, H[k].conj(), root))
     for m in range(M):
         put(V, m, F[:, m], 1.0)
         for k in range(K):
             Wp[0, k, m], Wp[1, k, m] = W[m, k].real, W[m, k].imag
+            size += W[m, k].real ** 2 + W[m, k].imag ** 2
     inner(C, V, V.shape[1], V, 0, M)
     f = by_chains(g, E, N3, Y, S, C, Wp, masks, setting)
     for k in range(K):
@@ -110,7 +111,7 @@ def gain_over_start(F, W, H, extra, root, setting, V, C, Y, E, S, N3, g, Wp, G, 
         put(V, m, extra[:, m - K], 1.0)
     inner(C, V, V.shape[1], V, 0, M)
     trust = start(Wp, G, Q, T, V, C, K, M, o)
-    if not (trust > PIVOTS and strongest < STRONGEST):
+    if not (trust > PIVOTS and strongest < STRONGEST and N * M * size < CANCELS**2 * power):
         return -np.inf
     return f - by_chains(g, E, N3, Y, S, C, Wp, masks, setting)
 
@@ -147,7 +148,7 @@ class Guard:
         # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
         self._margin = 2 * energy * left_out + 1e-9 * (1 + energy * (1 + math.sqrt(square)) ** 2)
         self._rest: tuple[Any, ...] = (
-            np.ascontiguousarray(phases_), math.sqrt(power / noise), np.array([energy, square]), V,
+            np.ascontiguousarray(phases_), power, math.sqrt(power / noise), np.array([energy, square]), V,
             room(2, Mq, D), room(2, Kq, D), room(2, Kq, D), room(2, Kq, Kq), room(2, K, Kq), room(2, K, Mq),
             room(2, K, Mq), room(2, Kq, D), room(2, Mq, Mq), room(2, Mq, max(Kq, Mq)), masks,
         )  # fmt: skip
@@ -157,6 +158,8 @@ class Guard:
     def __call__(self, F: Complex, W: Complex, H: Complex) -> None:
         """Put (26) in the place of F (N, M), W (M, K) where that is better for H (K, N).
 
+        Where F W cancels, W becomes the least one.
+
         Raises:
             ValueError: a channel that holds NaN or Inf.
         """
@@ -164,6 +167,8 @@ class Guard:
             return
         if not np.isfinite(H).all():
             raise ValueError("the channel holds NaN or Inf")
+        power = torch.tensor(self._power, dtype=torch.float64)
+        W[:] = least_norm(Point(torch.from_numpy(F), torch.from_numpy(W)), power).W.numpy()
         F0, W0 = proposed_start(H, self._extra, self._power)
         if not self._value(F, W, H) >= self._value(F0, W0, H):
             F[:], W[:] = F0, W0

@@ -21,7 +21,7 @@ from beamfold.kernels.layers import forward
 from beamfold.kernels.rows import LANES
 from beamfold.objective import DigitalGradient
 from beamfold.scenario import Scenario, Status
-from beamfold.start import Point
+from beamfold.start import Point, condition
 
 Planes = NDArray[Any]
 DROPPED = {np.float32: 1e-3, np.float64: 1e-12}
@@ -173,12 +173,6 @@ def run_kernel(
     status = np.where(done == len(lam), int(Status.LAYERS_DONE), int(Status.NON_FINITE)).astype(np.int8)
     points = [_point(s, p, Fs[:, i], Ws[:, i]) for i in range(Fs.shape[1])] if record else []
     return _point(s, p, p.F, p.W), torch.from_numpy(status).reshape(s.batch), points
-
-
-def condition(point: Point) -> Tensor:
-    """κ = ‖F‖_F ‖W‖_F / ‖F W‖_F (…): how much F W cancels. Gram coordinates lose κ² of their precision."""
-    norm = torch.linalg.matrix_norm
-    return norm(point.F) * norm(point.W) / norm(point.F @ point.W)
 
 
 def _mixed(

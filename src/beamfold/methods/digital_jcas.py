@@ -153,8 +153,9 @@ def minimise(
     problem = Trade(B.mH @ goal, spread(s.power) * (B.mH @ s.Psi @ B), torch.full_like(s.power, rho))
     Y, size = B.mH @ begin, s.power
     if norm == "unit_columns":
-        tiny = torch.finfo(size.dtype).tiny
-        Y = Y / torch.linalg.vector_norm(Y, dim=-2, keepdim=True).clamp_min(tiny)
+        norm_k = torch.linalg.vector_norm(Y, dim=-2, keepdim=True)
+        first_axis = torch.eye(len(Y[0]), 1, dtype=Y.dtype, device=Y.device)  # of a user that X* leaves out
+        Y = torch.where(norm_k > 0, Y / norm_k, first_axis)
         size = size.clamp_min(s.users)
     limit = tolerance * (rho * size.sqrt() + (1 - rho) * size**1.5)
     first = 1 / (rho + 4 * (1 - rho) * size)

@@ -15,7 +15,7 @@ from torch import Tensor
 from beamfold.beampattern import Benchmark
 from beamfold.objective import beam_gradient, objective, rate_gradient
 from beamfold.scenario import Design, Scenario, Status, finish
-from beamfold.start import Point, proposed
+from beamfold.start import Point, least_norm, proposed
 
 if TYPE_CHECKING:
     from beamfold.kernels.fast import Plan, Prepared
@@ -69,7 +69,7 @@ def better(s: Scenario, point: Point, other: Point) -> tuple[Point, Tensor]:
 
 def conclude_fast(s: Scenario, method: str, point: Point) -> Design:
     """The design of a point, or of the paper's start (26) where that is better; CONVERGED if stationary."""
-    (F, W), before = better(s, point, proposed(s))
+    (F, W), before = better(s, least_norm(point, s.power), proposed(s))
     small = residual(s, F, W) <= STATIONARY
     status = torch.where(small, int(Status.CONVERGED), int(Status.LAYERS_DONE)).to(torch.int8)
     return finish(s, method, F, W, status=status, start_objective=before)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamfold.constraints import modulus_error, power_error
 from beamfold.objective import beam_error, rate
-from beamfold.scenario import Scenario, Status, Trace
+from beamfold.scenario import FEASIBLE, Scenario, Status, Trace
 from beamfold.start import Point
 
 
@@ -27,20 +28,27 @@ def trace(s: Scenario, points: Iterable[Point]) -> Trace:
     return Trace(torch.stack([R for R, _ in pairs]), torch.stack([tau for _, tau in pairs]))
 
 
+def _sound(s: Scenario, point: Point) -> Tensor:
+    """(7b) and (7c) hold (…), which nothing that is not finite meets."""
+    with torch.no_grad():
+        F, W = point
+        return (modulus_error(F) <= FEASIBLE) & (power_error(F @ W, s.power) <= FEASIBLE)
+
+
 def iterate(
     s: Scenario, start: Point, step: Callable[[Point, int], Point], layers: int, *, record: bool = False
 ) -> Outcome:
     """point ← step(point, i) for i = 0 … layers − 1, channel by channel for as long as it stays finite.
 
-    A channel whose next iterate holds a NaN or Inf keeps its last finite one and gets `NON_FINITE`;
-    the other channels of the batch go on.
+    A channel whose next iterate holds a NaN or Inf, or is not feasible because a norm overflowed, keeps
+    its last finite one and gets `NON_FINITE`; the other channels of the batch go on.
     """
     point = start
     alive = torch.ones(s.batch, dtype=torch.bool, device=s.H.device)
     points = [start]
     for i in range(layers):
         new = step(point, i)
-        alive = alive & torch.isfinite(new.F).all(-1).all(-1) & torch.isfinite(new.W).all(-1).all(-1)
+        alive = alive & _sound(s, new)
         keep = alive[..., None, None]
         point = Point(torch.where(keep, new.F, point.F), torch.where(keep, new.W, point.W))
         if record:

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.methods.wmmse import ascend, check_limits, digital_start, full_power
+from beamfold.methods.wmmse import ascend, check_limits, digital_start, full_power, solve
 from beamfold.objective import received
 from beamfold.scenario import Design, Scenario, finish
 
@@ -83,12 +83,11 @@ def newton_direction(L: Tensor, Y: Tensor, phi: Tensor, c: Tensor) -> tuple[Tens
     M = L.mH[..., None, :, :] @ (weight[..., :, :, None] * L[..., None, :, :])
     M = M + (c * (omega * power).sum(-1))[..., None, None, None] * eye
     columns = g.movedim(-1, -3)  # (…, l, k, i): right-hand sides of block l
-    solved = torch.linalg.solve(M, columns.mT).movedim(-3, -1).movedim(-2, -3)  # (…, k, i, l)
+    solved = solve(M, columns.mT).movedim(-3, -1).movedim(-2, -3)  # (…, k, i, l)
     gram = torch.einsum("...jil,...kil->...jk", g.conj(), solved).real
     # d = M⁻¹ Σ_k (ω_k − 2 ω_k² t_k) g_k with t_j = ⟨g_j, d⟩
-    t = torch.linalg.solve(eye.real + 2 * gram * omega.square()[..., None, :], (gram @ omega[..., None]))[
-        ..., 0
-    ]
+    mixed = eye.real + 2 * gram * omega.square()[..., None, :]
+    t = torch.linalg.solve_ex(mixed, gram @ omega[..., None]).result[..., 0]
     D = ((omega - 2 * omega.square() * t)[..., None, None] * solved).sum(-3)
     return D, 2 * (omega * t).sum(-1)
 

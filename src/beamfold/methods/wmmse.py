@@ -23,7 +23,7 @@ from torch import Tensor
 
 from beamfold.objective import rate, received
 from beamfold.scenario import Design, Scenario, Status, finish
-from beamfold.start import zero_forcing
+from beamfold.start import anywhere, zero_forcing
 
 
 class Ascent(NamedTuple):
@@ -40,8 +40,19 @@ def full_power(X: Tensor, power: Tensor) -> Tensor:
 
 
 def maximum_ratio(H: Tensor) -> Tensor:
-    """Hᴴ with columns of unit norm (…, N, K): each user's own channel, interference ignored."""
-    return H.mH / torch.linalg.vector_norm(H.mH, dim=-2, keepdim=True)
+    """Hᴴ with columns of unit norm (…, N, K): each user's own channel, interference ignored.
+
+    A user without a channel gets nothing; where nobody has one, user k gets antenna k.
+    """
+    norm = torch.linalg.vector_norm(H.mH, dim=-2, keepdim=True)
+    return anywhere(H.mH / torch.where(norm > 0, norm, 1.0))
+
+
+def solve(A: Tensor, B: Tensor) -> Tensor:
+    """A⁻¹ B for Hermitian A ⪰ 0, which rounding may have made singular; NaN where A = 0."""
+    rounding = torch.finfo(A.dtype).eps * A.diagonal(dim1=-2, dim2=-1).sum(-1)
+    eye = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    return torch.linalg.solve_ex(A + rounding[..., None, None] * eye, B).result
 
 
 DIGITAL_STARTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -113,7 +124,10 @@ def flatten(s: Scenario) -> Scenario:
 
 
 def step(s: Scenario, X: Tensor) -> Tensor:
-    """One update of (u, w, X), scaled to (7c); never lowers R. X (…, N, K) of power P_t."""
+    """One update of (u, w, X), scaled to (7c); never lowers R. X (…, N, K) of power P_t.
+
+    Where no user has gain, R = 0 has no slope and X stays.
+    """
     A, total, other = received(s.H, X, s.noise)
     gain = A.diagonal(dim1=-2, dim2=-1)
     u = gain / total
@@ -123,7 +137,8 @@ def step(s: Scenario, X: Tensor) -> Tensor:
     eye = torch.eye(s.users, dtype=A.dtype, device=A.device)
     # (Hᴴ D H + β I)⁻¹ Hᴴ = Hᴴ (D H Hᴴ + β I)⁻¹
     inner = weight[..., None] * (s.H @ s.H.mH) + beta[..., None, None] * eye
-    return full_power(s.H.mH @ torch.linalg.solve(inner, torch.diag_embed(w * u)), s.power)
+    new = full_power(s.H.mH @ solve(inner, torch.diag_embed(w * u)), s.power)
+    return torch.where((beta > 0)[..., None, None], new, X)
 
 
 def wmmse(

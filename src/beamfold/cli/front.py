@@ -1,0 +1,134 @@
+"""The command that draws the R-τ front of a channel file."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beamfold.cli.common import print_json, progress, say, table
+from beamfold.cli.data import AsJson, Force
+from beamfold.cli.designs import Chains, Channels, Psi, Rank, Rows, Targets, Variable, scenario_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from beamfold.scenario import Scenario
+
+QUICK = (10, 6)  # channels and points of --quick
+NAMES = "constrained, fast, best, unfolded, sca-manopt, digital or digital-jcas"
+USUAL = "constrained fast unfolded sca-manopt"
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", help=f"A curve: {NAMES}; repeat it. [default: {USUAL}]"),
+]
+Weights = Annotated[
+    list[float] | None,
+    typer.Option(help="The weights omega. [default: --points of them, from 1/P_t^2 to 1000/P_t^2]"),
+]
+HEADINGS = {
+    "method": "method",
+    "axis": "over",
+    "value": "value",
+    "rate": "R [bit/s/Hz]",
+    "interval": "95 %",
+    "tau": "tau",
+    "infeasible": "out of reach",
+}
+
+
+def front(
+    channels: Channels,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="File to write, .nc; .png and .pdf go beside it.")
+    ],
+    method: Methods = None,
+    weights: Weights = None,
+    points: Annotated[int, typer.Option(help="Points of a curve.")] = 12,
+    inner: Annotated[int, typer.Option(help="J of the unfolded model.")] = 20,
+    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = 12.0,
+    chains: Chains = None,
+    psi: Psi = None,
+    targets_deg: Targets = None,
+    rank: Rank = None,
+    variable: Variable = None,
+    rows: Rows = "hermitian",
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"At most {QUICK[0]} channels and {QUICK[1]} points.")
+    ] = False,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """The R-tau front of a channel set as data and picture: each method a curve, the paper's as points.
+
+    Example: beamfold front channels.mat --snr-db 12 -o front.nc
+    """
+    import numpy as np
+
+    from beamfold.experiments.front import front as run
+    from beamfold.experiments.store import save
+    from beamfold.figures import write_figure
+    from beamfold.files.atomic import check_target
+
+    check_target(output, force=force, suffixes=(".nc",))
+    for suffix in (".png", ".pdf"):
+        check_target(output.with_suffix(suffix), force=force)
+    s = scenario_of(channels, [snr_db], 0.3, chains, psi, targets_deg, rank, variable, rows)
+    if quick:
+        s, points = s[: QUICK[0]], min(points, QUICK[1])
+    with progress(1000, "front") as tick:
+        ds = run(
+            s,
+            methods=tuple(method) if method else _runnable(s, inner),
+            weights=np.array(weights) if weights else None,
+            points=points,
+            inner=inner,
+            source=channels.name,
+            tick=lambda share, text: tick(round(1000 * share), f"front: {text}"),
+        )
+    save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}"))
+    write_figure(ds, output.parent, output.stem)
+    _tell(output, ds, as_json)
+
+
+def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
+    """The usual curves, without the unfolded model where none is shipped for these sizes."""
+    from beamfold.experiments.front import DEFAULT
+    from beamfold.files.models import model_name, shipped_models
+
+    if model_name(s.antennas, s.users, s.chains, inner) in shipped_models():
+        return DEFAULT
+    sizes = f"N={s.antennas}, K={s.users}, M={s.chains}, J={inner}"
+    say(f"no shipped model for {sizes}: unfolded PGA is left out")
+    return tuple(m for m in DEFAULT if m != "unfolded")
+
+
+def _tell(output: Path, ds: xr.Dataset, as_json: bool) -> None:
+    """The points of the curves and those of the paper."""
+    from beamfold.experiments.front import summary
+    from beamfold.figures import name_of
+
+    found = summary(ds)
+    if as_json:
+        print_json({"output": str(output), **json.loads(ds.attrs["parameters"]), "points": found})
+        return
+    shown = [
+        {
+            **p,
+            "method": name_of(p["method"]),
+            "value": f"{p['value']:.3g}",
+            "interval": f"{p['rate_low']:.3f} to {p['rate_high']:.3f}",
+        }
+        for p in found
+    ]
+    table(shown, HEADINGS, title=ds.attrs["title"] + f", mean over {ds.sizes['channel']} channels")
+    say(f"{output}: the front; {output.with_suffix('.png')}, .pdf: its picture")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(front)
