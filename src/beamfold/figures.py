@@ -257,6 +257,7 @@ MARKS = ("s", "o", "X", "D", "P")
 def front(ds: xr.Dataset) -> Figure:
     """R over τ, both means over the channels: a curve for every method, points for the paper's designs."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -275,6 +276,7 @@ def front(ds: xr.Dataset) -> Figure:
         text = f"{name_of(name)}, {axis} = {value:g}"
         axes.plot(of["mark_tau_mean"], of["mark_rate_mean"], **style | {"label": text})
     axes.set(xscale="log", xlabel="beampattern error τ", ylabel="sum rate R [bit/s/Hz]")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)

@@ -22,6 +22,8 @@ class Point(NamedTuple):
     W: Tensor
 
 
+DEPENDENT = 1e-9
+"""Singular values of H below this fraction of the largest count as 0: no channel estimate is that good."""
 CANCELS = 1e6
 """κ of `condition` beyond which F W is rounding from its tenth digit on and W nothing to put on the air."""
 
@@ -62,7 +64,7 @@ def zero_forcing(H: Tensor) -> Tensor:
 
     A user without a channel gets nothing; where nobody has one, user k gets antenna k.
     """
-    return anywhere(torch.linalg.pinv(H))
+    return anywhere(torch.linalg.pinv(H, rtol=DEPENDENT))
 
 
 def extra_columns(radar: Benchmark, missing: int) -> Tensor:

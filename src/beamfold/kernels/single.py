@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from beamfold.kernels.layers import forward
 from beamfold.kernels.rows import LANES, kernel
-from beamfold.start import CANCELS
+from beamfold.start import CANCELS, DEPENDENT
 
 Complex = NDArray[np.complex128]
 
@@ -22,8 +22,7 @@ def proposed_start(H, extra, power):
     """
     G = np.concatenate((np.ascontiguousarray(H.conj().T), extra), axis=1)
     F = np.exp(1j * np.angle(G))
-    least = max(H.shape) * np.finfo(np.float64).eps  # as torch.linalg.pinv has it
-    X = np.ascontiguousarray(np.linalg.pinv(H, least))
+    X = np.ascontiguousarray(np.linalg.pinv(H, DEPENDENT))
     if not X.any():
         X = np.eye(H.shape[1], H.shape[0]).astype(H.dtype)
     W = np.ascontiguousarray(np.linalg.pinv(F, 1 / CANCELS)) @ X
