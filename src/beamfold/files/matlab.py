@@ -140,7 +140,10 @@ def read_matlab(path: Path) -> Arrays:
     """
     with _child.lock:
         try:
-            answer = _child.ask(path) or _child.ask(path)  # a child that was idle for long has ended
+            answer = _child.ask(path)
+            if answer is None:  # the child had ended, idle for long or killed; it may not show it yet
+                _child.stop()
+                answer = _child.ask(path)
         except BaseException as error:
             _child.stop()
             if isinstance(error, _Late):
