@@ -13,6 +13,7 @@ so strong that rounding is no longer below the noise, both points are measured w
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ from beamfold.kernels.fast_lanes import inner
 from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
 from beamfold.kernels.rows import kernel
-from beamfold.kernels.single import proposed_start
 from beamfold.objective import objective
-from beamfold.start import CANCELS, Point, extra_columns, least_norm
+from beamfold.scenario import Scenario
+from beamfold.start import CANCELS, Point, least_norm, proposed
 
 Complex = NDArray[np.complex128]
 LEFT_OUT = 1e-3
@@ -136,10 +137,10 @@ class Guard:
         Np, Kq, Mq, _, D, columns, _, _, _ = sizes(N, K, M, r)
         square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
         energy = weight * power * power
-        self._problem = radar.Psi * power, weight, noise
-        self._power = power
-        self._extra = np.ascontiguousarray(extra_columns(radar, M - K).to(torch.complex128).numpy())
-        phases_ = np.exp(1j * np.angle(self._extra))
+        numbers = torch.tensor([power, weight], dtype=torch.float64)
+        H = torch.zeros(K, N, dtype=torch.complex128)
+        self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise)
+        extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
         room = lambda *shape: np.zeros(shape)  # noqa: E731
         V, masks = room(2, columns, Np), room(3, K, D)
         planes = U.mT.resolve_conj().numpy()
@@ -148,12 +149,12 @@ class Guard:
         # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
         self._margin = 2 * energy * left_out + 1e-9 * (1 + energy * (1 + math.sqrt(square)) ** 2)
         self._rest: tuple[Any, ...] = (
-            np.ascontiguousarray(phases_), power, math.sqrt(power / noise), np.array([energy, square]), V,
+            np.ascontiguousarray(extra), power, math.sqrt(power / noise), np.array([energy, square]), V,
             room(2, Mq, D), room(2, Kq, D), room(2, Kq, D), room(2, Kq, Kq), room(2, K, Kq), room(2, K, Mq),
             room(2, K, Mq), room(2, Kq, D), room(2, Mq, Mq), room(2, Mq, max(Kq, Mq)), masks,
         )  # fmt: skip
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
-        self(*nothing, np.eye(K, N).astype(np.complex128))  # compiles both ways, or loads them
+        self(*nothing, np.eye(K, N).astype(np.complex128))  # compiles, or loads what was compiled
 
     def __call__(self, F: Complex, W: Complex, H: Complex) -> None:
         """Put (26) in the place of F (N, M), W (M, K) where that is better for H (K, N).
@@ -167,12 +168,8 @@ class Guard:
             return
         if not np.isfinite(H).all():
             raise ValueError("the channel holds NaN or Inf")
-        power = torch.tensor(self._power, dtype=torch.float64)
-        W[:] = least_norm(Point(torch.from_numpy(F), torch.from_numpy(W)), power).W.numpy()
-        F0, W0 = proposed_start(H, self._extra, self._power)
-        if not self._value(F, W, H) >= self._value(F0, W0, H):
-            F[:], W[:] = F0, W0
-
-    def _value(self, F: Complex, W: Complex, H: Complex) -> float:
-        Psi, weight, noise = self._problem
-        return float(objective(torch.from_numpy(H), torch.from_numpy(F @ W), Psi, weight, noise))
+        s = replace(self._without, H=torch.from_numpy(H))
+        point, start = least_norm(Point(torch.from_numpy(F), torch.from_numpy(W)), s.power), proposed(s)
+        f, f0 = (float(objective(s.H, p.F @ p.W, s.Psi_t, s.weight, s.noise)) for p in (point, start))
+        best = point if f >= f0 else start
+        F[:], W[:] = best.F.numpy(), best.W.numpy()
