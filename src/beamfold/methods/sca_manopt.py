@@ -5,28 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from beamfold.methods.digital_jcas import Norm, digital_jcas
 from beamfold.methods.manopt import manopt
 from beamfold.methods.sca import sca
 from beamfold.scenario import Design, Scenario, Status
-
-
-GRID = 20
-"""Bits of the target's largest entry that count: the step before has found it to 1e-6."""
-
-
-def on_grid(X: Tensor) -> Tensor:
-    """X (…, N, K) on a grid of 2^−`GRID`, so that equal problems are factorised equally.
-
-    The factorisation stops early, where its path hangs on the last bit: of 1e-16 in the input, which a batch
-    and its channels one by one may differ in, it makes 4e-3.
-    """
-    size = X.abs().amax((-2, -1), keepdim=True)
-    unit = torch.exp2(torch.ceil(torch.log2(torch.where(size > 0, size, 1.0))) - GRID)
-    grid = torch.view_as_real(X / unit).round()
-    return torch.view_as_complex(grid) * unit
 
 
 def sca_manopt(
@@ -56,8 +39,7 @@ def sca_manopt(
     """
     rate = sca(s, tolerance=tolerance, iterations=iterations)
     trade = digital_jcas(s, rho=rho, target=rate.X, norm=norm)
-    target = on_grid(trade.X)
-    design = manopt(s, target=target, start=start, tolerance=tolerance, iterations=iterations)
+    design = manopt(s, target=trade.X, start=start, tolerance=tolerance, iterations=iterations)
     open_end = (rate.status == Status.LAYERS_DONE) | (trade.status == Status.LAYERS_DONE)
     converged = design.status == Status.CONVERGED
     status = torch.where(open_end & converged, int(Status.LAYERS_DONE), design.status.to(torch.int64))
