@@ -127,9 +127,14 @@ MANY = {
 }
 
 
+@pytest.fixture(scope="module")
+def large():
+    return small(1024, 2, 3, count=1, snr_db=12)
+
+
 @pytest.mark.parametrize("method", MANY)
-def test_a_thousand_antennas(method):
-    design = MANY[method](small(1024, 2, 3, count=1, snr_db=12))
+def test_a_thousand_antennas(method, large):
+    design = MANY[method](large)
     check(design)
     assert (design.status < Status.INFEASIBLE).all()
 
