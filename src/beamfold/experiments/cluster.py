@@ -35,7 +35,11 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 logging.getLogger("distributed.worker.state_machine").setLevel(logging.ERROR)
 """
 """What our own workers run first: Ctrl-C is for the caller, who stops them, and needs no traceback."""
-DEATHS = 20  # workers that may die at one cell, in a cluster of our own, before the cell is to blame
+OURS = {
+    "distributed.scheduler.allowed-failures": 20,  # workers that may die at one cell before it is to blame
+    "distributed.worker.profile.enabled": False,  # looks at every thread 100 times a second, for nobody here
+}
+"""Dask's settings in a cluster of our own."""
 
 
 def check_scheduler(address: str) -> None:
@@ -117,7 +121,7 @@ def _joined(workers: int, scheduler: str | None) -> Iterator[Client]:
         log.setLevel(logging.CRITICAL)
         where: Any = scheduler
         if scheduler is None:
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS}))
+            stack.enter_context(dask.config.set(OURS))
             local = distributed.LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None, preload=[PRELOAD]
             )
@@ -145,7 +149,9 @@ def _as_finished(
         _check_workers(client, set(threads) - checked)
         checked |= set(threads)
         for cell in islice(rest, max(AHEAD * sum(threads.values()) - len(out), 0)):
-            future = client.submit(work, cell.model_dump(), radar(cell), key=f"{cell.name}-{run}")
+            # Dask learns from a key's first word how long cells last, and shares them out by that.
+            key = f"{cell.method}-{run}-{cell.name}"
+            future = client.submit(work, cell.model_dump(), radar(cell), key=key)
             out[future] = cell
         if threads and not out:
             return
