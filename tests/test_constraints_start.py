@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from beamfold.constraints import modulus_error, power_error, total_power, unit_modulus
 from beamfold.scenario import make_scenario
-from beamfold.start import STARTS, proposed, random, svd, zero_forcing
+from beamfold.start import STARTS, proposed, random, svd, svd_conjugated, zero_forcing
 
 
 def gaussian(seed, *shape):
@@ -158,12 +158,14 @@ def test_random_is_repeatable_and_each_channel_has_its_own():
     assert torch.equal(random(s[:2]).F, random(s).F[:2])
 
 
-def test_svd_takes_the_phases_of_singular_vectors():
+@pytest.mark.parametrize(("start", "sign"), [(svd, 1), (svd_conjugated, -1)])
+def test_svd_takes_the_phases_of_singular_vectors(start, sign):
     """[67]: columns up to a common phase each, which an SVD leaves open."""
     s = small(antennas=10, users=3)
-    F, W = svd(s)
+    F, W = start(s)
     for b in range(4):
-        V = np.linalg.svd(s.H[b].numpy())[2].conj().T[:, :3]
+        H = s.H[b].numpy() if sign > 0 else s.H[b].numpy().conj()
+        V = np.linalg.svd(H)[2].conj().T[:, :3]
         ratio = F[b].numpy() / np.exp(1j * np.angle(V))
         assert np.abs(ratio - ratio[:1]).max() < 1e-8
         F0 = F[b].numpy()

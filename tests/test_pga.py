@@ -226,7 +226,7 @@ def test_gradients_flow_through_the_torch_engine():
     [
         ({"inner": 0}, "inner >= 1 and layers >= 0, got 0 and 120"),
         ({"layers": -1}, "inner >= 1 and layers >= 0, got 20 and -1"),
-        ({"start": "clever"}, "no start 'clever'; known: proposed, random, svd"),
+        ({"start": "clever"}, "no start 'clever'; known: proposed, random, svd, svd_conjugated"),
     ],
 )
 def test_bad_options(options, message):

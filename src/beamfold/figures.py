@@ -28,6 +28,8 @@ NAMES = {
     "conventional_pga": "conventional PGA, J = 1",
     "constrained": "problem (7)",
     "digital_jcas": "fully digital JCAS",
+    "svd": "SVD",
+    "svd_conjugated": "conjugated SVD",
 }
 STYLES: dict[str, dict[str, Any]] = {
     "zf_digital": {"color": "black", "ls": "--"},
@@ -45,6 +47,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "digital": {"color": COLOURS[4], "ls": ":", "marker": "*"},
     "digital_jcas": {"color": COLOURS[6], "ls": ":", "marker": "v"},
 }
+START_LINES = {"proposed": "-", "svd": "--", "svd_conjugated": "-.", "random": ":"}
 LAYER_AXIS = "outer iterations or layers I"
 
 
@@ -152,18 +155,19 @@ def fig3(ds: xr.Dataset) -> Figure:
 
 def fig5(ds: xr.Dataset) -> Figure:
     """R − ω τ over the layers, N = 32 and 64: colour for the method, line for the start."""
-    figure, axes = _sheet(2, 4.8)
-    lines = {"proposed": "-", "svd": "--", "random": ":"}
+    figure, axes = _sheet(2, 4.6)
     for panel, antennas in zip(axes, ds["antennas"].values, strict=True):
         for method in ds["method"].values:
-            for start, line in lines.items():
+            for start, line in START_LINES.items():
                 style = style_of(method, ds.sizes["layer"])
-                style |= {"ls": line, "label": f"{name_of(method)}, {start} start"}
+                style |= {"ls": line, "label": name_of(method) if line == "-" else "_"}
                 _band(panel, ds, "objective", "layer", style, method=method, start=start, antennas=antennas)
         panel.axhline(0, color="black", lw=0.6)
         panel.set(xlabel=LAYER_AXIS, ylabel="R − ωτ [bit/s/Hz]", title=f"N = {antennas}", xlim=(0, None))
         panel.set_ylim(-35, None)
-    _legend(figure, axes, 3)
+    for start, line in START_LINES.items():
+        axes[0].plot([], [], color="0.3", ls=line, label=f"{name_of(start)} start")
+    _legend(figure, axes, 4)
     return figure
 
 

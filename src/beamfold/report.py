@@ -20,7 +20,7 @@ import xarray as xr
 
 from beamfold.experiments.claims import ORDER, SECTIONS
 from beamfold.experiments.store import load, parameters
-from beamfold.figures import STYLES, decibel, name_of
+from beamfold.figures import START_LINES, STYLES, decibel, name_of
 from beamfold.files.atomic import FileError, write
 from beamfold.plots import COLOURS
 
@@ -105,8 +105,8 @@ def _curve(ds: xr.Dataset, view: View, at: dict[str, Any], number: int) -> dict[
         values = ds[key].sel(at) if key in ds else (ds[view.variable].sel(at) if part == "mean" else None)
         found[part] = None if values is None else _plain(decibel(values) if view.db else values.values)
     style = STYLES.get(str(at.get("method")), {"color": COLOURS[number % len(COLOURS)], "ls": "-"})
-    line = {"svd": "--", "random": ":"}.get(str(at.get("start")), style["ls"])
-    told = [name_of(v) if k == "method" else _say(k, v) for k, v in at.items()]
+    line = START_LINES.get(str(at.get("start")), style["ls"])
+    told = [name_of(v) if k in ("method", "start") else _say(k, v) for k, v in at.items()]
     colour = "currentColor" if style["color"] == "black" else style["color"]
     return {"name": _greek(", ".join(told)), "colour": colour, "dash": DASHES[line], **found}
 

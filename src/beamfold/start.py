@@ -1,4 +1,4 @@
-"""Starting points {F, W}: the proposed one (26), random [63] and SVD-based [67], all feasible."""
+"""Starting points {F, W}, all feasible: the proposed (26), random [63], SVD-based [67] in two readings."""
 
 from __future__ import annotations
 
@@ -119,10 +119,21 @@ def svd(s: Scenario) -> Point:
     return _least_squares(s, F)
 
 
+def svd_conjugated(s: Scenario) -> Point:
+    """`svd` with the singular vectors conjugated, those of Hᵀ: F does not point at the users.
+
+    Fig. 5 says of its SVD start that it soon behaves like the random one and ends below (26). So does this
+    reading and not `svd`, see docs/reproduction.md.
+    """
+    V = torch.linalg.svd(s.H, full_matrices=False).Vh.mT.resolve_conj()
+    F = torch.exp(1j * _with_extra(s, V).angle())
+    return _least_squares(s, F)
+
+
 def _least_squares(s: Scenario, F: Tensor) -> Point:
     # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
     W = torch.linalg.pinv(F, rtol=1 / CANCELS) @ zero_forcing(s.H)
     return Point(F, total_power(F, W, s.power))
 
 
-STARTS = {"proposed": proposed, "random": random, "svd": svd}
+STARTS = {"proposed": proposed, "random": random, "svd": svd, "svd_conjugated": svd_conjugated}

@@ -247,8 +247,8 @@ def manopt(
     Args:
         s: the scenario.
         target: X (…, N, K) to factorise; default `sca(s)`: communications only.
-        start: F to start from: "target" (phases of X's columns), "proposed" (26), "random", "svd", or
-            F (…, N, M) itself.
+        start: F to start from: "target" (phases of X's columns), "proposed" (26), "random", "svd",
+            "svd_conjugated", or F (…, N, M) itself.
         tolerance: ε, stop once an alternation lowers ‖X − F W‖² by no more than ε ‖X‖².
         iterations: the most alternations.
         inner_steps: the most conjugate-gradient steps per alternation.

@@ -102,7 +102,7 @@ def pga(
         lam: step size of W.
         eta: weight on ∇_W τ in (24); default 1/N.
         digital: "signal", what the published figures used for ∇_W R, or "exact", Eq. (14).
-        start: "proposed" (26), "random", "svd", or a `Point`.
+        start: "proposed" (26), "random", "svd", "svd_conjugated", or a `Point`.
         engine: "kernel" (compiled, float32), "torch" (readable, complex128) or "auto".
         record: keep R and τ after every layer in `trace`.
 
