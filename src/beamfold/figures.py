@@ -14,51 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamfold.files.atomic import write
-from beamfold.plots import COLOURS, label, save
+from beamfold.plots import save
+from beamfold.styles import COLOURS, START_LINES, STYLES, label
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMES = {
-    "zf_digital": "digital ZF (comm. only)",
-    "sca_manopt": "SCA-ManOpt",
-    "sca_manopt_published": "SCA-ManOpt, as published",
-    "conventional_pga": "conventional PGA, J = 1",
-    "constrained": "problem (7)",
-    "digital_jcas": "fully digital JCAS",
-    "svd": "SVD",
-    "svd_conjugated": "conjugated SVD",
-}
-STYLES: dict[str, dict[str, Any]] = {
-    "zf_digital": {"color": "black", "ls": "--"},
-    "sca_manopt": {"color": COLOURS[6], "ls": "-."},
-    "sca_manopt_published": {"color": COLOURS[6], "ls": ":"},
-    "conventional_pga": {"color": COLOURS[4], "ls": "-", "marker": "v"},
-    "pga_j10": {"color": COLOURS[5], "ls": "-", "marker": "^"},
-    "pga_j20": {"color": COLOURS[3], "ls": "-", "marker": "D"},
-    "unfolded_j1": {"color": COLOURS[2], "ls": "-", "marker": "s"},
-    "unfolded_j10": {"color": COLOURS[0], "ls": "-", "marker": "o"},
-    "unfolded_j20": {"color": COLOURS[1], "ls": "-", "marker": "x"},
-    "constrained": {"color": "black", "ls": "-"},
-    "fast": {"color": COLOURS[5], "ls": "-", "marker": "^"},
-    "best": {"color": COLOURS[3], "ls": "-", "marker": "D"},
-    "digital": {"color": COLOURS[4], "ls": ":", "marker": "*"},
-    "digital_jcas": {"color": COLOURS[6], "ls": ":", "marker": "v"},
-}
-START_LINES = {"proposed": "-", "svd": "--", "svd_conjugated": "-.", "random": ":"}
 LAYER_AXIS = "outer iterations or layers I"
-
-
-def name_of(method: str) -> str:
-    """A method's name as the legends have it."""
-    return NAMES.get(method, label(method))
 
 
 def style_of(method: str, points: int) -> dict[str, Any]:
     """Colour, line and marker of a method; a curve of many points gets a marker now and then."""
-    style = {"lw": 1.4, "ms": 4.5, "label": name_of(method), **STYLES.get(method, {})}
+    style = {"lw": 1.4, "ms": 4.5, "label": label(method), **STYLES.get(method, {})}
     return style | ({"markevery": max(points // 8, 1)} if points > 20 else {})
 
 
@@ -160,13 +129,13 @@ def fig5(ds: xr.Dataset) -> Figure:
         for method in ds["method"].values:
             for start, line in START_LINES.items():
                 style = style_of(method, ds.sizes["layer"])
-                style |= {"ls": line, "label": name_of(method) if line == "-" else "_"}
+                style |= {"ls": line, "label": label(method) if line == "-" else "_"}
                 _band(panel, ds, "objective", "layer", style, method=method, start=start, antennas=antennas)
         panel.axhline(0, color="black", lw=0.6)
         panel.set(xlabel=LAYER_AXIS, ylabel="R − ωτ [bit/s/Hz]", title=f"N = {antennas}", xlim=(0, None))
         panel.set_ylim(-35, None)
     for start, line in START_LINES.items():
-        axes[0].plot([], [], color="0.3", ls=line, label=f"{name_of(start)} start")
+        axes[0].plot([], [], color="0.3", ls=line, label=f"{label(start)} start")
     _legend(figure, axes, 4)
     return figure
 
@@ -268,7 +237,7 @@ def front(ds: xr.Dataset) -> Figure:
     for name, axis in zip(ds["method"].values, ds["axis"].values, strict=True):
         of = ds.sel({"method": name})
         of = of.isel(point=np.argsort(of["tau_mean"].values))
-        style = style_of(name, 1) | {"label": f"{name_of(name)}, {WAYS[str(axis)]}"}
+        style = style_of(name, 1) | {"label": f"{label(name)}, {WAYS[str(axis)]}"}
         axes.plot(of["tau_mean"], of["rate_mean"], **style)
         axes.fill_between(
             of["tau_mean"], of["rate_low"], of["rate_high"], color=style["color"], alpha=0.12, lw=0
@@ -277,7 +246,7 @@ def front(ds: xr.Dataset) -> Figure:
         of = ds.sel(mark=name)
         style = style_of(name, 1) | {"marker": marker, "ls": "", "ms": 9, "mec": "white", "zorder": 3}
         axis, value = WAYS[str(of["mark_axis"].values)].removeprefix("over "), float(of["mark_value"])
-        text = f"{name_of(name)}, {axis} = {value:g}"
+        text = f"{label(name)}, {axis} = {value:g}"
         axes.plot(of["mark_tau_mean"], of["mark_rate_mean"], **style | {"label": text})
     axes.set(xscale="log", xlabel="beampattern error τ", ylabel="sum rate R [bit/s/Hz]")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -13,29 +13,10 @@ from torch import Tensor
 from beamfold.beampattern import Benchmark
 from beamfold.metrics import covariance_pattern
 from beamfold.scenario import Design
+from beamfold.styles import COLOURS, label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Colours that a colour-blind reader can tell apart (Okabe and Ito).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
-LABELS = {
-    "zf_digital": "digital ZF",
-    "start": "start (26)",
-    "conventional_pga": "conventional PGA",
-    "sca_manopt": "SCA-ManOpt",
-    "digital": "digital ceiling",
-    "fast": "fast",
-    "best": "best of many starts",
-}
-
-
-def label(method: str) -> str:
-    """A method's name as figures and tables show it."""
-    for kind, text in (("pga_j", "PGA"), ("unfolded_j", "unfolded PGA")):
-        if method.startswith(kind):
-            return f"{text}, J = {method.removeprefix(kind)}"
-    return LABELS.get(method, method)
 
 
 def beampatterns(

@@ -20,9 +20,9 @@ import xarray as xr
 
 from beamfold.experiments.claims import ORDER, SECTIONS
 from beamfold.experiments.store import load, parameters
-from beamfold.figures import START_LINES, STYLES, decibel, name_of
+from beamfold.figures import decibel
 from beamfold.files.atomic import FileError, write
-from beamfold.plots import COLOURS
+from beamfold.styles import COLOURS, START_LINES, STYLES, label
 
 DASHES = {"-": "", "--": "6 3", "-.": "6 3 1 3", ":": "2 2"}
 
@@ -106,7 +106,7 @@ def _curve(ds: xr.Dataset, view: View, at: dict[str, Any], number: int) -> dict[
         found[part] = None if values is None else _plain(decibel(values) if view.db else values.values)
     style = STYLES.get(str(at.get("method")), {"color": COLOURS[number % len(COLOURS)], "ls": "-"})
     line = START_LINES.get(str(at.get("start")), style["ls"])
-    told = [name_of(v) if k in ("method", "start") else _say(k, v) for k, v in at.items()]
+    told = [label(v) if k in ("method", "start") else _say(k, v) for k, v in at.items()]
     colour = "currentColor" if style["color"] == "black" else style["color"]
     return {"name": _greek(", ".join(told)), "colour": colour, "dash": DASHES[line], **found}
 

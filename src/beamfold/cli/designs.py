@@ -224,7 +224,8 @@ def compare(
     """
     from beamfold.files import summary, write_designs
     from beamfold.files.atomic import check_target, write
-    from beamfold.plots import beampatterns, label, save
+    from beamfold.plots import beampatterns, save
+    from beamfold.styles import label
 
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file; compare writes a folder")

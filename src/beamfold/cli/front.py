@@ -110,7 +110,7 @@ def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
 def _tell(output: Path, ds: xr.Dataset, as_json: bool) -> None:
     """The points of the curves and those of the paper."""
     from beamfold.experiments.front import summary
-    from beamfold.figures import name_of
+    from beamfold.styles import label
 
     found = summary(ds)
     if as_json:
@@ -119,7 +119,7 @@ def _tell(output: Path, ds: xr.Dataset, as_json: bool) -> None:
     shown = [
         {
             **p,
-            "method": name_of(p["method"]),
+            "method": label(p["method"]),
             "value": f"{p['value']:.3g}",
             "interval": f"{p['rate_low']:.3f} to {p['rate_high']:.3f}",
         }

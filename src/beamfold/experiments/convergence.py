@@ -121,7 +121,9 @@ def fig5(setting: Setting) -> xr.Dataset:
     )
     ds = with_intervals(ds, ["rate", "tau", "objective"]).assign(origin)
     parameters = BASE | {"methods": about, "skipped": skipped}
-    return conclude(ds, "fig5", "Fig. 5: convergence from three starts, SVD in two readings", setting, parameters)
+    return conclude(
+        ds, "fig5", "Fig. 5: convergence from three starts, SVD in two readings", setting, parameters
+    )
 
 
 def first_crossing(objective: NDArray[np.float64]) -> float:
