@@ -1,12 +1,13 @@
 """Break each gradient, projection and constraint in turn; the tests must catch every one.
 
-    python benchmarks/mutations.py
+    python benchmarks/mutations.py [--only fast]
 
 Each mutation is one textual change in a copy of the sources; the tests of that part run against the copy.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EQUATIONS = ("tests/test_objective.py", "tests/test_constraints_start.py")
 KERNELS = ("tests/test_kernels.py",)
+FAST = ("tests/test_fast.py",)
 
 MUTATIONS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "∇_X R, factor": ("objective.py", "return H.mH @ (C / LN2)", "return H.mH @ (2 * C / LN2)", EQUATIONS),
@@ -73,6 +75,27 @@ MUTATIONS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "adjoint, μ": ("kernels/adjoint.py", "mu_bar += re", "mu_bar -= re", KERNELS),
     "adjoint, norm": ("kernels/adjoint.py", "twice = -real_inner", "twice = real_inner", KERNELS),
+    "fast, ∇_X R": (
+        "kernels/fast_objective.py",
+        "c = multiply(multiply(a, ratio), splat(like(Y, -1.0), LANES))",
+        "c = multiply(a, ratio)",
+        FAST,
+    ),
+    "fast, ∇_X τ": (
+        "kernels/fast_objective.py",
+        "c = fma(on_U, splat(q, LANES), c)",
+        "c = fma(on_U, splat(-q, LANES), c)",
+        FAST,
+    ),
+    "fast, ∇ of the power": ("kernels/fast_objective.py", "N3[0, k, k] -= mu", "N3[0, k, k] += mu", FAST),
+    "fast, ∇_∠F": (
+        "kernels/fast_lanes.py",
+        "turn = fnma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
+        "turn = fma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
+        FAST,
+    ),
+    "fast, (7b)": ("kernels/fast_design.py", "complex(re * q, im * q)", "complex(re, im)", FAST),
+    "fast, (7c)": ("kernels/fast_design.py", "W *= np.sqrt(power / total)", "W *= power / total", FAST),
 }
 
 
@@ -94,13 +117,16 @@ def caught(file: str, old: str, new: str, tests: tuple[str, ...]) -> bool:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--only", default="", help="mutations whose name begins so")
+    chosen = {name: what for name, what in MUTATIONS.items() if name.startswith(parser.parse_args().only)}
     missed = []
-    for name, (file, old, new, tests) in MUTATIONS.items():
+    for name, (file, old, new, tests) in chosen.items():
         found = caught(file, old, new, tests)
         print(f"{'caught' if found else 'MISSED'}  {name}", flush=True)
         if not found:
             missed.append(name)
-    print(f"{len(MUTATIONS) - len(missed)} of {len(MUTATIONS)} mutations caught")
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} mutations caught")
     return int(bool(missed))
 
 
