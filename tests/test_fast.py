@@ -205,6 +205,26 @@ def test_equal_and_dependent_users(precision):
     assert (d.status != Status.WORSE_THAN_START).all()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"antennas": 5, "users": 1, "weight": 0.0015, "snr_db": 0.0, "noise": 0.003},
+        {"antennas": 6, "users": 1, "chains": 3, "weight": 0.1, "snr_db": 0.0, "noise": 0.002},
+        {"antennas": 2, "users": 2, "weight": 0.0, "snr_db": -10.0},
+    ],
+)
+def test_an_optimum_found_to_rounding(options):
+    """Sensing of next to no weight: the digital ascent is at its top before its steps are used up.
+
+    Pairs without curvature made its last trial NaN, and the chain of a user switched off had no phases.
+    """
+    s = small(count=1000, **options)
+    for steps in (0, 6):
+        point, f, _ = run_fast(s, Plan(steps=steps))
+        assert float(modulus_error(point.F).max()) < 1e-12
+        assert torch.isfinite(torch.stack([f, normalised(s, *point)])).all()
+
+
 def test_prepared_is_the_batch():
     s = small(24, 3, chains=4, snr_db=9.0, noise=2.0)
     go = prepare_fast(s.radar, users=3, chains=4, snr_db=9.0, noise=2.0, steps=25)

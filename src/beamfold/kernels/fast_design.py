@@ -278,7 +278,7 @@ def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
                 for i in range(K + r):
                     coordinates[z, k, Mq + i] = Z[z, k, i]
         combine(X, V, coordinates, columns)
-        factorise(V, Wp, X, A, mixing, plan[1], M)
+        factorise(V, Wp, X, A, mixing, plan[1], M, N)
     inner(C, V, columns, V, 0, M)
     known = np.zeros(1, np.int64)
     f = ascend_chains(rows, B, known, plan[2], Wp, g, E, N3, Y, S, C, masks, setting)

@@ -200,6 +200,8 @@ def ascend_digital(steps, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks
     head, count, t = 0, 0, one(R)
     copy(base, Z, Z.shape[1])
     for _ in range(steps):
+        if not 0 < along < np.inf:  # at the top to rounding: a pair without curvature would end in NaN
+            break
         move(Z, base, R, 2 * MEMORY + 2, t)
         after = by_coordinates(R, new, G, T, E, N3, Y, S, L, Z, masks, setting)
         if not (after >= f + like(R, 1e-4) * t * along):
@@ -227,8 +229,11 @@ def least_squares(W, V, X, A, M):
 
 
 @kernel
-def factorise(V, W, X, A, mixing, alternations, M):
-    """F from the phases of X mixingᵀ, then F = e^{j∠(X Wᴴ)} and W = F^† X in turn."""
+def factorise(V, W, X, A, mixing, alternations, M, N):
+    """F from the phases of X mixingᵀ, 0 where that is 0; then F = e^{j∠(X Wᴴ)} and W = F^† X in turn."""
+    for m in range(M):
+        for n in range(N):
+            V[0, m, n] = one(V)
     phases_of(V, X, mixing, M)
     least_squares(W, V, X, A, M)
     for _ in range(alternations):
