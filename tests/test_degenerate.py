@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 import numpy as np
@@ -18,7 +19,7 @@ from beamfold.methods import digital_jcas, digital_zero_forcing, fast, pga, phas
 from beamfold.methods.loop import iterate
 from beamfold.methods.pga import run_layers
 from beamfold.scenario import Scenario, Status, make_scenario
-from beamfold.start import STARTS, Point
+from beamfold.start import STARTS, Point, proposed
 from beamfold.verify import verify
 
 N = 8
@@ -278,6 +279,18 @@ def test_the_guard_of_a_door(antennas, users, chains, snr_db, weight):
             best = point if gain > 0 else start
             assert np.allclose(F, best.F[b].numpy(), rtol=0, atol=1e-12)
             assert np.allclose(F @ W, best.X[b].numpy(), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("times", [1e-3, 1e-2, 1.0, 1e2, 1e3])
+def test_the_guard_does_not_trust_parallel_users(times):
+    """However strong they are beside each other, whichever comes first: (26) is then measured in full."""
+    s = small(8, 2, count=1, snr_db=3.0)
+    guard = Guard(s.radar, users=2, chains=2, power=float(s.power[0]), weight=0.3, noise=1.0)
+    H = s.H[0].numpy().copy()
+    H[0, 0] = 0  # where F's columns differ all the same
+    H[1] = times * cmath.exp(1j) * H[0]
+    F, W = (value[0].numpy() for value in proposed(s))
+    assert gain_over_start(F, W, H, *guard._rest) == -math.inf
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

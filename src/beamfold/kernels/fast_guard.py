@@ -34,7 +34,7 @@ Complex = NDArray[np.complex128]
 LEFT_OUT = 1e-3
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
 PIVOTS = 1e-4
-"""Smallest over largest pivot of a Gram matrix down to which its inverse is trusted: errors of 1e-12."""
+"""What `pivots` tells of a Gram matrix down to which its inverse is trusted: errors of 1e-12."""
 STRONGEST = 1e12
 """P_t ‖h_k‖²/σ² up to which the interference that rounding leaves is far below the noise."""
 
@@ -62,12 +62,17 @@ def phases(V, column, source, antennas):
 
 @kernel
 def pivots(A, n, o):
-    """Smallest over largest squared diagonal entry of the factor L that `cholesky` left in A; 0 for NaN."""
-    least, most = np.inf, 0.0
+    """Smallest pivot L_jj² over the largest, or over its row's Σ_i |L_ji|² if that is less; 0 for NaN.
+
+    L is what `cholesky` left in A. The row tells of a column that the weaker ones before it leave nothing of.
+    """
+    least, most, share = np.inf, 0.0, 1.0
     for j in range(n):
-        p = A[0, j, o + j] * A[0, j, o + j]
-        least, most = min(least, p), max(most, p)
-    return least / most if most < np.inf else 0.0
+        p = row = A[0, j, o + j] * A[0, j, o + j]
+        for i in range(j):
+            row += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
+        least, most, share = min(least, p), max(most, p), min(share, p / row)
+    return min(least / most, share) if most < np.inf else 0.0
 
 
 @kernel
