@@ -230,7 +230,7 @@ MARKS = ("s", "o", "X", "D", "P")
 def front(ds: xr.Dataset) -> Figure:
     """R over τ, both means over the channels: a curve for every method, points for the paper's designs."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -251,6 +251,7 @@ def front(ds: xr.Dataset) -> Figure:
     axes.set(xscale="log", xlabel="beampattern error τ", ylabel="sum rate R [bit/s/Hz]")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)
     return figure
