@@ -91,8 +91,7 @@ def proposed(s: Scenario) -> Point:
     ϑ are the phases of G = [h_1, …, h_K, a(θ_1), …, a(θ_{M−K})] and X_ZF = H^† is the users' alone,
     so that W has K columns for any M ≥ K.
     """
-    F = torch.exp(1j * _with_extra(s, s.H.mH).angle())
-    return _least_squares(s, F)
+    return _pointing(s, s.H.mH)
 
 
 def random(s: Scenario, seed: int = 0) -> Point:
@@ -114,9 +113,7 @@ def svd(s: Scenario) -> Point:
 
     H has K of them; for M > K the columns of (26) follow.
     """
-    V = torch.linalg.svd(s.H, full_matrices=False).Vh.mH
-    F = torch.exp(1j * _with_extra(s, V).angle())
-    return _least_squares(s, F)
+    return _pointing(s, torch.linalg.svd(s.H, full_matrices=False).Vh.mH)
 
 
 def svd_conjugated(s: Scenario) -> Point:
@@ -125,12 +122,12 @@ def svd_conjugated(s: Scenario) -> Point:
     Fig. 5 says of its SVD start that it soon behaves like the random one and ends below (26). So does this
     reading and not `svd`, see docs/reproduction.md.
     """
-    V = torch.linalg.svd(s.H, full_matrices=False).Vh.mT.resolve_conj()
-    F = torch.exp(1j * _with_extra(s, V).angle())
-    return _least_squares(s, F)
+    return _pointing(s, torch.linalg.svd(s.H, full_matrices=False).Vh.mT)
 
 
-def _least_squares(s: Scenario, F: Tensor) -> Point:
+def _pointing(s: Scenario, columns: Tensor) -> Point:
+    """F of the phases of the K columns and the M − K further ones, and its W in (26)."""
+    F = torch.exp(1j * _with_extra(s, columns).angle())
     # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
     W = torch.linalg.pinv(F, rtol=1 / CANCELS) @ zero_forcing(s.H)
     return Point(F, total_power(F, W, s.power))
