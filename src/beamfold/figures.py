@@ -127,15 +127,16 @@ def fig5(ds: xr.Dataset) -> Figure:
     figure, axes = _sheet(2, 4.6)
     for panel, antennas in zip(axes, ds["antennas"].values, strict=True):
         for method in ds["method"].values:
-            for start, line in START_LINES.items():
-                style = style_of(method, ds.sizes["layer"])
+            for start in ds["start"].values:
+                line, style = START_LINES[str(start)], style_of(method, ds.sizes["layer"])
                 style |= {"ls": line, "label": label(method) if line == "-" else "_"}
                 _band(panel, ds, "objective", "layer", style, method=method, start=start, antennas=antennas)
         panel.axhline(0, color="black", lw=0.6)
         panel.set(xlabel=LAYER_AXIS, ylabel="R − ωτ [bit/s/Hz]", title=f"N = {antennas}", xlim=(0, None))
         panel.set_ylim(-35, None)
     for start, line in START_LINES.items():
-        axes[0].plot([], [], color="0.3", ls=line, label=f"{label(start)} start")
+        if start in ds["start"].values:
+            axes[0].plot([], [], color="0.3", ls=line, label=f"{label(start)} start")
     _legend(figure, axes, 4)
     return figure
 

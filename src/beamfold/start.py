@@ -119,8 +119,8 @@ def svd(s: Scenario) -> Point:
 def svd_conjugated(s: Scenario) -> Point:
     """`svd` with the singular vectors conjugated, those of Hᵀ: F does not point at the users.
 
-    Fig. 5 says of its SVD start that it soon behaves like the random one and ends below (26). So does this
-    reading and not `svd`, see docs/reproduction.md.
+    Fig. 5 says of PGA from its SVD start that it soon behaves as from the random one and ends below (26).
+    That holds of this reading and not of `svd`, see docs/findings.md.
     """
     return _pointing(s, torch.linalg.svd(s.H, full_matrices=False).Vh.mT)
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from beamfold.experiments.store import load, parameters
 from beamfold.files.atomic import write
+from beamfold.styles import START_LINES, label
 
 
 class Row(NamedTuple):
@@ -69,12 +70,10 @@ def smoothness(ds: xr.Dataset) -> list[Row]:
     return [Row(text, "only (10, 1/N) and (20, 1/N)", told, note)]
 
 
-FIG5_STARTS = ("proposed", "svd", "svd_conjugated", "random")
-
-
 def starts(ds: xr.Dataset) -> list[Row]:
     """Fig. 5: the last mean objective from every start."""
     rows = []
+    order = [start for start in START_LINES if start in ds["start"].values]
     for antennas in ds["antennas"].values:
         parts, worse = [], []
         for method in ds["method"].values:
@@ -82,17 +81,17 @@ def starts(ds: xr.Dataset) -> list[Row]:
             last = {start: _mean(here, "objective", start=start) for start in ds["start"].values}
             if np.isnan(last["proposed"]):
                 continue
-            parts.append(f"{method}: {' / '.join(f'{last[start]:.2f}' for start in FIG5_STARTS)}")
+            parts.append(f"{method}: {' / '.join(f'{last[start]:.2f}' for start in order)}")
             worse += [f"{method} ({s})" for s, value in last.items() if value > last["proposed"]]
         note = (
             f"At the last layer another start is ahead for {', '.join(worse)}. SVD takes the phases of H's "
-            "right singular vectors, which point F at the users as (26) does; with the vectors conjugated "
-            "F does not, and PGA goes on as from the random start, which is what the paper tells."
+            "right singular vectors, which point F at the users as (26) does; conjugated they do not "
+            "(docs/findings.md)."
         )
         note = note if worse else ""
         text = (
             f"The proposed start beats random and SVD starts, N = {antennas} (Fig. 5); "
-            "last objective proposed / SVD / conjugated SVD / random"
+            f"last objective {' / '.join(label(start) for start in order)}"
         )
         rows.append(Row(text, "proposed ends highest for every method", "; ".join(parts), note))
     return rows
