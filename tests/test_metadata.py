@@ -20,6 +20,7 @@ from beamfold.files.models import (
     save_model,
 )
 from beamfold.methods import ModelInfo, UnfoldedPGA
+from beamfold.timing import peak_memory_mib
 from beamfold.training import Progress, Recipe, facts
 
 RECIPE = Recipe(layers=3, inner=2, epochs=9)
@@ -208,6 +209,7 @@ def _pth(path, data, number=b"\0" * 80, name="data/0"):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", data)
         archive.writestr(f"a/{name}", number)
+        archive.writestr("a/version", "3\n")
     return path
 
 
@@ -227,23 +229,26 @@ class Trap:
 
 def test_no_code_of_a_pickle_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for value in ({"step_size": Trap()}, Trap(), [Trap()]):
-        path = _pth(tmp_path / "s.pth", pickle.dumps(value, protocol=2))
-        with pytest.raises(FileError, match="need code to load"):
-            import_steps(path, antennas=8, users=2, chains=2)
+    for protocol in (2, 4):
+        for value in ({"step_size": Trap()}, Trap(), [Trap()]):
+            path = _pth(tmp_path / "s.pth", pickle.dumps(value, protocol=protocol))
+            with pytest.raises(FileError, match="need code to load"):
+                import_steps(path, antennas=8, users=2, chains=2)
     assert not (tmp_path / "trapped").exists()
 
 
 @pytest.mark.parametrize(
     ("swap", "message"),
     [
-        ((b"K\x05K\x02\x86", b"K\x05K\x03\x86"), "reaches beyond its 10 numbers|sizes"),
-        ((b"K\x05K\x02\x86", b"J\xff\xff\xff\xffK\x02\x86"), "sizes"),
-        ((b"K\x05K\x02\x86", b"J\xff\xff\xff\x7fK\x02\x86"), "sizes"),
-        ((b"K\x0at", b"K\xfft"), "holds 10 numbers where it describes 255"),
-        ((b"FloatStorage", b"LongStorage"), "torch LongStorage, expected float32"),
+        ((b"K\x05K\x02\x86", b"K\x05K\x03\x86"), "storage"),
+        ((b"K\x05K\x02\x86", b"J\xff\xff\xff\xffK\x02\x86"), "refused"),
+        ((b"K\x05K\x02\x86", b"J\xff\xff\xff\x7fK\x02\x86"), "storage"),
+        ((b"K\x0at", b"K\xfft"), r"40 bytes.* does not match expected size \(1020 bytes"),
+        ((b"FloatStorage", b"IntStorage"), "torch.int32, expected float32"),
+        ((b"FloatStorage", b"BoolTensor"), "need code to load .torch.BoolTensor"),
         ((b"step_size", b"step_sizX"), "no step sizes"),
-        ((b"K\x02K\x01\x86", b"K\x7fK\x01\x86"), "reaches beyond"),
+        ((b"K\x02K\x01\x86", b"K\x7fK\x01\x86"), "storage"),
+        ((b"K\x05K\x02\x86q", b"J\xff\xff\xff\x7fK\x02\x86q"), "storage"),
     ],
 )
 def test_a_tensor_that_its_numbers_do_not_bear_is_refused(tmp_path, swap, message):
@@ -253,8 +258,62 @@ def test_a_tensor_that_its_numbers_do_not_bear_is_refused(tmp_path, swap, messag
         number = archive.read("s/data/0")
     assert swap[0] in data
     path = _pth(tmp_path / "t.pth", data.replace(*swap), number)
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(FileError, match=message) as caught:
         import_steps(path, antennas=8, users=2, chains=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_that_repeats_one_number_without_end_is_refused(tmp_path):
+    """Strides of 0 describe 2**31 numbers by one, which would take 16 GiB when written out."""
+    torch.save({"step_size": torch.arange(1.0).expand(1 << 31, 2)}, tmp_path / "s.pth")
+    with pytest.raises(FileError, match="larger than the file"):
+        import_steps(tmp_path / "s.pth", antennas=8, users=2, chains=2)
+
+
+BYTES = b"\x80\x02cbuiltins\nbytearray\nJ\x00\x94\x35\x77\x85R."
+STORED = b"\x80\x02ctorch\nFloatStorage\nJ\x00\x94\x35\x77\x85R."
+
+
+def test_a_small_file_that_asks_for_gigabytes_takes_none(tmp_path):
+    """torch.load alone takes 1.9 GiB for the first and 400 MiB for the last of these."""
+    bomb = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        torch.save({"step_size": torch.arange(10.0).reshape(5, 2)}, tmp_path / "s.pth")
+        with zipfile.ZipFile(tmp_path / "s.pth") as small:
+            data = small.read("s/data.pkl")
+        archive.writestr("a/data.pkl", data.replace(b"K\x0at", b"J\x00\x00\x40\x06t"))
+        with archive.open("a/data/0", "w") as stream:
+            for _ in range(400):
+                stream.write(bytes(1 << 20))
+    files = [_pth(tmp_path / f"{i}.pth", data) for i, data in enumerate((BYTES, STORED))]
+    before = peak_memory_mib()
+    for path, message in [(files[0], "builtins.bytearray"), (files[1], "not callable"), (bomb, "packed")]:
+        with pytest.raises(FileError, match=message):
+            import_steps(path, antennas=8, users=2, chains=2)
+    assert peak_memory_mib() - before < 200
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda t: t,
+        lambda t: {"module.step_size": t},
+        lambda t: {"epoch": 3, "loss": 0.5, "state_dict": {"model.step_size": t}},
+        lambda t: {"optimizer": {"state": {0: {"exp_avg": t * 2}}}, "model": {"module.step_size": t}},
+        lambda t: {"step_size": t, "model": {"step_size": t}},
+    ],
+)
+def test_step_sizes_are_found_under_the_usual_prefixes(tmp_path, held):
+    steps = torch.rand(5, 2)
+    torch.save(held(steps), tmp_path / "s.pth")
+    model = import_steps(tmp_path / "s.pth", antennas=8, users=2, chains=2)
+    assert torch.equal(model.mu.detach()[:, 0], steps[:, 0].double())
+
+
+def test_several_step_sizes_are_named(tmp_path):
+    torch.save({"a.step_size": torch.rand(5, 2), "b": {"step_size": torch.rand(5, 2)}}, tmp_path / "s.pth")
+    with pytest.raises(FileError, match=r"several tensors of step sizes: a\.step_size, b\.step_size"):
+        import_steps(tmp_path / "s.pth", antennas=8, users=2, chains=2)
 
 
 def test_the_format_before_torch_1_6_is_refused(tmp_path):

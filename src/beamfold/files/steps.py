@@ -1,85 +1,59 @@
-"""The published program's step sizes, out of a `.pth` file, and no pickle run for it.
+"""The published program's step sizes out of a `.pth` file, read by `torch.load(weights_only=True)`.
 
 A `.pth` of torch ≥ 1.6 is a zip archive: `data.pkl`, a pickle that describes tensors, and `data/0`, …, their
-numbers. The pickle is taken apart into its opcodes, which executes nothing, and a small machine follows
-those that describe a table of tensors. It knows no way to call anything: the names that it meets are
-compared with the few that a state_dict has, and any other name ends it.
+numbers. torch's restricted unpickler runs no code of the file, but it does allocate what the file asks for:
+348 bytes that call `bytearray(2_000_000_000)` take 1.9 GiB, and 1 MB of packed zeros takes 1 GiB. The archive
+is therefore checked before torch sees it: its entries are stored as they are, so that they are no larger
+than the file, and the pickle names tensors, storages and tables only.
 """
 
 from __future__ import annotations
 
-import math
+import io
 import pickletools
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.files.arrays import entries
 from beamfold.files.atomic import FileError
 
-LARGEST = 1 << 20  # bytes of a pickle that describes a state_dict
-STORAGES = {"torch FloatStorage": "f4", "torch DoubleStorage": "f8", "torch HalfStorage": "f2"}
-TABLE = "collections OrderedDict"
-TENSORS = ("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter")
-PUSHED = {
-    *("BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE", "SHORT_BINUNICODE", "NONE"),
-    *("NEWTRUE", "NEWFALSE"),
+LARGEST = 1 << 20  # bytes of a pickle that describes tensors
+WHOLE = 256 << 20  # bytes of a file; step sizes take kilobytes
+KINDS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+NAMES = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    *(f"torch {kind}Storage" for kind in KINDS),
 }
-
-
-class _Name(NamedTuple):
-    """A class or function that the pickle names; it stays a name."""
-
-    text: str
-
-
-class _Stored(NamedTuple):
-    """Numbers of the archive: NumPy's type, the entry data/<key>, how many."""
-
-    dtype: str
-    key: str
-    length: int
-
-
-class _View(NamedTuple):
-    """A tensor: numbers, offset, sizes and strides in numbers."""
-
-    stored: _Stored
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
+"""What the pickle may name: a table, a tensor, a parameter, their numbers."""
+NAMING = {"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}
+CALLING = {"NEWOBJ", "NEWOBJ_EX", "OBJ"}
 
 
 class _Refused(Exception):
-    """Not the pickle of a table of tensors."""
-
-
-_MARK = object()
+    """Not a file of step sizes; the text says why."""
 
 
 def read_steps(path: Path) -> Tensor:
-    """The tensor `step_size`, or the only one, of a `.pth` file, float64.
+    """The tensor `step_size` of a `.pth` file, or its only tensor, in float64.
+
+    It is found under a prefix (`module.step_size`) and in nested tables (`state_dict`, `model`) too.
 
     Raises:
-        FileError: not such a file, or one that would need code to load.
+        FileError: another kind of file, one that would need code to load, or several such tensors.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            held = {entry.filename: entry for entry in entries(path, archive)}
-            pickles = [name for name in held if name.endswith("/data.pkl")]
-            if len(pickles) != 1 or held[pickles[0]].file_size > LARGEST:
-                raise _Refused("it is no archive that torch >= 1.6 writes")
-            folder = pickles[0].removesuffix("data.pkl")
-            if f"{folder}byteorder" in held and archive.read(f"{folder}byteorder") != b"little":
-                raise _Refused("its numbers are big-endian")
-            view = _steps(_described(archive.read(pickles[0])))
-            numbers = archive.read(f"{folder}data/{view.stored.key}")
-        return torch.from_numpy(_values(view, numbers))
+        if path.stat().st_size > WHOLE:
+            raise _Refused(f"it is larger than {WHOLE >> 20} MiB, and step sizes take kilobytes")
+        archive = _checked(path)
+        held = torch.load(archive, map_location="cpu", weights_only=True)
+        return _numbers(_steps(held), len(archive.getbuffer()))
     except FileError:
         raise
     except _Refused as error:
@@ -91,111 +65,70 @@ def read_steps(path: Path) -> Tensor:
         ) from error
 
 
-def _steps(held: Any) -> _View:
-    found = held.get("step_size") if isinstance(held, dict) else held
-    if not isinstance(found, _View):
-        raise _Refused("it holds no step sizes, expected a tensor `step_size` (I, 2) or (J, I, 2)")
-    return found
+def _checked(path: Path) -> io.BytesIO:
+    """The archive's tensors and their description in an archive of our own, as torch writes it.
+
+    torch has a zip reader of its own, which could see other entries in the file than Python's does: a copy of
+    what was checked leaves it no choice.
+    """
+    copy = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as checked:
+        held = entries(path, archive)
+        pickles = [entry for entry in held if entry.filename.endswith("/data.pkl")]
+        if len(pickles) != 1 or pickles[0].file_size > LARGEST:
+            raise _Refused("it is no archive that torch >= 1.6 writes")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in held):
+            raise _Refused("its entries are packed, which torch.save never does")
+        folder = pickles[0].filename.removesuffix("data.pkl")
+        _check_names(archive.read(pickles[0]))
+        for entry in held:
+            name = entry.filename.removeprefix(folder)
+            if name in ("data.pkl", "byteorder", "version") or name.startswith("data/"):
+                checked.writestr(f"steps/{name}", archive.read(entry))
+    copy.seek(0)
+    return copy
 
 
-def _values(view: _View, numbers: bytes) -> NDArray[np.float64]:
-    """The view's numbers, every index of it inside what is stored."""
-    flat = np.frombuffer(numbers, np.dtype(f"<{view.stored.dtype}"))
-    if len(flat) != view.stored.length:
-        raise _Refused(f"it holds {len(flat)} numbers where it describes {view.stored.length}")
-    whole = all(type(n) is int and n >= 0 for n in (view.offset, *view.size, *view.stride))
-    if not whole or len(view.size) != len(view.stride) or math.prod(view.size) > len(flat):
-        raise _Refused(f"its tensor has sizes {view.size} and strides {view.stride}")
-    last = view.offset + sum((n - 1) * step for n, step in zip(view.size, view.stride, strict=True))
-    if 0 in view.size or last >= len(flat):
-        raise _Refused(f"its tensor of sizes {view.size} reaches beyond its {len(flat)} numbers")
-    strides = [flat.itemsize * step for step in view.stride]
-    return np.lib.stride_tricks.as_strided(flat[view.offset :], view.size, strides).astype(np.float64)
-
-
-def _described(pickle: bytes) -> Any:
-    """What the pickle describes: numbers, texts, tables and `_View`s."""
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
+def _check_names(pickle: bytes) -> None:
+    """Refuse a pickle that names or makes anything but tensors and tables of them."""
     for opcode, argument, _ in pickletools.genops(pickle):
-        match opcode.name:
-            case "PROTO" | "FRAME":
-                pass
-            case "STOP":
-                return stack.pop()
-            case "GLOBAL":
-                stack.append(_Name(str(argument)))
-            case "MARK":
-                stack.append(_MARK)
-            case "EMPTY_DICT" | "EMPTY_TUPLE":
-                stack.append({} if opcode.name == "EMPTY_DICT" else ())
-            case "BINPUT" | "LONG_BINPUT":
-                memo[int(argument or 0)] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(memo[int(argument or 0)])
-            case name if name in PUSHED:
-                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}.get(name, argument))
-            case name:
-                _combine(name, stack)
-    raise _Refused("its description has no end")
+        if opcode.name in CALLING or (opcode.name in NAMING and argument not in NAMES):
+            named = str(argument).replace(" ", ".") if argument else f"opcode {opcode.name}"
+            raise _Refused(f"it would need code to load ({named})")
 
 
-def _combine(opcode: str, stack: list[Any]) -> None:
-    """The opcodes that make one thing out of those on top of the stack."""
-    match opcode:
-        case "TUPLE":
-            stack.append(tuple(_marked(stack)))
-        case "TUPLE1" | "TUPLE2" | "TUPLE3":
-            count = int(opcode[-1])
-            stack[-count:] = [tuple(stack[-count:])]
-        case "SETITEM":
-            key, value = stack[-2:]
-            del stack[-2:]
-            stack[-1][key] = value
-        case "SETITEMS":
-            several = _marked(stack)
-            stack[-1].update(zip(several[::2], several[1::2], strict=True))
-        case "BUILD":
-            stack.pop()  # a state_dict's notes on versions
-        case "BINPERSID":
-            stack.append(_stored(stack.pop()))
-        case "REDUCE":
-            arguments = stack.pop()
-            stack.append(_made(stack.pop(), arguments))
-        case _:
-            raise _Refused(f"it would need code to load (opcode {opcode})")
+def _steps(held: Any) -> Tensor:
+    """The tensor itself, or the only one that is named `step_size`."""
+    if isinstance(held, Tensor):
+        return held
+    found = dict(_named(held))
+    if len({id(tensor) for tensor in found.values()}) > 1:
+        raise _Refused(f"it holds several tensors of step sizes: {', '.join(found)}")
+    if not found:
+        raise _Refused("it holds no step sizes, expected a tensor `step_size` (I, 2) or (J, I, 2)")
+    return next(iter(found.values()))
 
 
-def _marked(stack: list[Any]) -> list[Any]:
-    at = len(stack) - 1 - stack[::-1].index(_MARK)
-    found = stack[at + 1 :]
-    del stack[at:]
-    return found
+def _named(held: Any) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor `step_size` of a table and of the tables in it, each table once."""
+    tables = [("", held)] if isinstance(held, dict) else []
+    seen = {id(held)}
+    for place, table in tables:
+        for key, value in table.items():
+            if isinstance(value, Tensor) and str(key).split(".")[-1] == "step_size":
+                yield f"{place}{key}", value
+            elif isinstance(value, dict) and id(value) not in seen:
+                seen.add(id(value))
+                tables.append((f"{place}{key}.", value))
 
 
-def _stored(named: Any) -> _Stored:
-    match named:
-        case ("storage", _Name(text), str(key), str(), int(count)) if text in STORAGES:
-            return _Stored(STORAGES[text], key, count)
-        case ("storage", _Name(text), *_):
-            raise _Refused(f"its numbers are {text}, expected float32 or float64")
-    return _refuse(named)
-
-
-def _made(what: Any, arguments: Any) -> Any:
-    """What a name with arguments stands for: an empty table, a tensor, or a parameter, which is one."""
-    match what, arguments:
-        case _Name(text), () if text == TABLE:
-            return {}
-        case _Name(text), (_Stored() as stored, int(offset), tuple(size), tuple(stride), *_) if (
-            text in TENSORS
-        ):
-            return _View(stored, offset, size, stride)
-        case _Name(text), (_View() as view, *_) if text in TENSORS:
-            return view
-    return _refuse(what)
-
-
-def _refuse(what: Any) -> NoReturn:
-    named = what.text.replace(" ", ".") if isinstance(what, _Name) else type(what).__name__
-    raise _Refused(f"it would need code to load ({named})")
+def _numbers(tensor: Tensor, size: int) -> Tensor:
+    """The tensor in float64; refused where it has more numbers than a file of `size` bytes can hold."""
+    if not tensor.is_floating_point():
+        raise _Refused(f"its step sizes are {tensor.dtype}, expected float32 or float64")
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        raise _Refused(f"its step sizes are {tensor.layout} on {tensor.device}, expected plain numbers")
+    asked = max(tensor.untyped_storage().nbytes(), tensor.numel() * tensor.element_size())
+    if tensor.numel() == 0 or asked > size:
+        raise _Refused(f"its tensor of sizes {tuple(tensor.shape)} is empty or larger than the file")
+    return tensor.detach().to(torch.float64).contiguous()
