@@ -68,7 +68,7 @@ CRASHING = """
 import os, signal, sys
 sys.path.insert(0, {folder!r})
 import matlab_child
-def read(path, size):
+def read(path, size, limit):
     {fate}
 matlab_child._read_v5 = read
 matlab_child.main()
@@ -151,3 +151,53 @@ def test_a_fork_of_the_caller_has_a_child_of_its_own(tmp_path):
     """Two processes never share one child: the arrays of one file would go to the other."""
     path = _saved(tmp_path / "c.mat")
     subprocess.run([sys.executable, "-W", "ignore", "-c", FORKING, path], check=True, timeout=60)
+
+
+ELSEWHERE = """
+import os, sys
+import filelock, numba, torch, xarray  # on Linux these need what is taken away
+for name in ("fork", "register_at_fork", "killpg", "sched_getaffinity", "sched_setaffinity"):
+    delattr(os, name)
+sys.modules["fcntl"] = sys.modules["resource"] = None
+import beamfold as bf
+import beamfold.timing, beamfold.cli, beamfold.experiments.sweep
+from beamfold.files.arrays import read_arrays
+from beamfold.files.atomic import FileError
+from pathlib import Path
+H = bf.read_channels(Path(sys.argv[1]))
+assert (bf.read_channels(Path(sys.argv[2])) == H).all()
+design = bf.design(bf.make_scenario(H, bf.solve_covariance(8, [0]), snr_db=6), "fast")
+assert design.rate.isfinite().all()
+bf.write_design(Path(sys.argv[3]), design)
+assert (read_arrays(Path(sys.argv[3]))["F"] == design.F.numpy()).all()
+try:
+    bf.read_channels(Path(sys.argv[4]))
+except FileError as error:
+    assert "declares" in str(error), error
+else:
+    raise AssertionError("a file that declares too much was read")
+"""
+
+
+def _declaring(path: Path, shape: tuple[int, int]) -> Path:
+    """A v5 file whose only array declares `shape` and holds eight bytes."""
+
+    def element(kind: int, data: bytes) -> bytes:
+        return np.array([kind, len(data)], "<u4").tobytes() + data
+
+    flags = element(6, np.array([6, 0], "<u4").tobytes())  # class double
+    body = flags + element(5, np.array(shape, "<i4").tobytes()) + element(1, b"H".ljust(8, b"\0"))
+    body += element(9, bytes(8))
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + element(14, body))
+    return path
+
+
+def test_without_fork_files_are_read_and_designs_made(tmp_path):
+    """As on Windows: no fork, no fcntl, no resource, no processor affinity; warnings are errors."""
+    files = [_saved(tmp_path / "c.mat"), _save_v73(tmp_path / "d.mat", "H", H.numpy())]
+    files += [tmp_path / "out.mat", _declaring(tmp_path / "e.mat", (1 << 14, 1 << 14))]
+    command = [sys.executable, "-W", "error", "-c", ELSEWHERE, *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "this system has no fork: .mat files are read in this process" in done.stderr

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import resource
+import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -82,8 +83,13 @@ def updates_per_second(recipe: Recipe, radar: Benchmark, users: int, chains: int
 
 
 def peak_memory_mib() -> float:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size of this process so far; NaN where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def untrained(antennas: int, users: int, chains: int, layers: int, inner: int) -> UnfoldedPGA:

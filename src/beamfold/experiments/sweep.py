@@ -12,7 +12,6 @@ which writes them: a killed worker loses nothing but the cell it was at, which r
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import signal
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from filelock import FileLock, Timeout
 
 from beamfold.beampattern import Benchmark
 from beamfold.experiments.cells import about, compute, dataset, join
@@ -61,11 +61,11 @@ class Folder:
             FileError: results of another configuration are there, or another process is at work there.
         """
         self.cells.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise FileError(f"{self.path}: another sweep is at work there") from error
+        try:
+            lock = FileLock(self.path / ".lock", timeout=0).acquire()
+        except Timeout as error:
+            raise FileError(f"{self.path}: another sweep is at work there") from error
+        with lock:
             self.agree(grid)
             text = json.dumps(_identity(grid), indent=2) + "\n"
             write(self.config, lambda path: path.write_text(text, encoding="utf-8"))

@@ -4,12 +4,18 @@ SciPy documents that `loadmat` may crash on a malicious file, and HDF5 is C code
 started with the first MATLAB file and kept for further ones, forks for every file: the fork has limits on
 memory and processor time, reads the file and hands plain arrays over a pipe in NumPy's own format, which
 cannot hold code. Where it dies, the caller gets one line, and the next file a new fork.
+
+Where a system has no fork (Windows), the file is read in the calling process, after the same check of the
+sizes that it declares.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
+import importlib.util
+import logging
 import os
 import select
 import signal
@@ -25,12 +31,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamfold.files.atomic import FileError
+from beamfold.files.matlab_child import parse
 
 Arrays = dict[str, NDArray[Any]]
 SECONDS = 60  # of waiting for a file; processor time is limited to less in the fork
 CHILD = Path(__file__).with_name("matlab_child.py")
 # One thread, so that forking is safe; no filters of HDF5 from libraries that lie about.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+
+GUARDED = (
+    all(hasattr(os, name) for name in ("fork", "register_at_fork", "killpg"))
+    and hasattr(socket, "send_fds")
+    and importlib.util.find_spec("resource") is not None
+)
+"""Whether this system has what the guarded child process needs."""
 
 
 class _Late(Exception):
@@ -128,8 +142,9 @@ def _receive(pipe: _Pipe) -> tuple[str, Arrays]:
 
 
 _child = _Child()
-atexit.register(_child.stop)
-os.register_at_fork(after_in_child=_child.forget)
+if GUARDED:
+    atexit.register(_child.stop)
+    os.register_at_fork(after_in_child=_child.forget)
 
 
 def read_matlab(path: Path) -> Arrays:
@@ -138,6 +153,29 @@ def read_matlab(path: Path) -> Arrays:
     Raises:
         FileError: the file is damaged, too large when unpacked, or made its reader crash.
     """
+    return _read_guarded(path) if GUARDED else _read_here(path)
+
+
+def _read_here(path: Path) -> Arrays:
+    """The arrays, read in this process, where a crafted file can still crash SciPy or HDF5."""
+    _note()
+    try:
+        return parse(str(path), lambda data, size: None)
+    except Exception as error:  # whatever a damaged file makes the readers raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FileError(f"{path} can't be read as .mat: {reason}") from error
+
+
+@functools.cache
+def _note() -> None:
+    """Say once, on standard error unless logging is set up otherwise, that there is no guarded process."""
+    logging.getLogger("beamfold").warning(
+        "this system has no fork: .mat files are read in this process; read only files that you trust"
+    )
+
+
+def _read_guarded(path: Path) -> Arrays:
+    """The arrays, read by a fork of the child process."""
     with _child.lock:
         try:
             answer = _child.ask(path)

@@ -1,6 +1,7 @@
-"""The child of `matlab.py`, run as a script: it imports nothing of this package, so that it starts fast.
+"""The readers of MATLAB files, and the child process of `matlab.py` that runs them with limits.
 
-It stays up for further files. For each it forks a grandchild with limits on memory and processor time,
+As the child it is run as a script, and it imports nothing of this package, so that it starts fast. The child
+stays up for further files. For each it forks a grandchild with limits on memory and processor time,
 which parses the file and writes its arrays into the caller's pipe: what a crafted file does to a reader
 ends with that grandchild.
 
@@ -13,15 +14,19 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import select
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import scipy.io
+
+Limit = Callable[[int, int], None]
+"""Called with the bytes of the arrays and of the file before so much is read."""
 
 IDLE = 60  # seconds without a request after which the child ends; the next request starts another
 SPARE = 128 << 20  # bytes that parsing may take beside the data
@@ -33,15 +38,21 @@ WIDTH = {"double": 8, "single": 4, "logical": 1} | {
 
 
 def _limit(data: int, size: int) -> None:
-    """Room for `data` bytes of arrays and time for a file of `size` bytes; no core dump, no file written."""
+    """Memory for `data` bytes of arrays, time for a file of `size` bytes; no core dump, no file written.
+
+    macOS refuses some of these limits; there the file is read without them.
+    """
+    import resource
+
     here = Path("/proc/self/statm")
     held = int(here.read_text().split()[0]) * resource.getpagesize() if here.is_file() else 1 << 30
     space = held + SPARE + 6 * data  # raw parts, complex whole and its copy for the pipe
     seconds = 5 + (size + data) // (20 << 20)
     for name, most in (("AS", space), ("CPU", seconds), ("CORE", 0), ("FSIZE", 0)):
-        what = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(what)[1]
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        with nullcontext() if sys.platform == "linux" else suppress(AttributeError, OSError, ValueError):
+            what = getattr(resource, f"RLIMIT_{name}")
+            hard = resource.getrlimit(what)[1]
+            resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _check(name: str, asked: int, there: int) -> None:
@@ -49,7 +60,7 @@ def _check(name: str, asked: int, there: int) -> None:
         raise ValueError(f"{name} declares {asked} bytes, more than a file of this size can hold")
 
 
-def _read_v5(path: str, size: int) -> dict[str, Any]:
+def _read_v5(path: str, size: int, limit: Limit) -> dict[str, Any]:
     """Only arrays of numbers are loaded: MATLAB's cells, structures and objects stay closed."""
     held = [item for item in scipy.io.whosmat(path) if item[2] in WIDTH]
     total = 0
@@ -58,7 +69,7 @@ def _read_v5(path: str, size: int) -> dict[str, Any]:
             raise ValueError(f"{name} declares axes {shape}")
         total += math.prod(map(int, shape)) * WIDTH[kind]
         _check(name, total, 8 * DEFLATE * size)  # MATLAB stores doubles that are small integers as bytes
-    _limit(total, size)
+    limit(total, size)
     names = list(dict.fromkeys(name for name, _, _ in held))
     found = scipy.io.loadmat(path, variable_names=names) if names else {}
     for name in names:
@@ -67,7 +78,7 @@ def _read_v5(path: str, size: int) -> dict[str, Any]:
     return {name: found[name] for name in names}
 
 
-def _read_v73(path: str, size: int) -> dict[str, Any]:
+def _read_v73(path: str, size: int, limit: Limit) -> dict[str, Any]:
     """HDF5 stores MATLAB's columns as rows: the axes come out reversed and are turned back."""
     import h5py
 
@@ -86,7 +97,7 @@ def _read_v73(path: str, size: int) -> dict[str, Any]:
             _check(name, item.nbytes, DEFLATE * max(stored, 1))
             total += item.nbytes
             _check("the file", total, DEFLATE * size)
-            _limit(total, size)
+            limit(total, size)
             value = item[()]
             if getattr(value, "dtype", np.dtype("O")).names == ("real", "imag"):
                 value = value["real"] + 1j * value["imag"]
@@ -96,6 +107,24 @@ def _read_v73(path: str, size: int) -> dict[str, Any]:
 
 def _is_hdf5(header: bytes) -> bool:
     return header.startswith(b"\x89HDF\r\n\x1a\n") or b"MATLAB 7.3" in header[:116]
+
+
+def parse(path: str, limit: Limit) -> dict[str, Any]:
+    """The arrays of a file by name, after a check that it can hold what it declares.
+
+    Args:
+        path: v5 or v7.3.
+        limit: sets limits on this process, or does nothing.
+
+    Raises:
+        ValueError: an array declares more than a file of this size can hold, or keeps its data elsewhere.
+        Exception: of any kind, from SciPy or h5py, for a damaged file.
+    """
+    size = os.stat(path).st_size  # noqa: PTH116
+    with open(path, "rb") as stream:  # noqa: PTH123
+        hdf5 = _is_hdf5(stream.read(128))
+    limit(0, size)
+    return _read_v73(path, size, limit) if hdf5 else _read_v5(path, size, limit)
 
 
 class _Pipe:
@@ -111,12 +140,8 @@ class _Pipe:
         return 0
 
 
-def _parse(path: str, pipe: _Pipe) -> None:
-    size = os.stat(path).st_size  # noqa: PTH116
-    with open(path, "rb") as stream:  # noqa: PTH123
-        hdf5 = _is_hdf5(stream.read(128))
-    _limit(0, size)
-    arrays = _read_v73(path, size) if hdf5 else _read_v5(path, size)
+def _send(path: str, pipe: _Pipe) -> None:
+    arrays = parse(path, _limit)
     pipe.write(b"A")
     for name, value in arrays.items():
         if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
@@ -129,7 +154,7 @@ def _grandchild(path: str, descriptor: int) -> NoReturn:
     pipe = _Pipe(descriptor)
     code = 0
     try:
-        _parse(path, pipe)
+        _send(path, pipe)
     except BaseException as error:  # whatever a damaged file makes the readers raise
         code = 2
         text = "it asks for more memory than a file of its size should need"
