@@ -80,7 +80,10 @@ def test_verify_confirms_a_design_and_catches_a_tampered_one(run, channels):
     run("compare", channels, *psi, "-o", "res")
     names = _json(run("verify", "res/designs.mat", channels, "--json"))["worst"]
     assert {"zf_digital", "start", "pga_j20", "sca_manopt", "digital", "fast"} <= set(names)
-    for name, change in (("W", 1.01), ("F", 1.01), ("rate", 1.01), ("tau", 1.01)):
+    for name, change in (
+        ("W", 1.01), ("F", 1.01), ("rate", 1.01), ("tau", 1.01), ("objective", 1.01), ("mse", 1.01),
+        ("angles_deg", 0.99), ("weight", 1.01),
+    ):  # fmt: skip
         held = read_arrays(Path("d.npz"))
         write_arrays(Path("bad.npz"), {**held, name: held[name] * change})
         code, _, err = run("verify", "bad.npz", channels)
@@ -90,6 +93,23 @@ def test_verify_confirms_a_design_and_catches_a_tampered_one(run, channels):
     code, _, err = run("verify", "d.npz", "other.mat")
     assert code == 2
     assert "(2, 16)" in err
+
+
+def test_verify_says_what_an_older_file_does_not_state(run):
+    """Version 0.1.0 stated no MSE; its R − ω τ is compared all the same."""
+    from beamfold.channel import saleh_valenzuela
+    from beamfold.files.arrays import write_arrays
+
+    old = Path(__file__).with_name("data") / "design-0.1.npz"
+    write_arrays(Path("c.npz"), {"H": saleh_valenzuela(8, 2, 3, seed=5).numpy()})
+    code, out, err = run("verify", old, "c.npz", "--json")
+    found = json.loads(out)
+    assert (code, found["passed"], found["not_checked"]) == (0, True, ["mse"])
+    assert set(found["worst"]["design"]) == {"modulus", "power", "rate_error", "tau_error", "objective_error"}
+    assert "does not state mse" in err
+    held = read_arrays(old)
+    write_arrays(Path("bad.npz"), {**held, "objective": held["objective"] + 0.01})
+    assert run("verify", "bad.npz", "c.npz")[0] == 1
 
 
 def test_train_info_and_a_model_of_other_sizes(run, channels):

@@ -17,6 +17,7 @@ from beamfold.files.models import import_steps, load_model, save_model
 from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zero_forcing
 
 H = bf.saleh_valenzuela(8, 2, 3, seed=5)
+DATA = Path(__file__).with_name("data")
 
 
 def _save(path: Path, **arrays) -> Path:
@@ -128,6 +129,35 @@ def test_psi_comes_back_with_its_problem(tmp_path, suffix):
     assert back.targets == pytest.approx(radar.targets)
     assert back.scale == pytest.approx(radar.scale)
     assert torch.allclose(back.desired, radar.desired)
+    assert back.solver == "fast"
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz"])
+def test_the_psi_of_a_design_file_is_read_with_its_grid(tmp_path, suffix):
+    """The file's `objective` is R − ω τ of the designs, not the value of (6a)."""
+    radar = bf.solve_covariance(8, [-20, 30], angles=91, tolerance=1e-4)
+    path = tmp_path / f"d{suffix}"
+    write_design(path, phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10])))
+    back = read_benchmark(path)
+    assert torch.allclose(back.Psi, radar.Psi, atol=1e-15)
+    assert torch.allclose(back.angles, radar.angles)
+    assert back.targets == pytest.approx(radar.targets)
+    assert (back.solver, back.desired) == ("fast", None)
+    assert np.isnan([back.scale, back.objective, back.gap]).all()
+
+
+def test_a_psi_of_a_file_without_a_solver_has_none(tmp_path):
+    right = {"Psi": np.eye(2), "angles_deg": np.array([0.0, 10]), "scale": 1.0}
+    assert read_benchmark(_save(tmp_path / "a.npz", **right)).solver == ""
+    assert read_benchmark(_save(tmp_path / "b.npz", **right, solver=np.array(["x", "y"]))).solver == ""
+    assert read_benchmark(_save(tmp_path / "c.npz", **right, solver="a\x1b[31m" + "b" * 999)).solver == (
+        "a[31m" + "b" * 94
+    )
+
+
+def test_a_psi_of_version_0_1_is_read():
+    back = read_benchmark(DATA / "psi-0.1.npz")
+    assert (back.solver, back.targets, len(back.angles)) == ("fast", (0.0,), 181)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +351,9 @@ def test_a_wrong_fact_about_psi_is_named(tmp_path, change, message):
         ("Psi", None, "lacks W, Psi"),
         ("rate", None, "rate has 0 float64 values, expected 6"),
         ("tau", lambda v: v[:1], "tau has 3 float64 values, expected 6"),
+        ("mse", lambda v: v[:1], "mse has 3 float64 values, expected 6"),
+        ("objective", lambda v: v + 1j, "objective has 6 complex128"),
+        ("weight", lambda v: np.ones(2), "weight has 2"),
         ("rate", lambda v: v + 1j, "expected 6 real ones"),
         ("F", lambda v: v[..., :1], "W .* does not fit"),
         ("F", lambda v: v.ravel(), "F .* does not fit"),

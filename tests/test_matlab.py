@@ -11,7 +11,7 @@ import scipy.io
 import torch
 
 import beamfold as bf
-from beamfold.files.arrays import read_arrays
+from beamfold.files.arrays import read_all, read_arrays, text
 from beamfold.files.atomic import FileError
 from beamfold.files.channels import read_channels
 
@@ -47,6 +47,17 @@ def test_large_arrays_come_back_from_matlab_bit_for_bit(tmp_path):
         held = read_arrays(tmp_path / "c.mat")
         assert set(held) == {"H"}
         assert np.array_equal(held["H"], value)
+        assert text(read_all(tmp_path / "c.mat"), "x") == "text"
+
+
+def test_texts_of_matlab_73_are_texts(tmp_path):
+    """MATLAB stores them as numbers of 16 bits and says so beside them."""
+    path = _save_v73(tmp_path / "c.mat", "H", H.numpy())
+    with h5py.File(path, "r+") as file:
+        file["solver"] = np.frombuffer("fast".encode("utf-16-le"), "u2")[:, None]
+        file["solver"].attrs["MATLAB_class"] = np.bytes_("char")
+    assert set(read_arrays(path)) == {"H"}
+    assert text(read_all(path), "solver") == "fast"
 
 
 def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path):

@@ -1,4 +1,4 @@
-"""An independent check of designs: every figure again from the raw arrays, in plain NumPy.
+"""An independent check of designs: R, τ, R − ω τ, MSE, (7b) and (7c) from the raw arrays, in plain NumPy.
 
 Nothing here comes from `objective`, `metrics`, `constraints` or the kernels, on purpose: this is the one
 place besides the tests' oracle where the equations stand a second time, so that an error in one shows.
@@ -22,11 +22,13 @@ class Residuals:
     Attributes:
         rate: R of (4).
         tau: τ of (5).
-        mse: T⁻¹ Σ_t |ā(θ_t)ᴴ (X Xᴴ/P_t − Ψ) ā(θ_t)|² on a 1° grid.
+        mse: T⁻¹ Σ_t |ā(θ_t)ᴴ (X Xᴴ/P_t − Ψ) ā(θ_t)|².
         modulus: max | |[F]_nm| − 1 |, 0 for a fully digital design.
         power: | ‖F W‖²/P_t − 1 |.
         rate_error: relative difference of the stated R.
         tau_error: relative difference of the stated τ.
+        objective_error: difference of the stated R − ω τ over R + ω τ; None where none is stated.
+        mse_error: relative difference of the stated MSE; None where none is stated.
     """
 
     rate: Array
@@ -36,15 +38,26 @@ class Residuals:
     power: Array
     rate_error: Array
     tau_error: Array
+    objective_error: Array | None = None
+    mse_error: Array | None = None
 
     def worst(self) -> dict[str, float]:
-        """The largest of each residual; NaN counts as infinite."""
-        names = ("modulus", "power", "rate_error", "tau_error")
-        return {name: float(np.nan_to_num(getattr(self, name), nan=np.inf).max()) for name in names}
+        """The largest of each residual that there is; NaN counts as infinite."""
+        names = ("modulus", "power", "rate_error", "tau_error", "objective_error", "mse_error")
+        held = {name: getattr(self, name) for name in names}
+        return {name: float(np.nan_to_num(v, nan=np.inf).max()) for name, v in held.items() if v is not None}
 
 
 def verify(
-    H: Array, F: Array | None, W: Array, Psi: Array, power: Array, noise: float, stated: dict[str, Array]
+    H: Array,
+    F: Array | None,
+    W: Array,
+    Psi: Array,
+    power: Array,
+    noise: float,
+    stated: dict[str, Array],
+    weight: float = np.nan,
+    angles: Array | None = None,
 ) -> Residuals:
     """Recompute the figures of designs (B, …) one channel after another.
 
@@ -55,15 +68,18 @@ def verify(
         Psi: (N, N) at unit power.
         power: (B,), P_t.
         noise: σ_n².
-        stated: "rate" and "tau" (B,) as the program stated them.
+        stated: "rate", "tau" and, where they are known, "objective" and "mse" (B,) as the program stated
+            them.
+        weight: ω, for the objective.
+        angles: (T,) rad, the grid of the MSE; default 181 from −90° to 90°.
 
     Returns:
         `Residuals`, each (B,).
     """
     count, users, antennas = H.shape
-    sines = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 181))
+    sines = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 181) if angles is None else angles)
     steering = np.exp(1j * np.pi * np.outer(np.arange(antennas), sines))
-    found = np.empty((5, count))
+    found = np.empty((6, count))
     for b in range(count):
         X = W[b] if F is None else F[b] @ W[b]
         total = 0.0
@@ -79,12 +95,19 @@ def verify(
         found[2, b] = np.mean(pattern**2)
         found[3, b] = 0.0 if F is None else np.max(np.abs(np.abs(F[b]) - 1))
         found[4, b] = abs(np.sum(np.abs(X) ** 2) / power[b] - 1)
-    rate, tau, mse, modulus, over = found
+        found[5, b] = np.mean(np.sum(steering.conj() * (Psi @ steering), axis=0).real ** 2)
+    rate, tau, mse, modulus, over, benchmark = found
+    objective_error = mse_error = None
+    if "objective" in stated:
+        objective_error = _relative(stated["objective"], rate - weight * tau, rate + weight * tau)
+    if "mse" in stated:  # where both patterns agree to nine digits, rounding is all that their MSE holds
+        mse_error = _relative(stated["mse"], mse, np.maximum(mse, 1e-12 * benchmark))
     return Residuals(
         rate, tau, mse, modulus, over,
-        _relative(stated["rate"], rate), _relative(stated["tau"], tau),
+        _relative(stated["rate"], rate, rate), _relative(stated["tau"], tau, tau),
+        objective_error, mse_error,
     )  # fmt: skip
 
 
-def _relative(stated: Array, true: Array) -> Array:
-    return np.abs(stated - true) / np.maximum(np.abs(true), 1e-12)
+def _relative(stated: Array, true: Array, size: Array) -> Array:
+    return np.abs(stated - true) / np.maximum(np.abs(size), 1e-12)

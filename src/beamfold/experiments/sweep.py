@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ class Folder:
             if not path.is_file():
                 path.parent.mkdir(exist_ok=True)
                 write_benchmark(path, benchmark(cell.antennas, cell.targets_deg))
-            self._radars[path] = replace(read_benchmark(path), solver="fast")
+            self._radars[path] = read_benchmark(path)
         return self._radars[path]
 
     def finish(self, cell: Cell, found: dict[str, Any]) -> None:

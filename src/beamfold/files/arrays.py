@@ -22,7 +22,25 @@ DEFLATE = 1100  # no deflated data expand further than this
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """All numeric arrays of a file by name, with the axes as MATLAB or NumPy shows them.
+    """All numeric arrays of a file by name, as `read_all` reads it."""
+    return numbers(read_all(path))
+
+
+def numbers(held: Mapping[str, Array]) -> dict[str, Array]:
+    """Those of the arrays that hold numbers."""
+    return {name: value for name, value in held.items() if value.dtype.kind in NUMBERS}
+
+
+def text(held: Mapping[str, Array], name: str) -> str:
+    """A text of a file in one short line; "" where the file has none of that name."""
+    value = held.get(name, np.zeros(0))
+    if value.dtype.kind != "U" or value.size != 1:
+        return ""
+    return "".join(c for c in str(value.reshape(-1)[0])[:100] if c.isprintable())
+
+
+def read_all(path: Path) -> dict[str, Array]:
+    """All arrays of numbers and of text of a file by name, with the axes as MATLAB or NumPy shows them.
 
     Args:
         path: `.mat` (v5 or v7.3), `.npz`, or `.npy`, whose one array is called "array".
@@ -45,7 +63,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
         raise
     except Exception as error:  # a damaged file can fail in any way inside the reader
         raise FileError(f"{path} can't be read as {path.suffix}: {_first_line(error)}") from error
-    return {name: value for name, value in found.items() if value.dtype.kind in NUMBERS}
+    return {name: value for name, value in found.items() if value.dtype.kind in NUMBERS + "U"}
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The door for channels and for Ψ: found in a file, brought to (B, K, N), checked once."""
+"""Read channels H (B, K, N) and Ψ from a file and check them; write them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.beampattern import Benchmark
-from beamfold.files.arrays import Array, read_arrays, write_arrays
+from beamfold.files.arrays import Array, numbers, read_all, read_arrays, text, write_arrays
 from beamfold.files.atomic import FileError
 
 Rows = Literal["hermitian", "transpose"]
@@ -114,16 +114,19 @@ def write_benchmark(path: Path, radar: Benchmark) -> None:
 def read_benchmark(path: Path, *, variable: str | None = None) -> Benchmark:
     """Ψ from a file: what `write_benchmark` wrote, or a bare (N, N) array, which is scaled to trace 1.
 
+    A design file holds its Ψ, too, with the grid and the targets but not with α of (6a) and the proof.
+
     Raises:
         FileError: no such array, not square, not Hermitian, not positive semidefinite.
     """
-    arrays = read_arrays(path)
+    held = read_all(path)
+    arrays = numbers(held)
     name = variable or (
         "Psi" if "Psi" in arrays else next((n for n, v in arrays.items() if _square(v)), "Psi")
     )
     if name not in arrays:
-        held = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
-        raise FileError(f"{path} holds no square array for Psi; found {held}")
+        there = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
+        raise FileError(f"{path} holds no square array for Psi; found {there}")
     Psi = _unit_trace(path, name, _complex(arrays[name]))
     if "angles_deg" not in arrays:
         return Benchmark(Psi)
@@ -133,14 +136,16 @@ def read_benchmark(path: Path, *, variable: str | None = None) -> Benchmark:
         raise FileError(f"{path}: angles_deg needs angles from -90 to 90")
     if len(desired) not in (0, len(angles)):
         raise FileError(f"{path}: desired has {len(desired)} values for {len(angles)} angles_deg")
+    facts = arrays if "scale" in arrays else {}  # the objective of a design file is the designs'
     return Benchmark(
         Psi,
         tuple(np.deg2rad(_reals(path, arrays, "targets_deg")).tolist()),
         torch.from_numpy(np.deg2rad(angles)),
         torch.from_numpy(desired) if len(desired) else None,
-        _single(path, arrays, "scale"),
-        _single(path, arrays, "objective"),
-        _single(path, arrays, "gap"),
+        _single(path, facts, "scale"),
+        _single(path, facts, "objective"),
+        _single(path, facts, "gap"),
+        text(held, "solver"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Designs out: F, W and their figures in a file that NumPy, MATLAB and xarray open."""
+"""Design files: F, W and their figures as NumPy and MATLAB open them, written and read back."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from beamfold.scenario import Design, Status
 def design_arrays(design: Design) -> dict[str, Any]:
     """The arrays of a design file.
 
-    `F` (…, N, M), `W` (…, M, K), `rate`, `tau`, `objective`, `status` (…), with the batch axes in front
-    and an SNR axis before them where several were asked for; `snr_db` (S,), `weight`, `noise`, `method`.
-    A fully digital design has no `F`, and its `W` (…, N, K) is X itself.
+    `F` (…, N, M), `W` (…, M, K), `rate`, `tau`, `objective`, `mse`, `status` (…), with the batch axes in
+    front and an SNR axis before them where several were asked for; `snr_db` (S,), `weight`, `noise`,
+    `method`; `Psi` (N, N) at unit power, the `angles_deg` (T,) of its grid, on which `mse` is taken, its
+    `targets_deg` and its `solver`, "" where it is a matrix of the user's. A fully digital design has no `F`, and its `W` (…, N, K) is X itself.
     """
     s = design.scenario
     power = s.power.reshape(s.power.shape[0], -1)[:, 0] if s.power.ndim > 1 else s.power.reshape(-1)[:1]
@@ -35,6 +36,10 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "noise": s.noise,
         "method": design.method,
         "Psi": s.Psi.numpy(),
+        "mse": design.pattern_error(s.radar.angles).numpy(),
+        "angles_deg": np.rad2deg(s.radar.angles.numpy()),
+        "targets_deg": np.rad2deg(np.array(s.radar.targets)),
+        "solver": s.radar.solver,
     }
     if design.F is not None:
         arrays["F"] = design.F.numpy()
@@ -48,7 +53,7 @@ def write_design(path: Path, design: Design) -> None:
 
 def write_designs(path: Path, designs: list[Design]) -> None:
     """Several methods' designs of one scenario in one file, their arrays prefixed by the method's name."""
-    shared = ("snr_db", "weight", "noise", "Psi")
+    shared = ("snr_db", "weight", "noise", "Psi", "angles_deg", "targets_deg", "solver")
     arrays: dict[str, Any] = {}
     for design in designs:
         own = design_arrays(design)
@@ -59,18 +64,22 @@ def write_designs(path: Path, designs: list[Design]) -> None:
 
 
 class HeldDesign(NamedTuple):
-    """One method's designs of a file, S SNRs of B channels in a row, as the file states them."""
+    """One method's designs of a file, S SNRs of B channels one after another, as the file states them."""
 
     F: Array | None
     """(S·B, N, M), None for a fully digital design."""
     W: Array
     """(S·B, M, K), or X (S·B, N, K)."""
-    rate: Array
-    tau: Array
+    stated: dict[str, Array]
+    """"rate", "tau", "objective" and "mse" (S·B,); those that the file lacks are left out."""
     Psi: Array
     power: Array
     """(S·B,), P_t."""
     noise: float
+    weight: float
+    """ω, NaN where the file lacks it."""
+    angles: Array
+    """(T,), the grid of `mse` in rad; empty where the file lacks it."""
 
 
 def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[str, HeldDesign]:
@@ -99,13 +108,20 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
         raise FileError(f"{path}: {len(snr_db)} snr_db and {noise.size} noise, expected some and one")
     with np.errstate(over="ignore"):
         power = np.repeat(float(noise[0]) * 10 ** (snr_db / 10), channels)
+    weight = float(_reals(path, arrays, "weight", 1)[0]) if "weight" in arrays else math.nan
+    angles = _reals(path, arrays, "angles_deg")
     found = {}
     for prefix in prefixes:
         F = _fitted(path, arrays, f"{prefix}F", (count, antennas, -1)) if f"{prefix}F" in arrays else None
         W = _fitted(path, arrays, f"{prefix}W", (count, antennas if F is None else F.shape[2], users))
-        rate, tau = (_reals(path, arrays, f"{prefix}{name}", count) for name in ("rate", "tau"))
+        stated = {key: _reals(path, arrays, f"{prefix}{key}", count) for key in ("rate", "tau")}
+        for key, needed in (("objective", "weight"), ("mse", "angles_deg")):
+            if f"{prefix}{key}" in arrays and needed in arrays:
+                stated[key] = _reals(path, arrays, f"{prefix}{key}", count)
         name = prefix.rstrip("_") or "design"
-        found[name] = HeldDesign(F, W, rate, tau, arrays["Psi"], power, float(noise[0]))
+        found[name] = HeldDesign(
+            F, W, stated, arrays["Psi"], power, float(noise[0]), weight, np.deg2rad(angles)
+        )
     return found
 
 

@@ -148,7 +148,7 @@ if GUARDED:
 
 
 def read_matlab(path: Path) -> Arrays:
-    """All numeric arrays of a `.mat` file, v5 or v7.3, with MATLAB's axes.
+    """All arrays of numbers and texts of a `.mat` file, v5 or v7.3, with MATLAB's axes.
 
     Raises:
         FileError: the file is damaged, too large when unpacked, or made its reader crash.

@@ -32,7 +32,7 @@ IDLE = 60  # seconds without a request after which the child ends; the next requ
 SPARE = 128 << 20  # bytes that parsing may take beside the data
 LARGEST = 4 << 30  # bytes that the arrays of a file may ask for
 DEFLATE = 1100  # no deflated data expand further than this
-WIDTH = {"double": 8, "single": 4, "logical": 1} | {
+WIDTH = {"double": 8, "single": 4, "logical": 1, "char": 4} | {
     f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
 
@@ -61,7 +61,7 @@ def _check(name: str, asked: int, there: int) -> None:
 
 
 def _read_v5(path: str, size: int, limit: Limit) -> dict[str, Any]:
-    """Only arrays of numbers are loaded: MATLAB's cells, structures and objects stay closed."""
+    """Only arrays of numbers and texts are loaded: MATLAB's cells, structures and objects stay closed."""
     held = [item for item in scipy.io.whosmat(path) if item[2] in WIDTH]
     total = 0
     for name, shape, kind in held:
@@ -101,6 +101,8 @@ def _read_v73(path: str, size: int, limit: Limit) -> dict[str, Any]:
             value = item[()]
             if getattr(value, "dtype", np.dtype("O")).names == ("real", "imag"):
                 value = value["real"] + 1j * value["imag"]
+            if item.attrs.get("MATLAB_class") == b"char" and getattr(value, "dtype", None) == np.uint16:
+                value = np.array(value.tobytes().decode("utf-16", errors="replace"))
             found[name] = np.asarray(value).T
     return found
 
@@ -144,7 +146,7 @@ def _send(path: str, pipe: _Pipe) -> None:
     arrays = parse(path, _limit)
     pipe.write(b"A")
     for name, value in arrays.items():
-        if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biufcU":
             label = name.encode(errors="replace")
             pipe.write(len(label).to_bytes(4, "little") + label)
             np.lib.format.write_array(pipe, value, allow_pickle=False)
