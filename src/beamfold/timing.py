@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from beamfold.beampattern import Benchmark
-from beamfold.catalogue import design
+from beamfold.catalogue import METHODS, design
 from beamfold.channel import saleh_valenzuela
 from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
 from beamfold.scenario import Scenario, make_scenario
@@ -19,6 +19,35 @@ from beamfold.training import Recipe, train
 
 DEADLINES_US = (1000, 500, 250, 125)
 """A slot of 5G NR at subcarrier spacings of 15, 30, 60 and 120 kHz."""
+LAYERED = ("pga", "unfolded", "conventional-pga")
+"""Methods of I layers with step sizes, which have a prepared form for one channel and two engines."""
+NEEDED = {"inner": 20, "layers": 120, "tau_max_db": -4.0}
+"""J, I and τ₀ for the methods that have them, where they are not given."""
+
+
+def options_of(
+    method: str,
+    *,
+    inner: int | None = None,
+    layers: int | None = None,
+    depth: str | None = None,
+    tau_max_db: float | None = None,
+) -> dict[str, Any]:
+    """The options that a method is timed with: those given, and `NEEDED` for those that it has.
+
+    Raises:
+        ValueError: an unknown method, or an option that it does not have.
+    """
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
+    known = METHODS[method][1]
+    asked = {"inner": inner, "layers": layers, "depth": depth, "tau_max_db": tau_max_db}
+    given = {name: value for name, value in asked.items() if value is not None}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        takes = ", ".join(name for name in asked if name in known) or "none of bench's options"
+        raise ValueError(f"the method {method} does not take {', '.join(unknown)}; it takes {takes}")
+    return {name: value for name, value in NEEDED.items() if name in known} | given
 
 
 def latency(
@@ -39,19 +68,30 @@ def latency(
     }
 
 
-def prepared(
-    method: str, model: UnfoldedPGA, radar: Benchmark, s: Scenario, depth: str | None = None
-) -> Callable[[int], object]:
-    """One design per call: the prepared path for step-size methods, the general one for the rest."""
+def prepared(method: str, options: dict[str, Any], radar: Benchmark, s: Scenario) -> Callable[[int], object]:
+    """One design per call: the prepared form of the layered methods and of fast, `design` for the rest.
+
+    Args:
+        method: a name of `METHODS`.
+        options: from `options_of`; `model` of the unfolded method, else constant step sizes.
+        radar: Ψ.
+        s: the channels (B, K, N); call i designs for channel i mod B.
+    """
     H = s.H.numpy()
     snr_db, weight = 10 * float(np.log10(float(s.power[0]) / s.noise)), float(s.weight[0])
-    if method in ("pga", "unfolded", "conventional-pga"):
-        go = prepare(model, radar, snr_db=snr_db, weight=weight, noise=s.noise)
+    if method in LAYERED:
+        layers = options["layers"]
+        model = options.get("model") or untrained(
+            s.antennas, s.users, s.chains, layers, options.get("inner", 1)
+        )
+        go = prepare(model, radar, snr_db=snr_db, weight=weight, noise=s.noise, layers=layers)
         return lambda i: go(H[i % len(H)])
     if method == "fast":
-        quick = prepare_fast(radar, users=s.users, chains=s.chains, snr_db=snr_db, weight=weight, depth=depth)
+        quick = prepare_fast(
+            radar, users=s.users, chains=s.chains, snr_db=snr_db, weight=weight, noise=s.noise, **options
+        )
         return lambda i: quick(H[i % len(H)])
-    return lambda i: design(s[i % len(H)], method)
+    return lambda i: design(s[i % len(H)], method, **options)
 
 
 def throughput(s: Scenario, method: str, options: dict[str, Any], repeats: int = 3) -> float:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson
 
+if TYPE_CHECKING:
+    from beamfold.scenario import Scenario
+
 
 def bench(
     method: Annotated[str, typer.Option(help="Any method of `beamfold design`.")] = "unfolded",
-    inner: Annotated[int, typer.Option(help="J.")] = 20,
-    layers: Annotated[int, typer.Option(help="I.")] = 120,
+    inner: Annotated[int | None, typer.Option(help="J of unfolded and pga. [default: 20]")] = None,
+    layers: Annotated[
+        int | None, typer.Option(help="I of unfolded, pga and conventional-pga. [default: 120]")
+    ] = None,
     depth: Annotated[str | None, typer.Option(help="Of the fast method, see `design`.")] = None,
+    tau_max_db: Annotated[
+        float | None, typer.Option(help="Of the constrained method, see `design`. [default: -4]")
+    ] = None,
     antennas: Annotated[int, typer.Option(help="N.")] = 64,
     users: Annotated[int, typer.Option(help="K.")] = 4,
     chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
@@ -31,41 +39,29 @@ def bench(
     """
     from beamfold import timing
     from beamfold.covariance import solve_covariance
-    from beamfold.files.models import load_model, model_name, shipped_models
     from beamfold.training import Recipe
 
     if count < 1:
         raise ValueError(f"--count must be at least 1, got {count}")
+    options = timing.options_of(method, inner=inner, layers=layers, depth=depth, tau_max_db=tau_max_db)
     chains = chains or users
     _limit(threads)
     say("preparing: Psi, channels, compiled code (seconds the first time on a machine)")
     radar = solve_covariance(antennas, rank=rank or users)
     s = timing.channels(antennas, users, chains, min(count, 100), radar, snr_db)
-    shipped = shipped_models().get(model_name(antennas, users, chains, inner))
-    trained = method == "unfolded" and shipped is not None and layers <= 120
-    model = (
-        load_model(shipped)
-        if trained and shipped
-        else timing.untrained(antennas, users, chains, layers, inner)
-    )
-    steps = method in ("pga", "unfolded", "conventional-pga")
-    options: dict[str, Any] = {"model": model, "layers": layers} if method == "unfolded" else {}
-    if method in ("pga", "conventional-pga"):
-        options = {"layers": layers} | ({"inner": inner} if method == "pga" else {})
-    if method == "fast" and depth is not None:
-        options["depth"] = depth
-    call = timing.prepared(method, model, radar, s, depth)
+    facts = {"inner": None, "layers": None, **options}
+    facts["trained"] = method == "unfolded" and _give_model(options, s)
+    call = timing.prepared(method, options, radar, s)
     with progress(count, f"{count} designs one by one") as tick:
         result = timing.latency(call, count, lambda done: tick(done, "designs one by one"))
     result["designs_per_second"] = timing.throughput(s, method, options)
-    result["objective_loss"] = timing.loss(s[:20], method, options) if steps else 0.0
+    result["objective_loss"] = timing.loss(s[:20], method, options) if method in timing.LAYERED else 0.0
     if method == "unfolded":
-        recipe = Recipe(layers=layers, inner=inner, epochs=2)
+        recipe = Recipe(layers=facts["layers"], inner=facts["inner"], epochs=2)
         result["training_updates_per_second"] = timing.updates_per_second(recipe, radar, users, chains)
     result |= {
-        "peak_memory_mib": timing.peak_memory_mib(),
-        "method": method, "inner": inner, "layers": layers, "antennas": antennas, "users": users,
-        "chains": chains, "count": count, "trained": trained,
+        "peak_memory_mib": timing.peak_memory_mib(), "method": method, **facts, "antennas": antennas,
+        "users": users, "chains": chains, "count": count,
     }  # fmt: skip
     if as_json:
         print_json(result)
@@ -74,12 +70,28 @@ def bench(
         typer.echo(f"{name:28s} {value if not isinstance(value, float) else round(value, 6)}")
 
 
+def _give_model(options: dict[str, Any], s: Scenario) -> bool:
+    """Put the shipped model of J, or one of constant step sizes, in the place of J; True for a shipped one."""
+    from beamfold import timing
+    from beamfold.files.models import load_model, model_name, shipped_models
+
+    inner, layers = options.pop("inner"), options["layers"]
+    shipped = shipped_models().get(model_name(s.antennas, s.users, s.chains, inner))
+    held = load_model(shipped) if shipped else None
+    trained = held is not None and layers <= held.layers
+    untrained = timing.untrained(s.antennas, s.users, s.chains, layers, inner)
+    options["model"] = held if trained else untrained
+    return trained
+
+
 def _limit(threads: int | None) -> None:
     """Confine this process to so many processors."""
     import torch
 
     if threads is None:
         return
+    if not hasattr(os, "sched_setaffinity"):
+        raise ValueError("--threads confines the process to processors, which this system does not offer")
     allowed = sorted(os.sched_getaffinity(0))
     if not 1 <= threads <= len(allowed):
         raise ValueError(f"--threads must be between 1 and {len(allowed)}, got {threads}")

@@ -20,7 +20,8 @@ def design_arrays(design: Design) -> dict[str, Any]:
     `F` (…, N, M), `W` (…, M, K), `rate`, `tau`, `objective`, `mse`, `status` (…), with the batch axes in
     front and an SNR axis before them where several were asked for; `snr_db` (S,), `weight`, `noise`,
     `method`; `Psi` (N, N) at unit power, the `angles_deg` (T,) of its grid, on which `mse` is taken, its
-    `targets_deg` and its `solver`, "" where it is a matrix of the user's. A fully digital design has no `F`, and its `W` (…, N, K) is X itself.
+    `targets_deg` and its `solver`, "" where it is a matrix of the user's. A fully digital design has no
+    `F`, and its `W` (…, N, K) is X itself.
     """
     s = design.scenario
     power = s.power.reshape(s.power.shape[0], -1)[:, 0] if s.power.ndim > 1 else s.power.reshape(-1)[:1]
