@@ -71,7 +71,7 @@ def bench(
 
 
 def _give_model(options: dict[str, Any], s: Scenario) -> bool:
-    """Put the shipped model of J, or one of constant step sizes, in the place of J; True for a shipped one."""
+    """Replace J by the shipped model of it, or by constant step sizes; True for a shipped one."""
     from beamfold import timing
     from beamfold.files.models import load_model, model_name, shipped_models
 
