@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from test_cli import run  # noqa: F401
 
+from beamfold.catalogue import METHODS
+from beamfold.experiments import store
 from beamfold.experiments import sweep as module
 from beamfold.experiments.cells import compute
 from beamfold.experiments.grid import Cell, benchmark, read_grid
@@ -78,6 +80,7 @@ def test_the_product_has_no_repetitions(grid):
         (("[[-30, 30]]", "[[-30, 95]]"), "95"),
         (("snr_db = [0, 6, 12]", "snr_db = [nan]"), "snr_db"),
         (('"zf-digital"', '"unfolded"'), "no shipped model for N=16"),
+        (('"zf-digital"', '"constrained"'), "the method constrained needs tau_max or tau_max_db"),
         (("methods = [", "methods = "), "not TOML"),
     ],
 )
@@ -87,6 +90,43 @@ def test_a_wrong_configuration_is_refused_before_anything_runs(run, tmp_path, ch
     assert (code, out) == (2, "")
     assert err.count("\n") == 1 and message in err
     assert not (tmp_path / "res").exists()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_sweep_accepts_runs(tmp_path, method):
+    """A configuration is refused as it is read, or each of its cells is computed."""
+    names = f'"{method}"'
+    sizes = "[32]\nusers = [4]\ninner = [1]\nlayers = [2]" if method == "unfolded" else "[8]\nusers = [2]"
+    text = f"methods = [{names}]\nantennas = {sizes}\ntargets_deg = [[0]]\ncount = 1\n"
+    (tmp_path / "sweep.toml").write_text(text)
+    try:
+        (cell,) = read_grid(tmp_path / "sweep.toml").cells()
+    except ValueError as error:
+        assert re.search(r"needs \w+ or \w+, which a sweep does not have", str(error))
+        assert method == "constrained"
+        return
+    found = compute(cell.model_dump(), benchmark(cell.antennas, cell.targets_deg))
+    assert np.isfinite(found["objective"]).all()
+
+
+def test_each_cell_and_each_file_is_looked_at_once(run, grid, tmp_path, monkeypatch):  # noqa: F811
+    """A sweep of 100,000 cells took 37 s for each look at its folder, and it looked twice."""
+    sweep(grid, tmp_path / "res", tick=quiet)
+    made, opened = [], []
+    monkeypatch.setattr("beamfold.experiments.grid.Cell", lambda **given: made.append(given) or Cell(**given))
+    monkeypatch.setattr(module, "whole", lambda path: opened.append(path) or store.whole(path))
+    code, _, err = run("sweep", "sweep.toml", "-o", "res")
+    assert code == 0, err
+    assert len(made) == 3 * 2 * 2  # the product, in which zero forcing repeats itself for every J
+    assert len(opened) == len(grid.cells()) == len(set(opened))
+
+
+def test_the_axes_of_a_method_without_them_say_so(grid, tmp_path):
+    ds = sweep(grid, tmp_path / "res", tick=quiet)
+    without = ds["method"] == "zf-digital"
+    assert (ds["inner"].values == -1).tolist() == without.values.tolist()
+    assert ds["inner"].attrs["note"] == ds["layers"].attrs["note"] == "-1: the method has no such number"
+    assert (ds["chains"] == 2).all() and "note" not in ds["chains"].attrs
 
 
 def test_a_sweep_is_one_labelled_dataset(grid, tmp_path):

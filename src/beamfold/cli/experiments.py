@@ -203,7 +203,7 @@ def sweep(
         return
     try:
         with progress(len(cells), "sweep") as tick:
-            run(grid, output, workers=workers, scheduler=scheduler, tick=tick)
+            run(grid, held, workers=workers, scheduler=scheduler, tick=tick)
     except KeyboardInterrupt:
         say("stopped; finished cells are kept, the same command goes on")
         raise

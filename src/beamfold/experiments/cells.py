@@ -77,7 +77,8 @@ def join(cells: list[Cell], each: list[xr.Dataset]) -> xr.Dataset:
         values = [row[key] for row in held]
         if key == "targets_deg":
             values = [" ".join(f"{angle:g}" for angle in row) for row in values]
-        coords[key] = ("cell", [-1 if v is None else v for v in values])
+        none = {"note": "-1: the method has no such number"} if key in ("inner", "layers") else {}
+        coords[key] = ("cell", [-1 if v is None else v for v in values], none)
     return xr.Dataset(data, coords=coords)
 
 

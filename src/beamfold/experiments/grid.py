@@ -24,7 +24,7 @@ import json
 import math
 import reprlib
 import tomllib
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +45,8 @@ Antennas = Annotated[int, Field(ge=2, le=4096)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Decibel = Annotated[float, Field(ge=-300, le=300)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NEEDS = {"constrained": "tau_max or tau_max_db"}
+"""Methods that do not run without an option that a sweep has no list for."""
 LISTS = ("methods", "snr_db", "weight", "antennas", "users", "chains", "inner", "layers", "targets_deg")
 
 
@@ -107,6 +109,8 @@ class Grid(BaseModel):
         for method in self.methods:
             if method not in METHODS:
                 raise ValueError(f"no method {method[:50]!r}{nearest(method, METHODS)}")
+            if method in NEEDS:
+                raise ValueError(f"the method {method} needs {NEEDS[method]}, which a sweep does not have")
         count = math.prod(len(getattr(self, name) or [None]) for name in LISTS)
         if count > CELLS:
             raise ValueError(f"the lists multiply to {count} cells, at most {CELLS} are accepted")
@@ -114,19 +118,22 @@ class Grid(BaseModel):
 
     def cells(self) -> list[Cell]:
         """The product without repetitions: a method that has no J or I is not run again for each."""
-        found: dict[str, Cell] = {}
+        return list(self._cells)
+
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        found: dict[Cell, None] = {}
         axes: list[list[Any]] = [getattr(self, name) or [None] for name in LISTS]
         for point in itertools.product(*axes):
             method, snr_db, weight, antennas, users, chains, inner, layers, targets = point
             takes = METHODS[method][1]
-            cell = Cell(
+            found[Cell(
                 method=method, snr_db=snr_db, weight=weight, antennas=antennas, users=users,
                 chains=chains or users, inner=inner if "inner" in takes else None,
                 layers=layers if "layers" in takes else None, targets_deg=tuple(targets),
                 count=self.count, seed=self.seed, paths=self.paths,
-            )  # fmt: skip
-            found[cell.name] = cell
-        return list(found.values())
+            )] = None  # fmt: skip
+        return tuple(found)
 
 
 def nearest(name: str, known: Any) -> str:

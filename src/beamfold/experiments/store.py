@@ -50,6 +50,8 @@ def load(path: Path) -> xr.Dataset:
 
 def whole(path: Path) -> bool:
     """Whether a dataset is there and as long as its header says; a quick look, without the values."""
+    if not path.is_file():
+        return False
     try:
         with h5py.File(path) as file:
             return len(file) > 0

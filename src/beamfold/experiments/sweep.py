@@ -51,6 +51,7 @@ class Folder:
         self.cells = path / "cells"
         self.config = path / "sweep.json"
         self._radars: dict[Path, Benchmark] = {}
+        self._finished: set[Cell] = set()
 
     @contextmanager
     def opened(self, grid: Grid) -> Iterator[Folder]:
@@ -93,8 +94,12 @@ class Folder:
         return self.cells / f"{cell.name}.nc"
 
     def rest(self, cells: Sequence[Cell]) -> list[Cell]:
-        """The cells that are not finished; one whose file was cut short outside is not."""
-        return [cell for cell in cells if not whole(self.file(cell))]
+        """The cells that are not finished; one whose file was cut short outside is not.
+
+        A file that was found whole is not opened again.
+        """
+        self._finished.update(c for c in cells if c not in self._finished and whole(self.file(c)))
+        return [cell for cell in cells if cell not in self._finished]
 
     def radar(self, cell: Cell) -> Benchmark:
         """The Ψ of a cell, from its file; the first cell that needs it solves it."""
@@ -158,7 +163,7 @@ def here(cells: Sequence[Cell], radar: Callable[[Cell], Benchmark]) -> Results:
 
 
 def sweep(
-    grid: Grid, folder: Path, *, workers: int = 0, scheduler: str | None = None, tick: Tick
+    grid: Grid, folder: Path | Folder, *, workers: int = 0, scheduler: str | None = None, tick: Tick
 ) -> xr.Dataset:
     """Every cell that is not finished, then all of them as one dataset, written to `sweep.nc`.
 
@@ -166,7 +171,8 @@ def sweep(
 
     Args:
         grid: from `read_grid`.
-        folder: of the results; those of the same configuration are taken as they are.
+        folder: of the results, or a `Folder` that has looked at them already; those of the same
+            configuration are taken as they are.
         workers: processes of a local Dask cluster; 0 runs in this process.
         scheduler: address of a running Dask scheduler instead.
         tick: told how many cells are finished, and which came last.
@@ -177,7 +183,8 @@ def sweep(
         RuntimeError: the scheduler vanished, or cells failed; finished cells are kept.
     """
     cells = grid.cells()
-    with Folder(folder).opened(grid) as held:
+    target = folder if isinstance(folder, Folder) else Folder(folder)
+    with target.opened(grid) as held:
         left = held.rest(cells)
         done = len(cells) - len(left)
         tick(done, "sweep")
@@ -202,7 +209,7 @@ def sweep(
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             raise RuntimeError(f"{failed[0]}{more}; {done} of {len(cells)} cells are finished and kept")
         ds = _whole(grid, cells, held)
-        save(folder / "sweep.nc", ds)
+        save(held.path / "sweep.nc", ds)
     return ds
 
 
