@@ -107,7 +107,7 @@ def written() -> dict[str, tuple[bytes, ...]]:
         path = Path(name) / "x.safetensors"
         save_model(path, model)
         found["safetensors"].append(_in_order(path.read_bytes()))
-        progress = Progress(2, model, moments, (1.0, 2.0))
+        progress = Progress(2, (1.0, 2.0), model=model, moments=moments)
         save_checkpoint(path, Recipe(layers=3, inner=2, epochs=9), data, progress)
         found["safetensors"].append(_in_order(path.read_bytes()))
     held = {"step_size": torch.rand(3, 5, 2)}

@@ -58,7 +58,7 @@ WRITERS = {
     "design.mat": lambda path: write_design(path, _design()),
     "model.safetensors": lambda path: save_model(path, _model()),
     "checkpoint.safetensors": lambda path: save_checkpoint(
-        path, Recipe(layers=60, inner=20), DATA, Progress(0, _model(), {}, ())
+        path, Recipe(layers=60, inner=20), DATA, Progress(0, (), model=_model(), moments={})
     ),
     "cell.nc": lambda path: save(path, TABLE),
     "picture.png": lambda path: write(

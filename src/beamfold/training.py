@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from beamfold.scenario import Scenario
 class Recipe:
     """How a model is trained; the defaults are Section IV's for J = 20.
 
+    These fields, their types and the checks below are all that a checkpoint may say of its recipe; a field
+    that it lacks has its default, so that a checkpoint outlives an option that is added later.
+
     Attributes:
         layers: I.
         inner: J.
@@ -35,7 +38,12 @@ class Recipe:
         initial: all step sizes before training.
         clip: largest norm of an update's gradient; inf, as in the paper, never clips.
         seed: of the order of the channels and of the powers.
+
+    Raises:
+        ValueError: a value that no training can have; names it.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 
     layers: int = 120
     inner: int = 20
@@ -53,34 +61,61 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         for name in ("layers", "inner", "epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not (self.rate > 0 and 0 < self.decay <= 1 and self.clip > 0):
+            if not 1 <= getattr(self, name) <= 1 << 20:
+                raise ValueError(f"{name} must be at least 1 and at most 2**20, got {getattr(self, name)}")
+        if not (0 < self.rate < math.inf and 0 < self.decay <= 1 and self.clip > 0):
             raise ValueError(
-                "training needs rate > 0, 0 < decay <= 1, clip > 0; "
+                "training needs a finite rate > 0, 0 < decay <= 1, clip > 0; "
                 f"got {self.rate}, {self.decay}, {self.clip}"
             )
-        if not self.snr_db[0] <= self.snr_db[1]:
-            raise ValueError(f"the SNR range must rise, got {self.snr_db}")
+        if not -math.inf < self.snr_db[0] <= self.snr_db[1] < math.inf:
+            raise ValueError(f"the SNR range snr_db must be finite and rise, got {self.snr_db}")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight must be finite and at least 0, got {self.weight}")
+        if not math.isfinite(self.initial):
+            raise ValueError(f"the initial step size must be finite, got {self.initial}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where training stands after an epoch: all that is needed to go on from there.
+class Position:
+    """Where training stands after an epoch, in plain numbers, as a checkpoint states it.
 
     Attributes:
         epoch: epochs done.
-        model: step sizes so far.
-        moments: Adam's state, name → tensor.
         curve: mean R − ω τ over the samples of each epoch, before their updates.
         skipped: updates left out because their gradient was not finite.
+
+    Raises:
+        ValueError: numbers below 0, or not one value of the curve per epoch.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
+
     epoch: int
-    model: UnfoldedPGA
-    moments: dict[str, Tensor]
     curve: tuple[float, ...]
     skipped: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a place where no training can be."""
+        if self.epoch < 0 or self.skipped < 0:
+            raise ValueError(f"epoch and skipped must be at least 0, got {self.epoch} and {self.skipped}")
+        if len(self.curve) != self.epoch:
+            raise ValueError(f"at epoch {self.epoch} with {len(self.curve)} values of R - w tau in the curve")
+
+
+@dataclass(frozen=True)
+class Progress(Position):
+    """All that is needed to go on with a training from its `Position`.
+
+    Attributes:
+        model: step sizes so far.
+        moments: Adam's state, name → tensor.
+    """
+
+    model: UnfoldedPGA = field(kw_only=True)
+    moments: dict[str, Tensor] = field(kw_only=True)
 
 
 def _optimiser(model: UnfoldedPGA, recipe: Recipe, moments: dict[str, Tensor]) -> torch.optim.Adam:
@@ -107,7 +142,8 @@ def begin(recipe: Recipe, antennas: int, users: int, chains: int) -> Progress:
     info = ModelInfo(
         antennas, users, chains, 1 / antennas, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed
     )
-    return Progress(0, UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial), {}, ())
+    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial)
+    return Progress(0, (), model=model, moments={})
 
 
 def train(
@@ -159,7 +195,8 @@ def train(
         done = UnfoldedPGA.from_steps(
             model.mu.detach(), model.lam.detach(), replace(model.info, curve=tuple(curve))
         )
-        yield Progress(epoch + 1, done, _moments(model, optimiser), tuple(curve), skipped)
+        moments = _moments(model, optimiser)
+        yield Progress(epoch + 1, tuple(curve), skipped, model=done, moments=moments)
 
 
 def _gradient(

@@ -161,8 +161,7 @@ def _resume(checkpoint: Path, recipe: Recipe, data: dict[str, Any]) -> Progress 
     from beamfold.training import facts
 
     held = load_checkpoint(checkpoint)
-    ours, theirs = {**facts(recipe), **data}, {**held.recipe, **held.data}
-    ours = {key: list(value) if isinstance(value, tuple) else value for key, value in ours.items()}
+    ours, theirs = {**facts(recipe), **data}, {**facts(held.recipe), **held.data}
     differ = [
         f"{key} {theirs.get(key)} -> {value}" for key, value in ours.items() if theirs.get(key) != value
     ]

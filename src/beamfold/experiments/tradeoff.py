@@ -106,7 +106,7 @@ def conditioned(
         decay=tuning.decay, weight=weight, digital=start.info.digital, seed=TRAINING_SEED, clip=1e3,
     )  # fmt: skip
     models = [first]
-    for at in train(recipe, H, radar, progress=Progress(0, first, {}, ())):
+    for at in train(recipe, H, radar, progress=Progress(0, (), model=first, moments={})):
         models.append(at.model)
         told(len(models) / (tuning.epochs + 1))
     s = make_scenario(held, radar, snr_db=[0.0, 6.0, 12.0], weight=weight)

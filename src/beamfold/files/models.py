@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from beamfold.files.atomic import FileError, write
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
-from beamfold.training import Progress, Recipe, facts
-
-if TYPE_CHECKING:
-    from beamfold.files.metadata import At, Data, Learned
+from beamfold.training import Position, Progress, Recipe, facts
 
 FORMAT = "beamfold-unfolded-1"
 PROGRESS = ("recipe", "data", "at")
@@ -25,9 +22,9 @@ MOMENTS = tuple(f"{name}.{part}" for name in ("mu", "lam") for part in ("step", 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Training that can go on: the recipe, the training set's facts and where it stands."""
+    """Training that can go on: the recipe, what is stated of the training set, and where it stands."""
 
-    recipe: dict[str, Any]
+    recipe: Recipe
     data: dict[str, Any]
     progress: Progress
 
@@ -72,13 +69,13 @@ def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _model(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> UnfoldedPGA:
-    from beamfold.files.metadata import Info, parse
+    from beamfold.files.metadata import parse
 
     if not {"mu", "lam"} <= set(tensors):
         raise FileError(f"{path} lacks the step sizes mu and lam")
     if "info" not in meta:
         raise FileError(f"{path}: the metadata lack the sizes that the model was trained for")
-    info = ModelInfo(**parse(Info, meta["info"], path, "info").model_dump())
+    info = parse(ModelInfo, meta["info"], path, "info")
     try:
         return UnfoldedPGA.from_steps(tensors["mu"], tensors["lam"], info)
     except ValueError as error:
@@ -108,7 +105,7 @@ def save_checkpoint(path: Path, recipe: Recipe, data: dict[str, Any], progress: 
             "info": asdict(progress.model.info),
             "recipe": facts(recipe),
             "data": data,
-            "at": {"epoch": progress.epoch, "curve": progress.curve, "skipped": progress.skipped},
+            "at": {field.name: getattr(progress, field.name) for field in fields(Position)},
         },
     )
 
@@ -119,35 +116,33 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         FileError: not a checkpoint.
     """
-    from beamfold.files.metadata import At, Data, Learned, parse
+    from beamfold.files.metadata import Data, parse
 
     tensors, meta = _open(path)
     if not set(PROGRESS) <= set(meta):
         raise FileError(f"{path} is not a training checkpoint")
     model = _model(path, tensors, meta)
-    recipe = parse(Learned, meta["recipe"], path, "recipe")
-    data = parse(Data, meta["data"], path, "data")
-    at = parse(At, meta["at"], path, "at")
+    recipe = parse(Recipe, meta["recipe"], path, "recipe")
+    data = parse(Data, meta["data"], path, "data").model_dump(exclude_unset=True)
+    at = parse(Position, meta["at"], path, "at")
     moments = {name: t for name, t in tensors.items() if name not in ("mu", "lam")}
-    _check_progress(path, model, moments, at, recipe, data)
-    progress = Progress(at.epoch, model, moments, at.curve, at.skipped)
-    return Checkpoint(json.loads(meta["recipe"]), json.loads(meta["data"]), progress)
+    progress = Progress(at.epoch, at.curve, at.skipped, model=model, moments=moments)
+    _check_progress(path, progress, recipe, data)
+    return Checkpoint(recipe, data, progress)
 
 
-def _check_progress(
-    path: Path, model: UnfoldedPGA, moments: dict[str, Tensor], at: At, recipe: Learned, data: Data
-) -> None:
+def _check_progress(path: Path, at: Progress, recipe: Recipe, data: dict[str, Any]) -> None:
     """Refuse a checkpoint whose parts contradict each other."""
-    info, shapes = model.info, {"mu": model.mu.shape, "lam": model.lam.shape}
+    model, moments, info = at.model, at.moments, at.model.info
+    shapes = {"mu": model.mu.shape, "lam": model.lam.shape}
     if tuple(shapes["mu"]) != (recipe.layers, recipe.inner):
         raise FileError(f"{path}: mu is {tuple(shapes['mu'])}, its recipe says {recipe.layers, recipe.inner}")
-    sizes, stated = (info.antennas, info.users, info.chains), (data.antennas, data.users, data.chains)
+    sizes = (info.antennas, info.users, info.chains)
+    stated = tuple(data.get(name) for name in ("antennas", "users", "chains"))
     if any(theirs not in (None, ours) for ours, theirs in zip(sizes, stated, strict=True)):
         raise FileError(f"{path}: the model is for (N, K, M) = {sizes}, its training set for {stated}")
-    if at.epoch > recipe.epochs or len(at.curve) != at.epoch:
-        raise FileError(
-            f"{path}: at epoch {at.epoch} of {recipe.epochs} with {len(at.curve)} values of R - w tau"
-        )
+    if at.epoch > recipe.epochs:
+        raise FileError(f"{path}: it is at epoch {at.epoch} of {recipe.epochs}")
     if set(moments) != (set(MOMENTS) if at.epoch else set()):
         found = ", ".join(sorted(moments)) or "missing"
         raise FileError(f"{path}: Adam's state is {found}, expected {', '.join(MOMENTS)}")

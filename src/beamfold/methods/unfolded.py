@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 class ModelInfo:
     """What a model was made for: it travels with the step sizes in the model's file.
 
+    These fields, their types and the checks below are all that a model file's metadata may say.
+
     Attributes:
         antennas: N.
         users: K.
@@ -34,7 +37,12 @@ class ModelInfo:
         note: how it was trained, for people.
         curve: mean R − ω τ over the training batches, one value per epoch.
         extra: further facts, e.g. the training set's size.
+
+    Raises:
+        ValueError: sizes other than 1 <= K <= M <= N, or a value out of its range; names it.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 
     antennas: int
     users: int
@@ -47,6 +55,22 @@ class ModelInfo:
     note: str = ""
     curve: tuple[float, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no model can be made for."""
+        sizes = self.users, self.chains, self.antennas
+        if not 1 <= self.users <= self.chains <= self.antennas <= 1 << 20:
+            raise ValueError(f"sizes K <= M <= N expected, each at least 1, found {sizes}")
+        if not 0 < self.eta <= 1:
+            raise ValueError(f"eta must be above 0 and at most 1, got {self.eta}")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight must be finite and at least 0, got {self.weight}")
+        if not all(map(math.isfinite, self.snr_db)):
+            raise ValueError(f"snr_db must be finite, got {self.snr_db}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+        if len(self.note) > 10_000:
+            raise ValueError(f"note must be at most 10,000 characters, got {len(self.note)}")
 
 
 class UnfoldedPGA(nn.Module):
