@@ -14,7 +14,7 @@ from beamfold.files.atomic import FileError, check_target, replacing
 from beamfold.files.channels import read_benchmark, read_channels, write_benchmark
 from beamfold.files.designs import design_arrays, read_designs, write_design
 from beamfold.files.models import import_steps, load_model, save_model
-from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zero_forcing
+from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
 
 H = bf.saleh_valenzuela(8, 2, 3, seed=5)
 
@@ -106,7 +106,7 @@ def test_a_shape_that_the_file_does_not_hold_is_refused_before_it_is_allocated(t
 @pytest.mark.parametrize("suffix", [".mat", ".npz"])
 def test_a_design_file_holds_what_the_design_held(tmp_path, suffix):
     radar = bf.solve_covariance(8, [0], tolerance=1e-4)
-    d = phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
+    d = phased_zf(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
     path = tmp_path / f"d{suffix}"
     write_design(path, d)
     held = read_arrays(path)
@@ -332,7 +332,7 @@ def test_a_wrong_fact_about_psi_is_named(tmp_path, change, message):
 )
 def test_a_design_file_that_does_not_fit_is_named(tmp_path, name, change, message):
     radar = bf.solve_covariance(8, [0], tolerance=1e-4)
-    d = phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
+    d = phased_zf(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
     held = design_arrays(d)
     path = _save(tmp_path / "d.npz", **held)
     read = read_designs(path, 3, 2, 8)["design"]
