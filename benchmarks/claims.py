@@ -20,7 +20,8 @@ import torch
 
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
-from beamfold.scenario import Design, make_scenario
+from beamfold.result import Design
+from beamfold.scenario import make_scenario
 
 ANGLES = torch.deg2rad(torch.linspace(-90, 90, 181, dtype=torch.float64))
 

@@ -19,7 +19,6 @@ import torch
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.kernels.fast import CONSTANTS, DROPPED, Constants, Plan, plan_for, run_fast
-from beamfold.objective import objective
 from beamfold.scenario import Scenario, make_scenario
 
 Trial = tuple[Plan, Constants]
@@ -50,7 +49,7 @@ def score(s: Scenario, trial: Trial) -> torch.Tensor:
     """R − ω τ per channel."""
     plan, constants = trial
     point, _, _ = run_fast(s, plan, constants=constants)
-    return objective(s.H, point.F @ point.W, s.Psi_t, s.weight, s.noise)
+    return s.objective(point.F @ point.W)
 
 
 def shipped_for(s: Scenario, steps: int) -> Trial:

@@ -23,19 +23,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.catalogue import in_parts, join
+from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.files.models import find_model
 from beamfold.methods import constrained, fast, unfolded
 from beamfold.objective import beam_error
-from beamfold.scenario import Design, Scenario, Status, make_scenario
+from beamfold.result import Design, Status
+from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 
 SIZES = ((64, 4, 4), (64, 4, 8), (32, 4, 4), (32, 3, 5))
 SNR_DB = (0, 6, 12)
 DECADES = np.linspace(0, 4, 40)
-PART = 10  # channels between two lines of the progress
 
 
 class Case(NamedTuple):
@@ -68,7 +68,7 @@ def limits(s: Scenario, starts: int, seed: int) -> Tensor:
     """τ₀ (B,), log-uniform between the least τ found and the start's."""
     least = constrained(s, 0.0, starts=starts, threads=1).tau
     begin = proposed(s)
-    most = beam_error(begin.F @ begin.W, s.Psi_t)
+    most = beam_error(begin.F @ begin.W, s.Psi, s.power)
     part = torch.from_numpy(np.random.default_rng(seed).uniform(size=s.batch))
     return least * (most / least) ** part
 
@@ -80,18 +80,17 @@ def tell(text: str) -> None:
 def case(sizes: tuple[int, int, int], snr_db: int, count: int, starts: int) -> Case:
     s = scenarios(sizes, snr_db, count)
     limit = limits(s, starts, seed=[*sizes, snr_db])  # type: ignore[arg-type]
-    parts, seconds = [], 0.0
-    for part, bound in zip(in_parts(s, PART), limit.split(PART), strict=True):
-        begin = time.process_time()
-        parts.append(constrained(part, bound, starts=starts, threads=1))
-        seconds += time.process_time() - begin
-        done = min(PART * len(parts), count)
-        tell(f"N = {sizes[0]}, K = {sizes[1]}, M = {sizes[2]}, {snr_db} dB: {done} of {count}")
+    where, begin = f"N = {sizes[0]}, K = {sizes[1]}, M = {sizes[2]}, {snr_db} dB", time.process_time()
+    found = design(
+        s, "constrained", tau_max=limit, starts=starts, threads=1,
+        progress=lambda done, count: tell(f"{where}: {done} of {count}"),
+    )  # fmt: skip
+    seconds = time.process_time() - begin
     by_unfolded = None
     if sizes[1] == sizes[2]:
         model = find_model(*sizes, 20)
         by_unfolded = sweep(s, limit, lambda s: unfolded(s, model))
-    return Case(s, limit, join(s, parts), seconds, sweep(s, limit, fast), by_unfolded)
+    return Case(s, limit, found, seconds, sweep(s, limit, fast), by_unfolded)
 
 
 def gain(ours: Tensor, theirs: Tensor) -> str:

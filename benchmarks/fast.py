@@ -35,7 +35,6 @@ from beamfold.kernels.fast import DROPPED, Plan, run_fast
 from beamfold.methods import unfolded
 from beamfold.methods.best import best
 from beamfold.methods.fast import DEPTHS, fast, prepare_fast
-from beamfold.objective import objective
 from beamfold.scenario import Scenario, make_scenario
 
 DEADLINES_US = (1000, 500, 250, 150, 125)
@@ -161,7 +160,7 @@ def plans_table(folder: Path | None, fresh: torch.Tensor) -> None:
             begin = time.perf_counter()
             point, _, _ = run_fast(s, plan, threads=1)
             least = min(least, (time.perf_counter() - begin) / 200 * 1e6)
-        value = objective(s.H, point.F @ point.W, s.Psi_t, s.weight, s.noise).mean()
+        value = s.objective(point.F @ point.W).mean()
         print(f"  {tuple(plan)!s:24s} {float(value):8.3f}  {least:7.1f} us", flush=True)
 
 

@@ -17,7 +17,7 @@ import beamfold as bf
 from beamfold.files.channels import write_benchmark
 from beamfold.files.designs import write_designs
 from beamfold.files.models import save_checkpoint, save_model
-from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zero_forcing
+from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
 from beamfold.training import Progress, Recipe
 
 Rng = np.random.Generator
@@ -87,7 +87,7 @@ def written() -> dict[str, tuple[bytes, ...]]:
     """What this program writes itself: Ψ, designs, models, checkpoints; and step sizes as published."""
     radar = bf.solve_covariance(8, [0], tolerance=1e-4)
     H = bf.saleh_valenzuela(8, 2, 3, seed=0)
-    designs = [phased_zero_forcing(bf.make_scenario(H, radar, snr_db=snr)) for snr in (0, [3, 12])]
+    designs = [phased_zf(bf.make_scenario(H, radar, snr_db=snr)) for snr in (0, [3, 12])]
     info = ModelInfo(8, 2, 2, 1 / 8, note="seed", curve=(1.0, 2.0), extra={"a": [1]})
     steps = torch.linspace(0.01, 0.05, 6, dtype=torch.float64).reshape(3, 2)
     model = UnfoldedPGA.from_steps(steps, steps[:, 0].clone(), info)

@@ -93,7 +93,7 @@ def random_case(index: int, *, layers: int = 20, inner: int = 20, largest: int =
 def figures(s: Scenario, point: Point) -> tuple[float, float]:
     """R and τ of one channel."""
     X = point.F @ point.W
-    return float(rate(s.H, X, s.noise)), float(beam_error(X, s.Psi_t))
+    return float(rate(s.H, X, s.noise)), float(beam_error(X, s.Psi, s.power))
 
 
 def errors(case: Case, dtype: Any, truth: Point | None = None) -> tuple[float, float]:

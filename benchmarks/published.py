@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from beamfold.beampattern import Benchmark, angle_grid
-from beamfold.methods import ModelInfo, UnfoldedPGA, conventional_pga, digital_zero_forcing, unfolded
+from beamfold.methods import ModelInfo, UnfoldedPGA, conventional_pga, unfolded, zf_digital
 from beamfold.methods.pga import Engine
 from beamfold.metrics import mean_decibel
 from beamfold.objective import DigitalGradient
-from beamfold.scenario import Design, Scenario, make_scenario
+from beamfold.result import Design
+from beamfold.scenario import Scenario, make_scenario
 
 SNRS = (0, 6, 12)
 WEIGHT = 0.3
@@ -105,7 +106,7 @@ def methods(folder: Path, engine: Engine = "auto") -> dict[str, Callable[[Scenar
         return lambda s: unfolded(s, model, engine=engine)
 
     return {
-        "digital ZF": digital_zero_forcing,
+        "digital ZF": zf_digital,
         "conventional PGA": lambda s: conventional_pga(s, engine=engine),
         **{f"unfolded J={inner}": run(inner) for inner in (1, 10, 20)},
     }

@@ -22,7 +22,6 @@ from scipy.optimize import minimize
 from beamfold.catalogue import design
 from beamfold.files.models import find_model
 from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
-from beamfold.objective import objective
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 
@@ -39,7 +38,7 @@ def point(s: Scenario, go: Callable[[np.ndarray], tuple], repeats: int = 3) -> t
             F, W = go(H)[:2]
             taken.append(time.perf_counter() - begin)
         X = torch.as_tensor(F) @ torch.as_tensor(W)
-        values.append(float(objective(s.H[b], X, s.Psi_t[b], s.weight[b])))
+        values.append(float(s[b].objective(X)))
     return 1e6 * float(np.median(taken)), float(np.mean(values))
 
 
@@ -60,7 +59,7 @@ def quasi_newton(s: Scenario, evaluations: int) -> Callable[[np.ndarray], tuple]
         def value(x: np.ndarray) -> tuple[float, np.ndarray]:
             t = torch.tensor(x, requires_grad=True)
             F, W = split(t)
-            loss = -objective(one.H, F @ W, one.Psi_t, one.weight)
+            loss = -one.objective(F @ W)
             loss.backward()
             return float(loss.detach()), t.grad.numpy()
 

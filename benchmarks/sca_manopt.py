@@ -33,9 +33,10 @@ from beamfold.methods.omp import omp
 from beamfold.methods.sca import sca
 from beamfold.methods.sca_manopt import sca_manopt
 from beamfold.methods.wmmse import wmmse
-from beamfold.methods.zero_forcing import digital_zero_forcing, phased_zero_forcing
+from beamfold.methods.zero_forcing import phased_zf, zf_digital
 from beamfold.metrics import mean_decibel
-from beamfold.scenario import Design, Scenario, make_scenario
+from beamfold.result import Design
+from beamfold.scenario import Scenario, make_scenario
 
 SNRS = (0, 2, 4, 6, 8, 10, 12)
 PUBLISHED_COUNT = 10  # channels behind result_benchmark.mat, the first of H_test
@@ -119,8 +120,8 @@ def front(folder: Path, snr_db: int = 12, count: int = 20) -> None:
 
 def methods() -> dict[str, Callable[[Scenario], Design]]:
     return {
-        "zf_digital": digital_zero_forcing,
-        "start": phased_zero_forcing,
+        "zf_digital": zf_digital,
+        "start": phased_zf,
         "wmmse": wmmse,
         "sca": sca,
         "digital_jcas given X*": lambda s: digital_jcas(s, target=cached_rate(s)),

@@ -36,17 +36,18 @@ from beamfold.kernels.unfolded import run_kernel
 from beamfold.methods import (
     ModelInfo,
     UnfoldedPGA,
-    digital_zero_forcing,
     fast,
-    phased_zero_forcing,
+    phased_zf,
     prepare,
+    zf_digital,
 )
 from beamfold.methods.fast import prepare_fast
 from beamfold.methods.loop import Outcome
 from beamfold.methods.pga import conclude
 from beamfold.metrics import beampattern, covariance_pattern
 from beamfold.objective import DigitalGradient
-from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.result import Design, Status, finish
+from beamfold.scenario import Scenario
 from beamfold.start import CANCELS, Point, condition, proposed
 from beamfold.verify import verify
 
@@ -91,7 +92,7 @@ def one_by_one(s: Scenario, make: Callable[..., Any], layers: int | None = None)
         F.append(torch.from_numpy(Fb))
         W.append(torch.from_numpy(Wb))
         early = layers is not None and done < layers
-        status.append(int(Status.NON_FINITE if early else Status.LAYERS_DONE))
+        status.append(int(Status.DIVERGED if early else Status.FIXED_DEPTH))
     return finish(s, "door", torch.stack(F), torch.stack(W), status=torch.tensor(status, dtype=torch.int8))
 
 
@@ -117,8 +118,8 @@ class Way(NamedTuple):
 
 
 WAYS = {
-    "zero forcing": Way(lambda s, *_: digital_zero_forcing(s)),
-    "start (26)": Way(lambda s, *_: phased_zero_forcing(s)),
+    "zero forcing": Way(lambda s, *_: zf_digital(s)),
+    "start (26)": Way(lambda s, *_: phased_zf(s)),
     **{
         f"{name}, {PRECISION[dtype]}": Way(design, dtype)
         for dtype in PRECISION
@@ -154,7 +155,7 @@ def differences(design: Design) -> tuple[dict[str, np.ndarray], np.ndarray]:
     found = verify(s.H.numpy(), F, design.W.numpy(), s.Psi.numpy(), s.power.numpy(), s.noise, ours)
     with np.errstate(all="ignore"):
         square = torch.linalg.matrix_norm(design.X.mH @ design.X).square()
-        square = square + torch.linalg.matrix_norm(s.Psi_t).square()
+        square = square + (s.power * torch.linalg.matrix_norm(s.Psi)).square()
         patterns = beampattern(design.X, angles) / s.power[:, None]
         patterns = patterns.square().mean(-1) + covariance_pattern(s.Psi, angles).square().mean(-1)
         mse = design.pattern_error(angles).numpy()
@@ -181,19 +182,19 @@ def start_value(s: Scenario, *, singly: bool) -> np.ndarray:
     leaves and f: one start has no better claim than the other.
     """
     if singly:
-        return np.array([float(phased_zero_forcing(s[b]).objective) for b in range(len(s.H))])
-    return phased_zero_forcing(s).objective.numpy()
+        return np.array([float(phased_zf(s[b]).objective) for b in range(len(s.H))])
+    return phased_zf(s).objective.numpy()
 
 
 def judge(design: Design, name: str, group: int, tally: Tally) -> None:
     """Count a group's designs; what is not finite counts as infinitely far off."""
     off, broken = differences(design)
     start = start_value(design.scenario, singly="one channel" in name)
-    value, status = design.objective.numpy(), design.status.numpy()
+    value = design.objective.numpy()
     finite = torch.isfinite(torch.view_as_real(design.X.contiguous())).flatten(1).all(-1).numpy()
     faults = {
         "non-finite": ~(finite & np.isfinite(value)),
-        "infeasible": ~(broken <= FEASIBLE) & (status < Status.INFEASIBLE),
+        "infeasible": ~(broken <= FEASIBLE) & design.usable.numpy(),
         "cancels": ~(condition_of(design) < 10 * CANCELS),
         "below (26)": ~(value >= start - 1e-6 * (1 + np.abs(start))) & name.startswith("fast"),
     }
@@ -201,7 +202,7 @@ def judge(design: Design, name: str, group: int, tally: Tally) -> None:
         values = np.nan_to_num(values, nan=np.inf)  # noqa: PLW2901
         tally.worst[kind] = max(tally.worst[kind], float(values.max()))
         faults[f"{kind} differs"] = values > LIMIT
-    tally.count += len(status)
+    tally.count += len(value)
     tally.statuses.update(design.statuses)
     tally.faults.update({kind: int(where.sum()) for kind, where in faults.items()})
     for b in np.flatnonzero(np.any(list(faults.values()), axis=0)):

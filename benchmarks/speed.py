@@ -27,7 +27,6 @@ from beamfold.covariance import solve_covariance
 from beamfold.kernels.unfolded import differentiable
 from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, unfolded
 from beamfold.methods.pga import run_layers
-from beamfold.objective import objective
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 from beamfold.timing import peak_memory_mib
@@ -67,7 +66,7 @@ def one_design(s: Scenario, layers: int, inner: int, repeats: int) -> None:
     go = prepare(model, s.radar, snr_db=12)
     H = s.H[0].numpy()
     start = proposed(s[:1])
-    Psi = s.Psi_t[0].numpy()
+    Psi = (s.power[0] * s.Psi).numpy()
 
     def literal() -> None:
         F, W = start.F[0].numpy(), start.W[0].numpy()
@@ -106,7 +105,7 @@ def update(s: Scenario, layers: int, inner: int, repeats: int, with_torch: bool)
             F, W = differentiable(s, start, mu, lam, eta, "signal")
         else:
             F, W = run_layers(s, start, mu, lam, eta, "signal", engine="torch").point
-        objective(s.H, F @ W, s.Psi_t, s.weight).mean().backward()
+        s.objective(F @ W).mean().backward()
 
     before = peak_memory_mib()
     calls: dict[str, Callable[[], object]] = {"compiled adjoint": lambda: step(True)}

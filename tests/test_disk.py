@@ -20,7 +20,7 @@ from beamfold.files.atomic import DiskError, FileError, replacing, write
 from beamfold.files.channels import write_benchmark, write_channels
 from beamfold.files.designs import write_design
 from beamfold.files.models import load_model, save_checkpoint, save_model
-from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zero_forcing
+from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
 from beamfold.plots import beampatterns
 from beamfold.plots import save as save_picture
 from beamfold.training import Progress, Recipe
@@ -40,7 +40,7 @@ def full(size: int = 2048):
 def _design():
     H = bf.saleh_valenzuela(8, 2, 40, seed=0)
     radar = bf.solve_covariance(8, [0], tolerance=1e-4)
-    return phased_zero_forcing(bf.make_scenario(H, radar, snr_db=10))
+    return phased_zf(bf.make_scenario(H, radar, snr_db=10))
 
 
 def _model():

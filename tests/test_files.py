@@ -14,7 +14,8 @@ from beamfold.files.atomic import FileError, check_target, replacing
 from beamfold.files.channels import read_benchmark, read_channels, write_benchmark
 from beamfold.files.designs import design_arrays, read_designs, write_design
 from beamfold.files.models import import_steps, load_model, save_model
-from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zero_forcing
+from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
+from beamfold.result import Status
 
 H = bf.saleh_valenzuela(8, 2, 3, seed=5)
 DATA = Path(__file__).with_name("data")
@@ -107,7 +108,7 @@ def test_a_shape_that_the_file_does_not_hold_is_refused_before_it_is_allocated(t
 @pytest.mark.parametrize("suffix", [".mat", ".npz"])
 def test_a_design_file_holds_what_the_design_held(tmp_path, suffix):
     radar = bf.solve_covariance(8, [0], tolerance=1e-4)
-    d = phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
+    d = phased_zf(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
     path = tmp_path / f"d{suffix}"
     write_design(path, d)
     held = read_arrays(path)
@@ -137,7 +138,7 @@ def test_the_psi_of_a_design_file_is_read_with_its_grid(tmp_path, suffix):
     """The file's `objective` is R − ω τ of the designs, not the value of (6a)."""
     radar = bf.solve_covariance(8, [-20, 30], angles=91, tolerance=1e-4)
     path = tmp_path / f"d{suffix}"
-    write_design(path, phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10])))
+    write_design(path, phased_zf(bf.make_scenario(H, radar, snr_db=[0, 10])))
     back = read_benchmark(path)
     assert torch.allclose(back.Psi, radar.Psi, atol=1e-15)
     assert torch.allclose(back.angles, radar.angles)
@@ -365,7 +366,7 @@ def test_a_wrong_fact_about_psi_is_named(tmp_path, change, message):
 )
 def test_a_design_file_that_does_not_fit_is_named(tmp_path, name, change, message):
     radar = bf.solve_covariance(8, [0], tolerance=1e-4)
-    d = phased_zero_forcing(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
+    d = phased_zf(bf.make_scenario(H, radar, snr_db=[0, 10], weight=0.5))
     held = design_arrays(d)
     path = _save(tmp_path / "d.npz", **held)
     read = read_designs(path, 3, 2, 8)["design"]
@@ -375,6 +376,18 @@ def test_a_design_file_that_does_not_fit_is_named(tmp_path, name, change, messag
     changed = rest if change is None else {**rest, name: change(np.asarray(held[name]))}
     with pytest.raises(FileError, match=message):
         read_designs(_save(path, **changed), 3, 2, 8)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"), [("pga_j20", Status.FIXED_DEPTH), ("fast", Status.ITERATION_LIMIT)]
+)
+def test_what_0_meant_in_version_0_1_depends_on_the_method_that_the_file_names(tmp_path, method, expected):
+    radar = bf.solve_covariance(8, [0], tolerance=1e-4)
+    held = design_arrays(phased_zf(bf.make_scenario(H, radar, snr_db=10)))
+    held = {k: v for k, v in held.items() if k != "faults"} | {"status": np.zeros(3, np.int8)}
+    path = tmp_path / "d.mat"
+    write_arrays(path, {**held, "method": method})
+    assert read_designs(path, 3, 2, 8)["design"].status.tolist() == [expected] * 3
 
 
 def test_an_error_is_one_line_whatever_the_file_says():

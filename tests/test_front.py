@@ -16,7 +16,8 @@ from beamfold.experiments.front import front, summary
 from beamfold.experiments.labelled import complex_of
 from beamfold.experiments.store import load
 from beamfold.figures import draw
-from beamfold.scenario import Status, make_scenario
+from beamfold.result import Fault
+from beamfold.scenario import make_scenario
 
 WEIGHTS = (0.01, 1.0)
 
@@ -95,7 +96,7 @@ def test_a_point_that_a_channel_cannot_reach_has_no_mean(monkeypatch):
     s = small(16, 2, count=2, snr_db=12.0)
     monkeypatch.setattr(module, "_limits", lambda *_: np.array([1e-3, 90.0]))
     ds = front(s, methods=("constrained",), points=2)
-    assert (ds.status[0, 0] == Status.INFEASIBLE).all()
+    assert (ds.faults[0, 0] == Fault.TAU_ABOVE_LIMIT).all()
     assert np.isnan(ds.rate_mean[0, 0]) and np.isfinite(ds.rate[0, 0]).all()
     assert np.isfinite(ds.rate_mean[0, 1])
     assert summary(ds)[0]["infeasible"] == 2

@@ -24,12 +24,13 @@ from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
 from beamfold.kernels.fast import Plan, run_fast
 from beamfold.kernels.unfolded import run_kernel
-from beamfold.methods import ModelInfo, UnfoldedPGA, fast, phased_zero_forcing, sca, unfolded, wmmse
+from beamfold.methods import ModelInfo, UnfoldedPGA, fast, phased_zf, sca, unfolded, wmmse
 from beamfold.methods.fast import conclude_fast
 from beamfold.methods.loop import Outcome, trace
 from beamfold.methods.pga import conclude, run_layers
-from beamfold.objective import DigitalGradient, objective
-from beamfold.scenario import Design, Scenario, Status, make_scenario
+from beamfold.objective import DigitalGradient
+from beamfold.result import Design, Fault
+from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import Point, proposed
 
 accuracy = script("kernel_accuracy")
@@ -100,7 +101,7 @@ LIMIT = {
 
 def value_of(s: Scenario, point: Point) -> torch.Tensor:
     """R − ω τ of a point."""
-    return objective(s.H, point.F @ point.W, s.Psi_t, s.weight, s.noise)
+    return s.objective(point.F @ point.W)
 
 
 @pytest.fixture(params=WAYS, scope="module")
@@ -123,7 +124,7 @@ def test_power_and_modulus(way, p):
     assert float(power_error(design.X, p.s.power).max()) < 1e-9
     assert design.F is not None
     assert float(modulus_error(design.F).max()) < 1e-9
-    assert (design.status < Status.INFEASIBLE).all()
+    assert design.usable.all()
 
 
 @given(problems())
@@ -159,13 +160,13 @@ def test_monotone_over_layers(layered, p):
     """i layers give the i-th iterate of I: the best so far of a longer run is no worse; a fall is said."""
     whole = WAYS[layered](p).trace
     assert whole is not None
-    start = phased_zero_forcing(p.s).objective
+    start = phased_zf(p.s).objective
     for depth in range(LAYERS + 1):
         design = WAYS[layered](p._replace(mu=p.mu[:depth], lam=p.lam[:depth]))
         assert torch.allclose(design.rate, whole.rate[depth], rtol=1e-12, atol=1e-15)
         assert torch.allclose(design.tau, whole.tau[depth], rtol=1e-12, atol=1e-15)
         fell = design.objective < start - 1e-6 * (1 + start.abs())
-        assert torch.equal(design.status == Status.WORSE_THAN_START, fell)
+        assert torch.equal(design.faults == int(Fault.BELOW_START), fell)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -175,7 +176,7 @@ def test_monotone_over_steps(dtype, p):
     runs = [run_fast(p.s, Plan(steps=n), dtype=dtype) for n in (0, 2, 6)]
     for (_, before, _), (_, after, _) in pairwise(runs):
         assert (after >= before).all()
-    start = phased_zero_forcing(p.s).objective
+    start = phased_zf(p.s).objective
     for point, _, _ in runs:
         design = conclude_fast(p.s, "fast", point)
         assert (design.objective >= start - 1e-9 * (1 + start.abs())).all()

@@ -16,8 +16,8 @@ from beamfold.kernels import forget_outdated
 from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
 from beamfold.methods import pga
 from beamfold.methods.pga import run_layers
-from beamfold.objective import objective
-from beamfold.scenario import Status, make_scenario
+from beamfold.result import Status
+from beamfold.scenario import make_scenario
 from beamfold.start import Point, proposed, random
 
 accuracy = script("kernel_accuracy")
@@ -76,7 +76,7 @@ def test_padding_is_harmless(antennas, digital):
         point, status, _ = run_kernel(s, start, mu, lam, 1 / antennas, digital, dtype=dtype)
         assert relative(point.F, truth.F) < limit
         assert relative(point.F @ point.W, truth.F @ truth.W) < limit
-        assert status.tolist() == [Status.LAYERS_DONE] * 3
+        assert status.tolist() == [Status.FIXED_DEPTH] * 3
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -165,7 +165,7 @@ def test_the_factor_of_psi_says_what_it_leaves_out():
 
 def loss_of(s, point):
     """(25) for a batch."""
-    return -objective(s.H, point.F @ point.W, s.Psi_t, s.weight, s.noise).mean()
+    return -s.objective(point.F @ point.W).mean()
 
 
 def adjoint(s, start, mu, lam, eta, digital, loss=loss_of, **options):
@@ -337,7 +337,7 @@ def test_a_bad_channel_is_said_and_leaves_the_others(which, bad, dtype):
     F, W = start.F.clone(), start.W.clone()
     {"H": s.H, "F": F, "W": W}[which][1, 0, 0] = bad
     point, status, _ = run_kernel(s, Point(F, W), mu, lam, 0.1, "signal", dtype=dtype)
-    assert status.tolist() == [Status.LAYERS_DONE, Status.NON_FINITE, Status.LAYERS_DONE]
+    assert status.tolist() == [Status.FIXED_DEPTH, Status.DIVERGED, Status.FIXED_DEPTH]
     for b in (0, 2):
         assert torch.equal(point.W[b], clean.W[b])
     if which == "H":
@@ -352,7 +352,7 @@ def test_nothing_to_climb_stays_where_it_is():
     point, status, _ = run_kernel(s, start, *zero, 0.1, "exact", dtype=np.float64)
     assert relative(point.F, start.F) < 1e-14
     assert relative(point.W, start.W) < 1e-14
-    assert status.tolist() == [Status.LAYERS_DONE] * 4
+    assert status.tolist() == [Status.FIXED_DEPTH] * 4
     mu, lam = stable(s, start, 4, 2)
     point, _, _ = run_kernel(s, start, mu, lam, 0.1, "exact", dtype=np.float64)
     truth = run_layers(s, start, mu, lam, 0.1, "exact", engine="torch").point
@@ -366,7 +366,7 @@ def test_a_zero_W_is_non_finite_not_a_crash():
     mu, lam = random_steps(2, 2)
     for engine in ("torch", "kernel"):
         outcome = run_layers(s, start, mu, lam, 0.1, "signal", engine=engine)
-        assert outcome.status.tolist() == [Status.NON_FINITE] * 2
+        assert outcome.status.tolist() == [Status.DIVERGED] * 2
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -378,7 +378,7 @@ def test_the_adjoint_of_a_channel_that_broke_is_finite(dtype):
     start.W[1] *= 1e80 if dtype is np.float64 else 1e12
     mu, lam = random_steps(4, 4)
     point, status, _ = run_kernel(s, start, mu, lam, 0.1, "signal", dtype=dtype)
-    assert status.tolist()[1] == Status.NON_FINITE
+    assert status.tolist()[1] == Status.DIVERGED
 
     def loss(s, point):
         return loss_of(s[[0, 2]], Point(point.F[[0, 2]], point.W[[0, 2]]))

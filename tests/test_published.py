@@ -30,7 +30,7 @@ def test_the_table(reference, methods, name, snr_db):
 
 
 @pytest.mark.parametrize("snr_db", published.SNRS)
-def test_digital_zero_forcing(reference, methods, snr_db):
+def test_zf_digital(reference, methods, snr_db):
     """The published benchmark curves are means over the first 10 channels: there ZF agrees."""
     theirs = published.TABLE["digital ZF"][published.SNRS.index(snr_db)]
     ours = published.measure(methods["digital ZF"](published.published_scenario(reference, snr_db, 10)))

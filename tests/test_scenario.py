@@ -11,7 +11,8 @@ from conftest import relative, small, three_beams
 
 from beamfold.beampattern import angle_grid
 from beamfold.objective import beam_error, rate
-from beamfold.scenario import Scenario, Status, finish, make_scenario
+from beamfold.result import Status, finish
+from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 
 N = 6
@@ -88,7 +89,7 @@ def test_a_blocked_user_and_no_sensing_are_legal():
     """A zero h_k is a user in a shadow; Ψ = 0 makes τ = ‖X Xᴴ‖²."""
     s = make_scenario(spoiled(0, (2, 1)), torch.zeros(N, N), snr_db=6)
     X = proposed(s).F @ proposed(s).W
-    assert torch.allclose(beam_error(X, s.Psi_t), torch.linalg.matrix_norm(X @ X.mH).square())
+    assert torch.allclose(beam_error(X, s.Psi, s.power), torch.linalg.matrix_norm(X @ X.mH).square())
     assert float(rate(s.H[2], X[2])) == pytest.approx(float(rate(H[2, :1], X[2, :, :1])))
 
 
@@ -118,8 +119,6 @@ def test_what_a_scenario_knows():
     assert s.power.tolist() == pytest.approx([5.0] * 3)  # P_t = SNR σ²
     assert s.weight.tolist() == pytest.approx([0.7] * 3)
     assert s.omega.shape == (3, 1, 1)
-    assert s.Psi_t.shape == (3, N, N)
-    assert relative(s.Psi_t[1], 5 * RADAR.Psi) < 1e-14
     assert s.radar.targets == RADAR.targets
     assert make_scenario(H, RADAR, snr_db=0).chains == 2  # M = K unless said
     assert make_scenario(H[0], RADAR, snr_db=0).batch == ()
@@ -155,7 +154,7 @@ def test_another_precision():
     s = make_scenario(H, RADAR, snr_db=3).to(dtype=torch.complex64)
     assert s.H.dtype == s.Psi.dtype == torch.complex64
     assert s.power.dtype == s.weight.dtype == torch.float32
-    assert s.Psi_t.dtype == torch.complex64
+    assert s.Psi.dtype == torch.complex64
     same = s.to("cpu")
     assert torch.equal(same.H, s.H)
 
@@ -167,56 +166,54 @@ def finished(s: Scenario, change_F=None, change_W=None, **options):
         F[1, 0, 0] = change_F(F[1, 0, 0])
     if change_W is not None:
         W[1] = change_W(W[1])
-    return finish(s, "test", F, W, **options)
-
-
-GOOD, ODD = "layers_done", ["layers_done", "{}", "layers_done"]
+    return finish(s, "test", F, W, **({"status": Status.FIXED_DEPTH} | options))
 
 
 @pytest.mark.parametrize(
     ("options", "label"),
     [
-        ({"change_F": lambda f: 1.01 * f}, "infeasible"),
-        ({"change_W": lambda W: 1.01 * W}, "infeasible"),
-        ({"change_F": lambda f: f * math.nan}, "non_finite"),
-        ({"change_W": lambda W: W * math.inf}, "non_finite"),
-        ({"change_W": lambda W: (1 + 1e-6) * W}, "layers_done"),
+        ({"change_F": lambda f: 1.01 * f}, "fixed_depth+infeasible"),
+        ({"change_W": lambda W: 1.01 * W}, "fixed_depth+infeasible"),
+        ({"change_F": lambda f: f * math.nan}, "fixed_depth+infeasible+not_finite"),
+        ({"change_W": lambda W: W * math.inf}, "fixed_depth+infeasible+not_finite"),
+        ({"change_W": lambda W: (1 + 1e-6) * W}, "fixed_depth"),
     ],
 )
-def test_a_good_status_is_withdrawn_where_it_is_not_deserved(options, label):
+def test_a_design_that_is_not_feasible_or_finite_says_so(options, label):
     """Of the one channel that is spoiled, and of no other."""
     design = finished(make_scenario(H, RADAR, snr_db=6), **options)
-    assert design.statuses == ["layers_done", label, "layers_done"]
+    assert design.statuses == ["fixed_depth", label, "fixed_depth"]
+    assert design.usable.tolist() == [True, label == "fixed_depth", True]
 
 
-def test_worse_than_start_is_of_each_channel():
+def test_below_start_is_of_each_channel():
     s = make_scenario(H, RADAR, snr_db=6)
     value = finished(s).objective
     design = finished(s, start_objective=value + torch.tensor([0.0, 0.1, -0.1], dtype=torch.float64))
-    assert design.statuses == ["layers_done", "worse_than_start", "layers_done"]
+    assert design.statuses == ["fixed_depth", "fixed_depth+below_start", "fixed_depth"]
     rounding = finished(s, start_objective=value + 1e-7)
-    assert set(rounding.statuses) == {"layers_done"}
+    assert set(rounding.statuses) == {"fixed_depth"}
 
 
-def test_statuses_are_kept_and_never_improved():
+def test_why_it_stopped_is_kept_beside_what_is_wrong():
     s = make_scenario(H, RADAR, snr_db=6)
-    given = torch.tensor([Status.CONVERGED, Status.NON_FINITE, Status.CLOSED_FORM], dtype=torch.int8)
-    assert finished(s, status=given).statuses == ["converged", "non_finite", "closed_form"]
+    given = torch.tensor([Status.CONVERGED, Status.DIVERGED, Status.CLOSED_FORM], dtype=torch.int8)
+    assert finished(s, status=given).statuses == ["converged", "diverged", "closed_form"]
     worse = finished(s, status=given, start_objective=torch.full((3,), 1e9, dtype=torch.float64))
-    assert worse.statuses == ["worse_than_start", "non_finite", "worse_than_start"]
+    assert worse.statuses == [f"{x}+below_start" for x in ("converged", "diverged", "closed_form")]
     broken = finished(s, change_W=lambda W: 2 * W, status=given)
-    assert broken.statuses == ["converged", "non_finite", "closed_form"]
+    assert broken.statuses == ["converged", "diverged+infeasible", "closed_form"]
     assert finished(s, status=Status.CONVERGED).statuses == ["converged"] * 3
 
 
 def test_what_a_design_knows():
     s = make_scenario(H, RADAR, snr_db=[0, 10], weight=0.5)
     F, W = proposed(s)
-    design = finish(s, "test", F.to(torch.complex64), W.to(torch.complex64))
+    design = finish(s, "test", F.to(torch.complex64), W.to(torch.complex64), status=Status.CLOSED_FORM)
     assert design.F.dtype == design.W.dtype == torch.complex128
     assert relative(design.X, F @ W) < 1e-6
     assert torch.allclose(design.rate, rate(s.H, design.X, s.noise))
-    assert torch.allclose(design.tau, beam_error(design.X, s.Psi_t))
+    assert torch.allclose(design.tau, beam_error(design.X, s.Psi, s.power))
     assert torch.allclose(design.objective, design.rate - 0.5 * design.tau)
     assert design.status.shape == (2, 3)
     assert len(design.statuses) == 6
@@ -240,6 +237,6 @@ def test_a_perfect_match_has_no_pattern_error():
     F, W = proposed(make_scenario(H, RADAR, snr_db=0))
     X = (F @ W)[0]
     s = make_scenario(H[0], X @ X.mH, snr_db=0)
-    design = finish(s, "test", F[0], W[0])
+    design = finish(s, "test", F[0], W[0], status=Status.CLOSED_FORM)
     assert float(design.tau) < 1e-25
     assert float(design.pattern_error(angle_grid())) < 1e-20

@@ -11,7 +11,6 @@ import torch
 
 import beamfold as bf
 from beamfold.files.models import load_checkpoint, save_checkpoint
-from beamfold.objective import objective
 from beamfold.training import Recipe, begin, train
 
 H = bf.saleh_valenzuela(16, 2, 24, seed=7)
@@ -57,7 +56,7 @@ def test_the_model_is_an_ordinary_module():
     assert names == {"mu": (6, 3), "lam": (6,)}
     s = bf.make_scenario(H[:4], RADAR, snr_db=6)
     F, W = model(s)
-    objective(s.H, F @ W, s.Psi_t, s.weight).mean().backward()
+    s.objective(F @ W).mean().backward()
     assert model.mu.grad is not None and model.mu.grad.abs().sum() > 0
 
 

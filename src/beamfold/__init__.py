@@ -12,10 +12,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Benchmark": "beampattern",
-    "Design": "scenario",
+    "Design": "result",
     "METHODS": "catalogue",
     "Scenario": "scenario",
-    "Status": "scenario",
+    "Status": "result",
     "UnfoldedPGA": "methods",
     "angle_grid": "beampattern",
     "design": "catalogue",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -54,6 +55,15 @@ class Benchmark:
         """N."""
         return self.Psi.shape[-1]
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Benchmark:
+        """The same on another device, Ψ in another complex precision."""
+        device = self.Psi.device if device is None else torch.device(device)
+        if device == self.Psi.device and dtype in (None, self.Psi.dtype):
+            return self
+        desired = None if self.desired is None else self.desired.to(device)
+        Psi = self.Psi.to(device=device, dtype=dtype)
+        return replace(self, Psi=Psi, angles=self.angles.to(device), desired=desired)
+
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues of Ψ, largest first, and their eigenvectors."""
@@ -73,6 +83,24 @@ class Benchmark:
             rank = max(rank, min(fill(rank), int((values > 1e-9 * top).sum())))
         U = vectors[:, :rank] * values[:rank].clamp_min(0).sqrt()
         return Factor(U, float(values[rank:].abs().max()) if rank < len(values) else 0.0)
+
+
+UNIT = 1e-6
+"""|tr Ψ − 1| up to which Ψ counts as being at unit power: rounding of a single-precision file."""
+
+
+def at_unit_power(radar: Benchmark) -> Benchmark:
+    """Ψ / tr Ψ: τ compares X Xᴴ with P_t Ψ, so only the shape of Ψ counts. Warns where it was scaled.
+
+    A matrix of trace 0 stays as it is.
+    """
+    trace = float(radar.Psi.diagonal().real.sum())
+    if abs(trace - 1) <= UNIT or trace <= 0:
+        return radar
+    warnings.warn(
+        f"Psi has trace {trace:.6g}; it is scaled to trace 1, since the power is set by the SNR", stacklevel=3
+    )
+    return replace(radar, Psi=radar.Psi / trace)
 
 
 def angle_grid(count: int = 181) -> Tensor:

@@ -1,111 +1,264 @@
-"""Every method by its name: one call for the command line, experiments and notebooks."""
+"""Every method by its name, and the one runner that takes a batch through a method part by part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import inspect
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from beamfold.files.models import find_model
-from beamfold.methods import (
-    UnfoldedPGA,
-    best,
-    constrained,
-    conventional_pga,
-    digital,
-    digital_jcas,
-    digital_zero_forcing,
-    fast,
-    manopt,
-    omp,
-    pga,
-    phased_zero_forcing,
-    sca,
-    sca_manopt,
-    unfolded,
-    wmmse,
-)
-from beamfold.scenario import Design, Scenario, Trace
+from beamfold.result import Design, Trace
+from beamfold.scenario import Scenario
+from beamfold.threads import check_threads, torch_threads
+
+if TYPE_CHECKING:
+    from beamfold.methods.pga import Engine
+    from beamfold.methods.unfolded import UnfoldedPGA
+    from beamfold.start import Point
+
+Progress = Callable[[int, int], None]
+"""progress(done, total), in channels."""
+DEFAULT = "fast"
+"""The method that needs no training and works for every size."""
 
 
-def _unfolded(s: Scenario, *, model: UnfoldedPGA | None = None, inner: int = 20, **options: Any) -> Design:
-    """`methods.unfolded` with the shipped model of J = `inner` where none is given."""
-    chosen = model or find_model(s.antennas, s.users, s.chains, inner)
-    if model is not None and "inner" in options and options["inner"] != model.inner:
-        raise ValueError(f"the model has J = {model.inner} inner steps, asked for {options['inner']}")
-    return unfolded(s, chosen, **options)
+class Method(NamedTuple):
+    """A method: where its function is, what it does, how many channels it takes at once.
+
+    The function is imported when the method is used, so that a command does not load what it does not need.
+    """
+
+    path: str
+    """module:function below `beamfold`."""
+    about: str
+    """What it maximises, in one line."""
+    part: int | None = None
+    """Channels at once; None for as many as `BYTES` allow. Methods of many milliseconds take few, so that
+    progress can be shown."""
+
+    @property
+    def function(self) -> Callable[..., Design]:
+        """The function (scenario, options) → `Design`."""
+        return _load(self.path)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of its options, from its signature."""
+        return tuple(inspect.signature(self.function).parameters)[1:]
 
 
-METHODS: dict[str, tuple[Callable[..., Design], tuple[str, ...]]] = {
-    "zf-digital": (digital_zero_forcing, ()),
-    "start": (phased_zero_forcing, ()),
-    "conventional-pga": (conventional_pga, ("layers", "eta", "engine", "record")),
-    "pga": (pga, ("inner", "layers", "mu", "lam", "eta", "digital", "start", "engine", "record")),
-    "unfolded": (_unfolded, ("model", "inner", "layers", "start", "engine", "record", "any_size")),
-    "fast": (fast, ("steps", "depth", "precision", "tolerance", "threads")),
-    "best": (best, ("starts", "steps", "polish", "threads")),
-    "constrained": (constrained, ("tau_max", "tau_max_db", "starts", "steps", "polish", "threads")),
-    "sca-manopt": (sca_manopt, ("rho", "tolerance", "norm", "start", "iterations")),
-    "sca": (sca, ("engine", "start", "tolerance", "iterations")),
-    "wmmse": (wmmse, ("start", "tolerance", "iterations")),
-    "digital-jcas": (digital_jcas, ("rho", "target", "start", "norm", "tolerance", "iterations")),
-    "digital": (digital, ("starts", "tolerance", "iterations")),
-    "manopt": (manopt, ("target", "start", "tolerance", "iterations", "inner_steps")),
-    "omp": (omp, ("target", "rho", "atoms")),
+@cache
+def _load(path: str) -> Callable[..., Design]:
+    module, _, function = path.partition(":")
+    return getattr(import_module(f"beamfold.{module}"), function)
+
+
+BYTES = 64 << 20
+"""Working memory of a part of a batch."""
+SLOW = 10
+
+METHODS: dict[str, Method] = {
+    "fast": Method("methods.fast:fast", "R - omega tau: phases of F with W following; any size, no training"),
+    "unfolded": Method("catalogue:unfolded", "R - omega tau: the paper's unfolded PGA, trained steps"),
+    "pga": Method("methods.pga:pga", "R - omega tau: projected gradient ascent, J steps of F per layer"),
+    "conventional-pga": Method("methods.pga:conventional_pga", "R - omega tau: PGA with J = 1"),
+    "best": Method("methods.best:best", "R - omega tau: the best of many starts, offline", SLOW),
+    "constrained": Method(
+        "methods.constrained:constrained", "problem (7): R with tau at most tau_0; needs tau_max(_db)", SLOW
+    ),
+    "digital": Method("methods.digital:digital", "R - omega tau without (7b): fully digital ceiling", SLOW),
+    "digital-jcas": Method(
+        "methods.digital_jcas:digital_jcas", "step (ii) of SCA-ManOpt: fully digital, weight rho", SLOW
+    ),
+    "sca-manopt": Method(
+        "methods.sca_manopt:sca_manopt", "the paper's benchmark: SCA, then JCAS, then factorisation", SLOW
+    ),
+    "sca": Method("methods.sca:sca", "R alone, fully digital, successive convex approximation", SLOW),
+    "wmmse": Method("methods.wmmse:wmmse", "R alone, fully digital, weighted MMSE", SLOW),
+    "manopt": Method("methods.manopt:manopt", "F W nearest to a digital design, on a manifold", SLOW),
+    "omp": Method("methods.omp:omp", "F W nearest to a digital design, F of steering vectors", SLOW),
+    "zf-digital": Method("methods.zero_forcing:zf_digital", "no interference: fully digital zero forcing"),
+    "phased-zf": Method("methods.zero_forcing:phased_zf", "the paper's start (26) by itself"),
 }
-"""Name → the method and the options that it takes."""
+"""Name → method."""
+
+_FORMER = {
+    "start": "phased-zf",
+    "phased_zero_forcing": "phased-zf",
+    "digital_zero_forcing": "zf-digital",
+    **{name.replace("-", "_"): name for name in METHODS if "-" in name},
+}
+"""Names of earlier releases, which are accepted with a warning."""
 
 
-def design(s: Scenario, method: str = "unfolded", **options: Any) -> Design:
-    """{F, W} for a scenario by a method's name.
+def method_named(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        ValueError: an unknown name; names the nearest and all.
+    """
+    if name in _FORMER:
+        warnings.warn(f"the method {name} is now called {_FORMER[name]}", FutureWarning, stacklevel=3)
+        name = _FORMER[name]
+    if name not in METHODS:
+        near = get_close_matches(name, METHODS, n=1)
+        hint = f", did you mean {near[0]}?" if near else ";"
+        raise ValueError(f"no method {name[:50]!r}{hint} known: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the method takes all these options; names those that it takes."""
+    takes = method_named(name).options
+    unknown = sorted(set(options) - set(takes))
+    if unknown:
+        known = ", ".join(takes) or "no options"
+        raise ValueError(f"the method {name} does not take {', '.join(unknown)}; it takes {known}")
+
+
+def design(
+    s: Scenario,
+    method: str = DEFAULT,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Design:
+    """{F, W} for a scenario by a method's name, a part of the batch after another.
 
     Args:
         s: from `beamfold.make_scenario`.
-        method: one of `METHODS`.
-        options: the method's own, see its docstring.
+        method: one of `METHODS`; a design's own `method` is such a name.
+        threads: how many work on the batch; default one per processor for compiled methods. torch takes one
+            thread unless more are asked for here: see `beamfold.threads`.
+        progress: called with (channels done, channels in all) before each part and at the end.
+        options: the method's own, see its docstring. An option that is a tensor whose leading axes are the
+            batch's has a value for each channel.
+
+    Returns:
+        A `Design` with the wall time of the whole batch and the options given.
 
     Raises:
-        ValueError: an unknown method, or an option that it does not take.
+        ValueError: an unknown method, an option that it does not take, or a wrong number of threads.
     """
-    if method not in METHODS:
-        raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
-    function, known = METHODS[method]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        takes = ", ".join(known) or "no options"
-        raise ValueError(f"the method {method} does not take {', '.join(unknown)}; it takes {takes}")
-    return function(s, **options)
+    chosen = method_named(method)
+    check_options(method, options)
+    check_threads(threads)
+    if "threads" in chosen.options:
+        run, torches = _with(chosen.function, {"threads": threads}), 1
+    else:
+        run, torches = chosen.function, threads or 1
+    begin = time.perf_counter()
+    with torch_threads(torches):
+        found = in_parts(run, s, chosen.part or part_size(s), progress, options)
+    taken = time.perf_counter() - begin
+    return replace(found, seconds=taken, options={**found.options, **options})
 
 
-def in_parts(s: Scenario, size: int) -> Iterator[Scenario]:
-    """The scenario in parts of `size` channels along the last batch axis, for progress and memory."""
-    count = s.batch[-1]
-    for first in range(0, count, size):
-        part = slice(first, min(first + size, count))
-        yield s[(slice(None),) * (len(s.batch) - 1) + (part,)]
+def unfolded(
+    s: Scenario,
+    *,
+    model: UnfoldedPGA | None = None,
+    inner: int | None = None,
+    layers: int | None = None,
+    start: Point | None = None,
+    engine: Engine = "auto",
+    record: bool = False,
+    any_size: bool = False,
+    threads: int | None = None,
+) -> Design:
+    """The design of a trained model: `methods.unfolded.unfolded` with a shipped model where none is given.
+
+    Args:
+        s: the scenario.
+        model: the step sizes; default the shipped model of the scenario's sizes and J = `inner`.
+        inner: J of the shipped model, default 20; must be the model's own where one is given.
+        layers: stop after this many of the model's layers.
+        start: another start than (26).
+        engine: see `methods.pga.run_layers`.
+        record: keep R and τ after every layer.
+        any_size: let a model run on sizes that it was not trained for.
+        threads: how many share the batch; default one per processor.
+
+    Raises:
+        ValueError: no shipped model of these sizes, or another J than the model's.
+    """
+    from beamfold.files.models import find_model
+    from beamfold.methods.unfolded import unfolded as run
+
+    held = model or find_model(s.antennas, s.users, s.chains, inner or 20)
+    if inner is not None and inner != held.inner:
+        raise ValueError(f"the model has J = {held.inner} inner steps, asked for {inner}")
+    return run(
+        s, held, layers=layers, start=start, engine=engine, record=record, any_size=any_size, threads=threads
+    )
+
+
+def _with(function: Callable[..., Design], more: dict[str, Any]) -> Callable[..., Design]:
+    return lambda s, **options: function(s, **more, **options)
+
+
+def part_size(s: Scenario) -> int:
+    """How many channels take `BYTES` of working memory: about 24 complex arrays of N (M + K) numbers each."""
+    return max(1, BYTES // (24 * 16 * s.antennas * (s.chains + s.users)))
+
+
+def in_parts(
+    run: Callable[..., Design],
+    s: Scenario,
+    size: int,
+    progress: Progress | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Design:
+    """run(part, **options) for parts of `size` channels along the last batch axis, joined."""
+    options = options or {}
+    count = s.batch[-1] if s.batch else 1
+    parts = _parts(s, size, options) if count > size else [(s, options)]
+    found, done = [], 0
+    for part, mine in parts:
+        if progress is not None:
+            progress(done, count)
+        found.append(run(part, **mine))
+        done += part.batch[-1] if part.batch else 1
+    if progress is not None:
+        progress(count, count)
+    return found[0] if len(found) == 1 else join(s, found)
+
+
+def _parts(s: Scenario, size: int, options: Mapping[str, Any]) -> Iterator[tuple[Scenario, dict[str, Any]]]:
+    lead = (slice(None),) * (len(s.batch) - 1)
+    for first in range(0, s.batch[-1], size):
+        here = (*lead, slice(first, min(first + size, s.batch[-1])))
+        yield s[here], {name: _part_of(value, s, here) for name, value in options.items()}
+
+
+def _part_of(value: Any, s: Scenario, here: tuple[slice, ...]) -> Any:
+    """Of an option with a value for each channel the part's values, of another one itself."""
+    each = isinstance(value, Tensor) and value.shape[: len(s.batch)] == s.batch
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a point {F, W}
+        return type(value)(*(_part_of(item, s, here) for item in value))
+    return value[here] if each else value
 
 
 def join(s: Scenario, parts: list[Design]) -> Design:
     """The designs of the parts of `s` as the design of `s`."""
-    axis = len(s.batch) - 1
+    axis, first = len(s.batch) - 1, parts[0]
 
-    def cat(pieces: list[torch.Tensor], at: int = axis) -> torch.Tensor:
-        return torch.cat(pieces, at)
+    def cat(name: str) -> Any:
+        pieces = [getattr(p, name) for p in parts]
+        return None if pieces[0] is None else torch.cat(pieces, axis)
 
-    first = parts[0]
-    F = None if first.F is None else cat([p.F for p in parts if p.F is not None])
-    traces = [p.trace for p in parts if p.trace is not None]
+    names = ("F", "W", "status", "faults", "rate", "tau", "iterations", "residual", "multiplier")
     trace = None
-    if traces:
-        trace = Trace(cat([t.rate for t in traces], axis + 1), cat([t.tau for t in traces], axis + 1))
-    return Design(
-        s,
-        first.method,
-        F,
-        cat([p.W for p in parts]),
-        cat([p.status for p in parts]),
-        cat([p.rate for p in parts]),
-        cat([p.tau for p in parts]),
-        trace,
-    )
+    if first.trace is not None:
+        pairs = [(p.trace.rate, p.trace.tau) for p in parts if p.trace is not None]
+        trace = Trace(*(torch.cat(side, axis + 1) for side in zip(*pairs, strict=True)))
+    return replace(first, scenario=s, trace=trace, **{name: cat(name) for name in names})

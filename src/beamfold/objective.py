@@ -6,14 +6,14 @@ X; the paper's four follow by the chain rule ∇_F = ∇_X Wᴴ and ∇_W = Fᴴ
 
 A gradient is the paper's ∂/∂Z* (34), half of what PyTorch's `.grad` holds.
 
-Shapes: H (…, K, N) with rows h_kᴴ, X (…, N, K), F (…, N, M), W (…, M, K), Psi (…, N, N) or (N, N);
-leading axes broadcast. `noise` is σ_n², linear.
+Shapes: H (…, K, N) with rows h_kᴴ, X (…, N, K), F (…, N, M), W (…, M, K), Psi (N, N) or (…, N, N), which
+`power` P multiplies; leading axes broadcast. `noise` is σ_n², linear.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,27 +41,89 @@ def rate(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
     Returns:
         (…) real.
     """
-    A, _, other = received(H, X, noise)
+    return _rate(*received(H, X, noise))
+
+
+def _rate(A: Tensor, total: Tensor, other: Tensor) -> Tensor:
+    """`rate` from what `received` returns."""
     signal = A.diagonal(dim1=-2, dim2=-1).abs().square()
     return torch.log1p(signal / other).sum(-1) / LN2
 
 
-def beam_error(X: Tensor, Psi: Tensor) -> Tensor:
-    """τ = ‖X Xᴴ − Ψ‖²_F, Eq. (5), in units of power².
+def beam_error(X: Tensor, Psi: Tensor, power: Tensor | float = 1.0) -> Tensor:
+    """τ = ‖X Xᴴ − P Ψ‖²_F, Eq. (5), in units of power².
 
-    With C = Xᴴ X it is ‖C‖² − 2 Re tr(Xᴴ Ψ X) + ‖Ψ‖², but that form cancels where the match is good,
-    so the N × N difference is formed.
+    With C = Xᴴ X it is ‖C‖² − 2 P Re tr(Xᴴ Ψ X) + P² ‖Ψ‖², which needs no N × N matrix per channel. The
+    rounding of that form is ε (‖C‖² + P² ‖Ψ‖²) for the machine's ε. Where τ is a smaller part of this sum
+    than ε^(1/3), the difference X Xᴴ − P Ψ itself is formed, so the relative error is at most ε^(2/3) times
+    a small number: some 1e-10 in double precision.
+
+    Args:
+        X: (…, N, K).
+        Psi: (N, N) or (…, N, N), Hermitian.
+        power: (…) or a number, P: the power that multiplies Ψ.
 
     Returns:
         (…) real.
     """
-    D = X @ X.mH - Psi
-    return (D.real.square() + D.imag.square()).sum((-2, -1))
+    return _beam_error(X, Psi, Psi @ X, power)
 
 
-def objective(H: Tensor, X: Tensor, Psi: Tensor, weight: Tensor | float, noise: float = 1.0) -> Tensor:
-    """R − ω τ, Eq. (8a)."""
-    return rate(H, X, noise) - weight * beam_error(X, Psi)
+def _beam_error(X: Tensor, Psi: Tensor, PsiX: Tensor, power: Tensor | float) -> Tensor:
+    """`beam_error` for a product Ψ X that is at hand."""
+    power = torch.as_tensor(power, dtype=X.real.dtype, device=X.device)
+    C = X.mH @ X
+    size = _square(C) + power.square() * _square(Psi)
+    cross = (X.real * PsiX.real + X.imag * PsiX.imag).sum((-2, -1))
+    tau = size - 2 * power * cross
+    hard = tau <= torch.finfo(tau.dtype).eps ** (1 / 3) * size
+    if not hard.any():
+        return tau
+    part = X.expand(*tau.shape, *X.shape[-2:])[hard]
+    each = Psi.expand(*tau.shape, *Psi.shape[-2:])[hard] if Psi.ndim > 2 else Psi
+    D = part @ part.mH - power.expand(tau.shape)[hard][..., None, None] * each
+    return tau.masked_scatter(hard, _square(D))
+
+
+def _square(Z: Tensor) -> Tensor:
+    """‖Z‖²_F over the last two axes."""
+    return (Z.real.square() + Z.imag.square()).sum((-2, -1))
+
+
+def objective(
+    H: Tensor, X: Tensor, Psi: Tensor, power: Tensor | float, weight: Tensor | float, noise: float = 1.0
+) -> Tensor:
+    """R − ω τ, Eq. (8a), with τ against P Ψ; `power` is P, `weight` is ω, both (…) or a number."""
+    return rate(H, X, noise) - weight * beam_error(X, Psi, power)
+
+
+class Measured(NamedTuple):
+    """R and τ of X, and the gradient of R − ω τ there."""
+
+    rate: Tensor
+    """(…), bit/s/Hz."""
+    tau: Tensor
+    """(…)."""
+    gradient: Tensor
+    """(…, N, K), ∇_X (R − ω τ)."""
+
+
+def measure(H: Tensor, X: Tensor, Psi: Tensor, power: Tensor, weight: Tensor, noise: float = 1.0) -> Measured:
+    """R, τ and ∇_X (R − ω τ) of X together: H X and Ψ X, the two costly products, are formed once.
+
+    Args:
+        H: (…, K, N), rows h_kᴴ.
+        X: (…, N, K).
+        Psi: (N, N) at unit power.
+        power: (…), P_t.
+        weight: (…), ω.
+        noise: σ_n².
+    """
+    A = received(H, X, noise)
+    PsiX = Psi @ X
+    tau = _beam_error(X, Psi, PsiX, power)
+    on_tau = 2 * (X @ (X.mH @ X) - power[..., None, None] * PsiX)
+    return Measured(_rate(*A), tau, _rate_gradient(H, *A) - weight[..., None, None] * on_tau)
 
 
 def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
@@ -73,7 +135,11 @@ def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
     Returns:
         (…, N, K).
     """
-    A, total, other = received(H, X, noise)
+    return _rate_gradient(H, *received(H, X, noise))
+
+
+def _rate_gradient(H: Tensor, A: Tensor, total: Tensor, other: Tensor) -> Tensor:
+    """`rate_gradient` from what `received` returns."""
     own = A.diagonal(dim1=-2, dim2=-1)
     signal = own.real.square() + own.imag.square()
     # The diagonal is taken out of the interference's term and put back in its own.
@@ -82,25 +148,29 @@ def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
     return H.mH @ (C / LN2)
 
 
-def beam_gradient(X: Tensor, Psi: Tensor) -> Tensor:
-    """∇_X τ = 2 (X Xᴴ − Ψ) X, multiplied from the right so that no N × N product is formed.
+def beam_gradient(X: Tensor, Psi: Tensor, power: Tensor | float = 1.0) -> Tensor:
+    """∇_X τ = 2 (X Xᴴ − P Ψ) X, multiplied from the right so that no N × N product is formed.
 
-    ∇_X τ Wᴴ is Eq. (17) and Fᴴ ∇_X τ is Eq. (18).
+    ∇_X τ Wᴴ is Eq. (17) and Fᴴ ∇_X τ is Eq. (18). Arguments as for `beam_error`.
 
     Returns:
         (…, N, K).
     """
-    return 2 * (X @ (X.mH @ X) - Psi @ X)
+    scale = power[..., None, None] if isinstance(power, Tensor) else power
+    return 2 * (X @ (X.mH @ X) - scale * (Psi @ X))
 
 
-def gradient_F(H: Tensor, F: Tensor, W: Tensor, Psi: Tensor, weight: Tensor, noise: float) -> Tensor:
+def gradient_F(
+    H: Tensor, F: Tensor, W: Tensor, Psi: Tensor, power: Tensor | float, weight: Tensor, noise: float
+) -> Tensor:
     """∇_F R − ω ∇_F τ, the ascent direction of (9) and (23b), from (13) and (17).
 
     Args:
         H: (…, K, N), rows h_kᴴ.
         F: (…, N, M).
         W: (…, M, K).
-        Psi: (…, N, N), at the power of the design.
+        Psi: (N, N) or (…, N, N); τ is against P Ψ.
+        power: (…) or a number, P.
         weight: (…, 1, 1), ω.
         noise: σ_n².
 
@@ -108,7 +178,7 @@ def gradient_F(H: Tensor, F: Tensor, W: Tensor, Psi: Tensor, weight: Tensor, noi
         (…, N, M).
     """
     X = F @ W
-    return (rate_gradient(H, X, noise) - weight * beam_gradient(X, Psi)) @ W.mH
+    return (rate_gradient(H, X, noise) - weight * beam_gradient(X, Psi, power)) @ W.mH
 
 
 def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0) -> Tensor:
@@ -130,6 +200,7 @@ def gradient_W(
     F: Tensor,
     W: Tensor,
     Psi: Tensor,
+    power: Tensor | float,
     weight: Tensor,
     noise: float,
     digital: DigitalGradient = "exact",
@@ -143,4 +214,4 @@ def gradient_W(
     """
     X = F @ W
     ascent = rate_gradient(H, X, noise) if digital == "exact" else signal_gradient(H, X, noise)
-    return F.mH @ (ascent - weight * beam_gradient(X, Psi))
+    return F.mH @ (ascent - weight * beam_gradient(X, Psi, power))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from beamfold.beampattern import Benchmark
 from beamfold.metrics import covariance_pattern
-from beamfold.scenario import Design
+from beamfold.result import Design
 from beamfold.styles import COLOURS, label
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def beampatterns(
     axes.plot(degrees, _db(covariance_pattern(radar.Psi, angles)), color="black", lw=1.6, label="benchmark Ψ")
     for design, colour in zip(designs, COLOURS, strict=False):
         pattern = design.beampattern(angles)[part].reshape(-1, len(angles)).mean(0)
-        axes.plot(degrees, _db(pattern), color=colour, lw=1.2, label=label(design.method))
+        axes.plot(degrees, _db(pattern), color=colour, lw=1.2, label=label(design.label))
     axes.set(
         xlabel="angle θ [°]", ylabel="power to θ over $P_t$ [dB]", xlim=(-90, 90), ylim=(-20, 12), title=title
     )

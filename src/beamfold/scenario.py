@@ -1,25 +1,21 @@
-"""A scenario: what a method is given. A design: what it gives back."""
+"""`Scenario`, the input of every method: channels, Ψ, power, noise and weight, checked once."""
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
-from beamfold.constraints import modulus_error, power_error
-from beamfold.metrics import beampattern, pattern_error
-from beamfold.objective import beam_error, rate
+from beamfold.beampattern import Benchmark, at_unit_power
+from beamfold.objective import Measured, beam_error, measure, objective, rate
 
 Array = Tensor | NDArray[np.generic]
-FEASIBLE = 1e-4  # relative violation of (7b), (7c) beyond which a design is called infeasible
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,21 +63,27 @@ class Scenario:
         """ω as (…, 1, 1), to multiply matrices."""
         return self.weight[..., None, None]
 
-    @cached_property
-    def Psi_t(self) -> Tensor:
-        """P_t Ψ (…, N, N): Ψ scales with the power, so (6) is solved once at unit power."""
-        return self.power[..., None, None] * self.Psi
+    def rate(self, X: Tensor) -> Tensor:
+        """R of X (…, N, K), Eq. (4), in bit/s/Hz; (…)."""
+        return rate(self.H, X, self.noise)
 
-    def __getitem__(self, index: object) -> Scenario:
+    def tau(self, X: Tensor) -> Tensor:
+        """τ = ‖X Xᴴ − P_t Ψ‖² of X (…, N, K), Eq. (5); (…). Ψ scales with the power."""
+        return beam_error(X, self.Psi, self.power)
+
+    def objective(self, X: Tensor) -> Tensor:
+        """R − ω τ of X (…, N, K), Eq. (8a); (…)."""
+        return objective(self.H, X, self.Psi, self.power, self.weight, self.noise)
+
+    def measure(self, X: Tensor) -> Measured:
+        """R, τ and ∇_X (R − ω τ) of X (…, N, K) together."""
+        return measure(self.H, X, self.Psi, self.power, self.weight, self.noise)
+
+    def __getitem__(self, index: Any) -> Scenario:
         """The scenario of a part of the leading axes; an index never reaches K and N."""
-        count = math.prod(self.batch)
-        which = torch.arange(count, device=self.H.device).reshape(self.batch)[index]  # type: ignore[index]
-
-        def part(t: Tensor, *shape: int) -> Tensor:
-            return t.expand((*self.batch, *shape)).reshape((count, *shape))[which]
-
-        H = part(self.H, self.users, self.antennas)
-        return replace(self, H=H, power=part(self.power), weight=part(self.weight))
+        power = self.power.expand(self.batch)[index]
+        matrices = (*index, slice(None), slice(None)) if _ends_open(index) else index
+        return replace(self, H=self.H[matrices], power=power, weight=self.weight.expand(self.batch)[index])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Scenario:
         """The same scenario elsewhere or in another precision; dtype is complex64 or complex128."""
@@ -89,10 +91,15 @@ class Scenario:
         return replace(
             self,
             H=self.H.to(device=device, dtype=dtype),
-            radar=replace(self.radar, Psi=self.Psi.to(device=device, dtype=dtype)),
+            radar=self.radar.to(device=device, dtype=dtype),
             power=self.power.to(device=device, dtype=real),
             weight=self.weight.to(device=device, dtype=real),
         )
+
+
+def _ends_open(index: Any) -> bool:
+    """Whether an index holds an ellipsis, which would let its last entries reach the axes K and N."""
+    return isinstance(index, tuple) and any(entry is Ellipsis for entry in index)
 
 
 def _tensor(values: Array, dtype: torch.dtype) -> Tensor:
@@ -144,7 +151,8 @@ def make_scenario(
 
     Args:
         channels: H (…, K, N), complex or real, rows h_kᴴ; NumPy or torch.
-        radar: Ψ (N, N) at unit power, from `beamfold.solve_covariance`, or as a bare Hermitian array.
+        radar: Ψ (N, N) from `beamfold.solve_covariance`, or as a bare Hermitian array. Of a bare array only
+            the shape counts: it is scaled to unit power (trace 1), as a file's is, with a warning.
         snr_db: P_t/σ_n² in dB; several values put a leading SNR axis in front of the batch.
         chains: M, default K.
         weight: ω ≥ 0 of (8a).
@@ -162,9 +170,9 @@ def make_scenario(
     _check_channels(H, chains)
     if not isinstance(radar, Benchmark):
         radar = Benchmark(_tensor(radar, torch.complex128))
-    if radar.Psi.device != H.device:
-        radar = replace(radar, Psi=radar.Psi.to(H.device))
+    radar = radar.to(device=H.device)
     _check_covariance(radar, H.shape[-1])
+    radar = at_unit_power(radar)
     if not (math.isfinite(weight) and weight >= 0):
         raise ValueError(f"the weight ω must be finite and at least 0, got {weight}")
     if not (math.isfinite(noise) and noise > 0):
@@ -182,116 +190,3 @@ def make_scenario(
     else:
         power = power[0].expand(batch)
     return Scenario(H, radar, power, chains, torch.full_like(power, weight), noise)
-
-
-class Status(enum.IntEnum):
-    """How a method ended on one channel. Values below `INFEASIBLE` are good designs."""
-
-    LAYERS_DONE = 0
-    """All layers ran; nothing is claimed about optimality."""
-    CONVERGED = 1
-    """The method's own stopping rule was met."""
-    CLOSED_FORM = 2
-    """A formula without iterations."""
-    WORSE_THAN_START = 3
-    """All layers ran, but R − ω τ ended below the start's."""
-    INFEASIBLE = 4
-    """(7b) or (7c) is violated by more than 1e-4 relative."""
-    NON_FINITE = 5
-    """A NaN or Inf appeared; the last finite iterate is returned."""
-
-    @property
-    def label(self) -> str:
-        """The name as files and tables show it."""
-        return self.name.lower()
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """R and τ after 0, 1, …, I layers: each (I + 1, …) real."""
-
-    rate: Tensor
-    tau: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Design:
-    """A precoder for every channel of a scenario, with its figures in complex128.
-
-    Attributes:
-        scenario: what it was designed for.
-        method: the method's name.
-        F: (…, N, M) unit-modulus entries, or None for a fully digital design.
-        W: (…, M, K), or X itself (…, N, K) for a fully digital design.
-        status: (…) int8 of `Status`.
-        rate: (…), R in bit/s/Hz.
-        tau: (…), τ.
-        trace: R and τ per layer where the method recorded them.
-    """
-
-    scenario: Scenario
-    method: str
-    F: Tensor | None
-    W: Tensor
-    status: Tensor
-    rate: Tensor
-    tau: Tensor
-    trace: Trace | None = None
-
-    @cached_property
-    def X(self) -> Tensor:
-        """F W (…, N, K)."""
-        return self.W if self.F is None else self.F @ self.W
-
-    @cached_property
-    def objective(self) -> Tensor:
-        """R − ω τ (…)."""
-        return self.rate - self.scenario.weight * self.tau
-
-    @property
-    def statuses(self) -> list[str]:
-        """The labels of `status`, flattened."""
-        return [Status(s).label for s in self.status.flatten().tolist()]
-
-    def beampattern(self, angles: Tensor) -> Tensor:
-        """p(θ)/P_t (…, T) over angles (T,) in radians."""
-        return beampattern(self.X, angles) / self.scenario.power[..., None]
-
-    def pattern_error(self, angles: Tensor) -> Tensor:
-        """Beampattern MSE against Ψ's pattern (…), linear; see `metrics.pattern_error`."""
-        return pattern_error(self.X, self.scenario.Psi, self.scenario.power, angles)
-
-
-def finish(
-    s: Scenario,
-    method: str,
-    F: Tensor | None,
-    W: Tensor,
-    *,
-    status: Status | Tensor = Status.LAYERS_DONE,
-    start_objective: Tensor | None = None,
-    trace: Trace | None = None,
-) -> Design:
-    """The one place where a method's result becomes a `Design`: measured, checked, given its status.
-
-    Metrics are those of the returned arrays in complex128, whatever precision they were found in. A good
-    status is withdrawn where the design is not feasible, not finite, or worse than its start.
-    """
-    F = None if F is None else F.to(torch.complex128)
-    W = W.to(torch.complex128)
-    X = W if F is None else F @ W
-    R, tau = rate(s.H, X, s.noise), beam_error(X, s.Psi_t)
-    value = R - s.weight * tau
-    result = torch.as_tensor(
-        int(status) if isinstance(status, Status) else status, dtype=torch.int8, device=X.device
-    )
-    result = result.expand(value.shape).clone()
-    if start_objective is not None:
-        slack = 1e-6 * (1 + start_objective.abs())
-        result[(value < start_objective - slack) & (result < Status.INFEASIBLE)] = Status.WORSE_THAN_START
-    broken = power_error(X, s.power) > FEASIBLE
-    if F is not None:
-        broken |= modulus_error(F) > FEASIBLE
-    result[broken & (result < Status.INFEASIBLE)] = Status.INFEASIBLE
-    result[~torch.isfinite(value)] = Status.NON_FINITE
-    return Design(s, method, F, W, result, R, tau, trace)

@@ -8,7 +8,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 """Colours that a colour-blind reader can tell apart (Okabe and Ito)."""
 LABELS = {
     "zf_digital": "digital ZF",
-    "start": "start (26)",
+    "phased_zf": "start (26)",
     "conventional_pga": "conventional PGA",
     "sca_manopt": "SCA-ManOpt",
     "sca_manopt_published": "SCA-ManOpt, as published",

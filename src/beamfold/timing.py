@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from beamfold.beampattern import Benchmark
-from beamfold.catalogue import METHODS, design
+from beamfold.catalogue import check_options, design, method_named
 from beamfold.channel import saleh_valenzuela
 from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
 from beamfold.scenario import Scenario, make_scenario
@@ -38,15 +38,10 @@ def options_of(
     Raises:
         ValueError: an unknown method, or an option that it does not have.
     """
-    if method not in METHODS:
-        raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
-    known = METHODS[method][1]
     asked = {"inner": inner, "layers": layers, "depth": depth, "tau_max_db": tau_max_db}
     given = {name: value for name, value in asked.items() if value is not None}
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        takes = ", ".join(name for name in asked if name in known) or "none of bench's options"
-        raise ValueError(f"the method {method} does not take {', '.join(unknown)}; it takes {takes}")
+    check_options(method, given)
+    known = method_named(method).options
     return {name: value for name, value in NEEDED.items() if name in known} | given
 
 
@@ -72,7 +67,7 @@ def prepared(method: str, options: dict[str, Any], radar: Benchmark, s: Scenario
     """One design per call: the prepared form of the layered methods and of fast, `design` for the rest.
 
     Args:
-        method: a name of `METHODS`.
+        method: a name of `catalogue.METHODS`.
         options: from `options_of`; `model` of the unfolded method, else constant step sizes.
         radar: Ψ.
         s: the channels (B, K, N); call i designs for channel i mod B.

@@ -14,7 +14,7 @@ from torch import Tensor
 from beamfold.beampattern import Benchmark
 from beamfold.methods.pga import Engine
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
-from beamfold.objective import DigitalGradient, objective
+from beamfold.objective import DigitalGradient
 from beamfold.scenario import Scenario
 
 
@@ -214,7 +214,7 @@ def _gradient(
     if len(mine):
         s = _batch(channels[mine], radar, power[mine], model.info)
         F, W = model(s, engine=engine)
-        value = objective(s.H, F @ W, s.Psi_t, s.weight)
+        value = s.objective(F @ W)
         (-value.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
         total = value.detach().sum()
     if distributed:

@@ -12,7 +12,8 @@ from beamfold.cli.common import benchmark_for, print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force, Output
 
 if TYPE_CHECKING:
-    from beamfold.scenario import Design, Scenario
+    from beamfold.result import Design
+    from beamfold.scenario import Scenario
 
 Channels = Annotated[
     Path, typer.Argument(help="Channel file: .mat, .npz or .npy with H (channels, users, antennas).")
@@ -28,13 +29,27 @@ Rank = Annotated[int | None, typer.Option(help="Rank of Psi where no --psi is gi
 Variable = Annotated[str | None, typer.Option(help="Which array of the channel file.")]
 Rows = Annotated[str, typer.Option(help="Rows of H are h_k^H (hermitian) or h_k^T (transpose).")]
 Method = Annotated[
-    str | None, typer.Option(help="unfolded, fast, best, pga, sca-manopt, ...; a wrong one lists all.")
+    str | None,
+    typer.Option(help="fast, unfolded, best, ...; `beamfold methods` lists all. [default: fast]"),
+]
+Threads = Annotated[int | None, typer.Option(help="Threads of the batch. [default: one per processor]")]
+Precision = Annotated[
+    str | None, typer.Option(help="Of the fast method: single or double. [default: single]")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Any other option of the method as name=value, see `beamfold methods`; repeat."
+    ),
 ]
 Inner = Annotated[int | None, typer.Option(help="J, updates of F per layer. [default: 20]")]
 Layers = Annotated[int | None, typer.Option(help="Stop after this many layers. [default: all]")]
 Model = Annotated[str | None, typer.Option(help="A model file, or the name of a shipped one.")]
 AnySize = Annotated[bool, typer.Option(help="Use a model on other sizes than it was trained for.")]
-Engine = Annotated[str | None, typer.Option(help="kernel (compiled) or torch (readable). [default: kernel]")]
+Engine = Annotated[
+    str | None,
+    typer.Option(help="pga, unfolded: kernel (compiled) or torch (readable); sca: fast or cvxpy."),
+]
 Depth = Annotated[
     str | None, typer.Option(help="Of the fast method: start, shallow, medium, deep or deeper.")
 ]
@@ -53,7 +68,6 @@ HEADINGS = {
     "status": "status",
 }
 SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
-PART = 10  # channels per step of the progress bar
 
 
 def scenario_of(
@@ -67,7 +81,7 @@ def scenario_of(
     variable: str | None,
     rows: str,
 ) -> Scenario:
-    """The door: a channel file and options become a checked scenario."""
+    """Build a validated `Scenario` from a channel file and command-line options."""
     from beamfold.files import read_channels
     from beamfold.scenario import make_scenario
 
@@ -81,19 +95,12 @@ def scenario_of(
     )
 
 
-def _run(s: Scenario, method: str, options: dict[str, Any], text: str) -> Design:
-    """Part by part behind a progress bar."""
-    from beamfold.catalogue import design, in_parts, join
+def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: int | None = None) -> Design:
+    """The design of all channels behind a progress bar."""
+    from beamfold.catalogue import design
 
-    parts = []
-    done = 0
     with progress(s.batch[-1], text) as tick:
-        tick(0, text)
-        for part in in_parts(s, PART):
-            parts.append(design(part, method, **options))
-            done += part.batch[-1]
-            tick(done, text)
-    return join(s, parts)
+        return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 
 
 def design(
@@ -109,6 +116,9 @@ def design(
     budget_us: Budget = None,
     tau_max: TauMax = None,
     tau_max_db: TauMaxDb = None,
+    precision: Precision = None,
+    settings: Settings = None,
+    threads: Threads = None,
     snr_db: Snr = None,
     weight: Weight = 0.3,
     chains: Chains = None,
@@ -124,43 +134,53 @@ def design(
 
     Example: beamfold design channels.mat --snr-db 12 --weight 0.3 --method unfolded --inner 20 -o designs.mat
     """
+    from beamfold.cli.options import options_for
     from beamfold.files import write_design
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
+    from beamfold.threads import check_threads
 
     check_target(output, force=force, suffixes=RESULTS)
+    check_threads(threads)
     limited = tau_max is not None or tau_max_db is not None
-    method = method or ("constrained" if limited else "fast" if budget_us or depth else "unfolded")
+    method = method or ("constrained" if limited else "unfolded" if model or inner else "fast")
     given = {
         "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
-        "tau_max": tau_max, "tau_max_db": tau_max_db,
+        "precision": precision, "tau_max": tau_max, "tau_max_db": tau_max_db, "model": model,
     }  # fmt: skip
-    options = _options(method, model, {key: value for key, value in given.items() if value is not None})
+    options = options_for(
+        method, {key: value for key, value in given.items() if value is not None}, settings or ()
+    )
+    _check_budget(method, budget_us)
+    if model is not None:
+        options = _with_model(model, options)
     s = scenario_of(channels, snr_db, weight, chains, psi, targets_deg, rank, variable, rows)
     _warn_of_other_sizes(s, options)
     if budget_us is not None:
-        options["steps"] = _steps_within(s, method, budget_us)
-    result = _run(s, method, options, f"{method} on {s.batch[-1]} channels")
+        options["steps"] = _steps_within(s, budget_us)
+    result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
     write_design(output, result)
     _tell(output, result, as_json)
 
 
-def _options(method: str, model: str | None, given: dict[str, Any]) -> dict[str, Any]:
-    """What was asked for, as the method takes it; a model's name becomes the model."""
-    from beamfold.catalogue import METHODS
+def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the model in the place of its name."""
     from beamfold.files.models import named_model
 
-    if method not in METHODS:
-        raise ValueError(f"no method {method!r}; known: {', '.join(METHODS)}")
-    if given.get("engine") not in (None, "kernel", "torch"):
-        raise ValueError(f"--engine is kernel or torch, got {given['engine']!r}")
-    if model is None:
-        return given
     held = named_model(model)
-    inner = given.pop("inner", held.inner)
+    inner = options.pop("inner", held.inner)
     if held.inner != inner:
         raise ValueError(f"{model} has J = {held.inner} inner steps, --inner asks for {inner}")
-    return {**given, "model": held}
+    return {**options, "model": held}
+
+
+def _check_budget(method: str, budget_us: float | None) -> None:
+    if budget_us is None:
+        return
+    if method != "fast":
+        raise ValueError(f"--budget-us is for the fast method, not {method}")
+    if not budget_us > 0:
+        raise ValueError(f"--budget-us must be above 0, got {budget_us:g}")
 
 
 def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
@@ -175,9 +195,7 @@ def _tell(output: Path, result: Design, as_json: bool) -> None:
     from beamfold.files import summary
 
     s = result.scenario
-    if result.method == "constrained" and "infeasible" in result.statuses:
-        lost = result.statuses.count("infeasible")
-        say(f"tau_0 is out of reach for {lost} of {len(result.statuses)}: the least tau found is kept")
+    _warn_of_faults(result)
     figures = summary(result, s.radar.angles)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
@@ -187,14 +205,20 @@ def _tell(output: Path, result: Design, as_json: bool) -> None:
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
 
 
-def _steps_within(s: Scenario, method: str, budget_us: float) -> int:
-    """The depth of the fast method that fits a time budget on this machine."""
-    from beamfold.methods import prepare_fast
+def _warn_of_faults(result: Design) -> None:
+    """A line for each thing that is wrong with some channel's design."""
+    from beamfold.result import Fault
 
-    if method != "fast":
-        raise ValueError(f"--budget-us is for the fast method, not {method}")
-    if not budget_us > 0:
-        raise ValueError(f"--budget-us must be above 0, got {budget_us:g}")
+    for fault in Fault:
+        count = int(((result.faults & int(fault)) != 0).sum())
+        if count:
+            say(f"note: {fault.label} on {count} of {result.faults.numel()} channels. {fault.advice}")
+
+
+def _steps_within(s: Scenario, budget_us: float) -> int:
+    """The depth of the fast method that fits a time budget on this machine."""
+    from beamfold.methods.fast import prepare_fast
+
     one = s[(0,) * len(s.batch)]
     snr_db = 10 * math.log10(float(one.power) / s.noise)
     ready = prepare_fast(
@@ -215,6 +239,7 @@ def compare(
     rank: Rank = None,
     variable: Variable = None,
     rows: Rows = "hermitian",
+    threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -226,7 +251,9 @@ def compare(
     from beamfold.files.atomic import check_target, write
     from beamfold.plots import beampatterns, save
     from beamfold.styles import label
+    from beamfold.threads import check_threads
 
+    check_threads(threads)
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file; compare writes a folder")
     if not output.parent.is_dir():
@@ -236,9 +263,9 @@ def compare(
     for target in (picture, file):
         check_target(target, force=force)
     s = scenario_of(channels, [snr_db], weight, chains, psi, targets_deg, rank, variable, rows)
-    designs = [_run(s, name, options, label(_title(name, options))) for name, options in _lineup(s)]
+    designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
     write_designs(file, designs)
-    shown = [d for d in designs if d.method in SHOWN]
+    shown = [d for d in designs if d.label in SHOWN]
     title = (
         f"N = {s.antennas}, K = {s.users}, M = {s.chains}, {snr_db:g} dB, mean over {s.batch[-1]} channels"
     )
@@ -253,7 +280,7 @@ def compare(
 
 
 def _title(name: str, options: dict[str, Any]) -> str:
-    return f"{name}_j{options['inner']}" if "inner" in options else name
+    return f"{name}_j{options['inner']}" if "inner" in options else name.replace("-", "_")
 
 
 def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
@@ -268,7 +295,7 @@ def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
         ("zf-digital", {}),
         ("digital", {}),
         ("sca-manopt", {}),
-        ("start", {}),
+        ("phased-zf", {}),
         ("conventional-pga", {}),
         *(("pga", {"inner": j}) for j in (10, 20)),
         *(("unfolded", {"inner": j}) for j in trained),
@@ -276,7 +303,30 @@ def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def methods(as_json: AsJson = False) -> None:
+    """List the methods: what each maximises, and its options with their defaults.
+
+    Example: beamfold methods
+    """
+    from beamfold.catalogue import DEFAULT, METHODS
+    from beamfold.cli.options import described
+
+    found: dict[str, dict[str, Any]] = {
+        name: {"about": method.about, "default": name == DEFAULT, "options": described(name)}
+        for name, method in METHODS.items()
+    }
+    if as_json:
+        print_json(found)
+        return
+    for name, facts in found.items():
+        typer.echo(f"{name}{' (default)' if facts['default'] else ''}: {facts['about']}")
+        for option in facts["options"]:
+            default = "" if option["default"] is None else f" [default: {option['default']}]"
+            typer.echo(f"    {option['name']}: {option['takes']}{default}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command()(methods)
     app.command()(design)
     app.command()(compare)

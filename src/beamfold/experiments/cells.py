@@ -15,10 +15,10 @@ from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.grid import Cell
-from beamfold.experiments.labelled import STATUS, machine, revision, shipped_digest, variable
+from beamfold.experiments.labelled import machine, revision, shipped_digest, variable
 from beamfold.scenario import make_scenario
 
-FIGURES = ("rate", "tau", "objective", "mse", "status")
+FIGURES = ("rate", "tau", "objective", "mse", "status", "faults")
 
 
 def about() -> dict[str, str]:
@@ -41,17 +41,18 @@ def compute(parameters: dict[str, Any], radar: Benchmark) -> dict[str, Any]:
     numbers do not depend on who computes them. Ψ comes from outside, the same for every worker.
     """
     cell = Cell.model_validate(parameters)
+    options: dict[str, Any] = dict(cell.options)
     one_thread()
     with threadpool_limits(1):
         H = saleh_valenzuela(cell.antennas, cell.users, cell.count, seed=cell.seed, paths=cell.paths)
         s = make_scenario(H, radar, snr_db=cell.snr_db, chains=cell.chains, weight=cell.weight)
-        found = design(s, cell.method, **cell.options)
+        found = design(s, cell.method, threads=1, **options)
         error = found.pattern_error(radar.angles)
     return {
         "rate": found.rate.numpy(), "tau": found.tau.numpy(), "objective": found.objective.numpy(),
-        "mse": error.numpy(), "status": found.status.numpy(), "psi_objective": radar.objective,
-        "psi_gap": radar.gap, "psi_solver": radar.solver, "machine": machine(), "revision": revision(),
-        **about(),
+        "mse": error.numpy(), "status": found.status.numpy(), "faults": found.faults.numpy(),
+        "psi_objective": radar.objective, "psi_gap": radar.gap, "psi_solver": radar.solver,
+        "machine": machine(), "revision": revision(), **about(),
     }  # fmt: skip
 
 
@@ -68,7 +69,6 @@ def join(cells: list[Cell], each: list[xr.Dataset]) -> xr.Dataset:
         name: variable(name, ("cell", "channel"), np.stack([ds[name].values for ds in each]))
         for name in FIGURES
     }
-    data["status"].attrs["meaning"] = STATUS
     held = [cell.model_dump() for cell in cells]
     coords: dict[str, Any] = {"cell": [cell.name for cell in cells]}
     for key in held[0]:

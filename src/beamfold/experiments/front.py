@@ -16,16 +16,16 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
-from torch import Tensor
 
-from beamfold.catalogue import design, in_parts, join
+from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
-from beamfold.experiments.labelled import STATUS, machine, planes, revision, variable, with_intervals
+from beamfold.experiments.labelled import machine, planes, revision, variable, with_intervals
 from beamfold.experiments.setting import WEIGHT, Tick
 from beamfold.experiments.tradeoff import TRAINING_SEED, best_scales, rescaled
 from beamfold.files.models import find_model, model_name, shipped_models
 from beamfold.methods import UnfoldedPGA
-from beamfold.scenario import Design, Scenario, Status
+from beamfold.result import FAULT_CODES, STATUS_CODES, UNUSABLE, Design
+from beamfold.scenario import Scenario
 
 Values = NDArray[np.float64]
 
@@ -53,7 +53,8 @@ DECADES = (0.0, 3.0)
 """log₁₀ of ω P_t² at the ends: from hardly any sensing to hardly any communications."""
 RHO = (0.1, 0.95)
 SCA_RHO = 0.8
-PART = 10  # channels between two ticks of the progress
+TRAINING_COUNT = 10
+"""Training channels on which the unfolded step sizes are scaled for another ω."""
 
 
 @dataclass
@@ -66,14 +67,13 @@ class _Run:
 
     def __call__(self, s: Scenario, method: str, text: str, **options: Any) -> Design:
         """The design of all channels; an option that is a tensor has a value for each."""
-        parts = []
-        for i, part in enumerate(in_parts(s, PART)):
+        before, cost = self.done, WAYS[method].cost
+
+        def progress(done: int, count: int) -> None:
+            self.done = before + cost * done
             self.tick(self.done / self.total, text)
-            here = slice(i * PART, (i + 1) * PART)
-            mine = {k: v[here] if isinstance(v, Tensor) else v for k, v in options.items()}
-            parts.append(design(part, method, **mine))
-            self.done += WAYS[method].cost * part.batch[-1]
-        return join(s, parts)
+
+        return design(s, method, progress=progress, **options)
 
 
 def default_weights(s: Scenario, points: int) -> Values:
@@ -112,7 +112,7 @@ def _curve(s: Scenario, method: str, values: Values, inner: int, run: _Run) -> l
 def _scaled(s: Scenario, weight: float, inner: int) -> UnfoldedPGA:
     """The shipped step sizes, shorter for a larger ω by the factors that are best on training channels."""
     model = find_model(s.antennas, s.users, s.chains, inner)
-    H = saleh_valenzuela(s.antennas, s.users, PART, seed=TRAINING_SEED)
+    H = saleh_valenzuela(s.antennas, s.users, TRAINING_COUNT, seed=TRAINING_SEED)
     return rescaled(model, best_scales(model, weight, H, s.radar), weight)
 
 
@@ -158,12 +158,12 @@ def front(
         tick: told the share that is done and what is being done.
 
     Returns:
-        A dataset with rate, tau and status (method, point, channel), `value` (method, point) of the `axis`
-        (method) that the method moves along; mark_rate and mark_tau (mark, channel) of `marks`. NaN where a
-        method has fewer points than another, and the means where a channel's τ₀ is out of reach.
+        A dataset with rate, tau, status and faults (method, point, channel), `value` (method, point) of the
+        `axis` (method) that the method moves along; mark_rate and mark_tau (mark, channel) of `marks`. NaN
+        where a method has fewer points than another, and the means where a channel's τ₀ is out of reach.
 
     Raises:
-        ValueError: an unknown method, several SNRs, a weight below 0, fewer than two points.
+        ValueError: an unknown method, several SNRs, a weight that is not above 0, fewer than two points.
         FileError: no shipped model for the unfolded method.
     """
     _check(s, methods, weights, points)
@@ -206,7 +206,7 @@ def _check(s: Scenario, methods: tuple[str, ...], weights: Values | None, points
 def _labelled(
     names: list[str], axes: list[str], values: list[Values], curves: list[list[Design]]
 ) -> xr.Dataset:
-    """rate, tau and status (method, point, channel), short curves filled with NaN."""
+    """rate, tau, status and faults (method, point, channel), short curves filled with NaN."""
     longest = max(len(v) for v in values)
 
     def stack(pick: Callable[[Design], torch.Tensor], empty: float) -> NDArray[Any]:
@@ -216,18 +216,19 @@ def _labelled(
 
     value = np.stack([np.append(v, np.full(longest - len(v), np.nan)) for v in values])
     dims = ("method", "point", "channel")
-    status = stack(lambda d: d.status, -1)
+    status, faults = stack(lambda d: d.status, -1), stack(lambda d: d.faults, -1)
     ds = xr.Dataset(
         {
             "rate": variable("rate", dims, stack(lambda d: d.rate, np.nan)),
             "tau": variable("tau", dims, stack(lambda d: d.tau, np.nan)),
-            "status": variable("status", dims, status, meaning=f"-1 none, {STATUS}"),
+            "status": variable("status", dims, status, meaning=f"-1 none, {STATUS_CODES}"),
+            "faults": variable("faults", dims, faults, meaning=f"-1 none, {FAULT_CODES}"),
             "value": variable("value", ("method", "point"), value, long_name="omega, rho or tau_0, see axis"),
         },
         coords={"method": names, "axis": ("method", axes)},
     )
     ds = with_intervals(ds, ["rate", "tau"])
-    lost = (status >= int(Status.INFEASIBLE)).any(-1)
+    lost = ((faults > 0) & (faults & int(UNUSABLE) != 0)).any(-1)
     for name in ("rate_mean", "rate_low", "rate_high", "tau_mean", "tau_low", "tau_high"):
         ds[name] = ds[name].where(~xr.DataArray(lost, dims=("method", "point")))
     return ds
@@ -240,7 +241,7 @@ def _with_origin(ds: xr.Dataset, s: Scenario, inner: int, source: str) -> xr.Dat
     ds["H"] = planes(("channel", "user", "antenna"), s.H, long_name="channels, rows h_k^H", units="1")
     ds["Psi"] = planes(("antenna", "antenna_column"), s.Psi, long_name="Psi at unit power", units="1")
     snr_db = round(10 * float(np.log10(float(s.power[0]) / s.noise)), 9)
-    square = float(torch.linalg.matrix_norm(s.Psi_t[0])) ** 2  # tau of no power at all
+    square = float(s.power[0] * torch.linalg.matrix_norm(s.Psi)) ** 2  # tau of no power at all
     facts = {
         "antennas": s.antennas, "users": s.users, "chains": s.chains, "snr_db": snr_db, "noise": s.noise,
         "count": s.batch[0], "channels": source, "inner": inner, "psi_norm_squared": square,
@@ -259,7 +260,7 @@ def summary(ds: xr.Dataset) -> list[dict[str, Any]]:
         for point in range(ds.sizes["point"]):
             one = ds.sel({"method": name}).isel(point=point)
             if np.isfinite(one["value"]):
-                lost = int((one["status"] >= int(Status.INFEASIBLE)).sum())
+                lost = int(((one["faults"].astype(int) & int(UNUSABLE)) != 0).sum())
                 rows.append(_row(one, "", str(name), str(axis), float(one["value"]), lost))
     for name, axis, value in zip(
         ds["mark"].values, ds["mark_axis"].values, ds["mark_value"].values, strict=True

@@ -39,7 +39,7 @@ def four_gradients(s: Scenario, point: Point) -> tuple[Tensor, ...]:
     """∇_F R (13), ∇_W R (14), ∇_F τ (17), ∇_W τ (18), each (B, rows, columns)."""
     F, W = point
     X = F @ W
-    on_R, on_tau = rate_gradient(s.H, X, s.noise), beam_gradient(X, s.Psi_t)
+    on_R, on_tau = rate_gradient(s.H, X, s.noise), beam_gradient(X, s.Psi, s.power)
     return on_R @ W.mH, F.mH @ on_R, on_tau @ W.mH, F.mH @ on_tau
 
 

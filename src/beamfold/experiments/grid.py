@@ -124,9 +124,10 @@ class Grid(BaseModel):
     def _cells(self) -> tuple[Cell, ...]:
         found: dict[Cell, None] = {}
         axes: list[list[Any]] = [getattr(self, name) or [None] for name in LISTS]
+        options = {method: METHODS[method].options for method in self.methods}
         for point in itertools.product(*axes):
             method, snr_db, weight, antennas, users, chains, inner, layers, targets = point
-            takes = METHODS[method][1]
+            takes = options[method]
             found[Cell(
                 method=method, snr_db=snr_db, weight=weight, antennas=antennas, users=users,
                 chains=chains or users, inner=inner if "inner" in takes else None,

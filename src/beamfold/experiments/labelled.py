@@ -22,7 +22,7 @@ from scipy.stats import t as student
 from beamfold.beampattern import Benchmark
 from beamfold.experiments.setting import Curve, Setting
 from beamfold.files.models import shipped_models
-from beamfold.scenario import Design, Status
+from beamfold.result import FAULT_CODES, STATUS_CODES, Design
 
 
 class Quantity(NamedTuple):
@@ -43,12 +43,15 @@ QUANTITIES = {
     "benchmark": Quantity("pattern of Psi over P_t", "1 (linear)", "(6a)"),
     "desired": Quantity("desired pattern P_d", "1 (linear)", "(27)"),
     "gradient": Quantity("magnitude of a gradient's elements", "varies", "(13), (14), (17), (18)"),
-    "status": Quantity("how the method ended", "1", ""),
+    "status": Quantity("why the method stopped", "1", ""),
+    "faults": Quantity("what is wrong with the design", "1", ""),
     "count": Quantity("cost of a step", "complex multiply-adds", "(23b), (24), Table I"),
     "growth": Quantity("exponent of N in the count, fitted over all N", "1", "Table I"),
     "rank": Quantity("rank of Psi in the kernel: eigenvalues above 1e-3 of the largest", "1", "(6)"),
     "crossing": Quantity("first layer with mean R - omega tau >= 0", "layers", "(8a), Table II"),
 }
+CODES = {"status": {"meaning": STATUS_CODES}, "faults": {"meaning": FAULT_CODES}}
+"""The names of the numbers of a variable."""
 AXES = {
     "snr_db": ("P_t over noise power", "dB"),
     "angle_deg": ("angle theta", "degree"),
@@ -61,14 +64,12 @@ AXES = {
     "reim": ("real and imaginary part", "1"),
 }
 
-STATUS = ", ".join(f"{status.value} {status.label}" for status in Status)
-"""What the numbers of `status` mean."""
-
 
 def variable(name: str, dims: Sequence[str], values: Any, **attrs: Any) -> xr.Variable:
     """A variable with the name's unit and equation; attributes override."""
     kind = QUANTITIES.get(name)
     about = {} if kind is None else {key: text for key, text in kind._asdict().items() if text}
+    about |= CODES.get(name, {})
     data = values.numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
     return xr.Variable(tuple(dims), data, {**about, **attrs})
 

@@ -11,7 +11,6 @@ import xarray as xr
 
 from beamfold.beampattern import Benchmark
 from beamfold.experiments.labelled import (
-    STATUS,
     about_curves,
     conclude,
     inputs,
@@ -34,7 +33,7 @@ from beamfold.experiments.setting import (
     run,
 )
 from beamfold.metrics import covariance_pattern, desired_error
-from beamfold.scenario import Design
+from beamfold.result import Design
 
 
 def lineup(antennas: int) -> tuple[list[Curve], list[str]]:
@@ -55,6 +54,7 @@ def figures(designs: Sequence[Design], radar: Benchmark) -> dict[str, Any]:
             [desired_error(d.X, radar.desired, radar.scale, s.power, radar.angles) for d in designs]
         ),
         "status": torch.stack([d.status for d in designs]),
+        "faults": torch.stack([d.faults for d in designs]),
     }
 
 
@@ -89,7 +89,8 @@ def over_layers(name: str, antennas: int, setting: Setting) -> xr.Dataset:
             "objective": variable("objective", dims, R - WEIGHT * tau),
             "mse": variable("mse", ("method", "channel"), final["mse"]),
             "mse_desired": variable("mse_desired", ("method", "channel"), final["mse_desired"]),
-            "status": variable("status", ("method", "channel"), final["status"], meaning=STATUS),
+            "status": variable("status", ("method", "channel"), final["status"]),
+            "faults": variable("faults", ("method", "channel"), final["faults"]),
             **patterns(designs, s.radar),
         },
         coords={
@@ -132,7 +133,6 @@ def fig8(setting: Setting) -> xr.Dataset:
         coords={"method": [c.name for c in curves], "snr_db": [float(x) for x in levels]},
     )
     ds["objective"] = variable("objective", dims, (final["rate"] - WEIGHT * final["tau"]).numpy())
-    ds["status"].attrs["meaning"] = STATUS
     ds = with_intervals(ds, ["rate", "tau", "objective", "mse", "mse_desired"])
     ds = ds.assign(inputs(setting, antennas, s.radar) | steps_of(curves))
     parameters = {

@@ -17,7 +17,6 @@ import xarray as xr
 from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.labelled import (
-    STATUS,
     about_curves,
     conclude,
     digest,
@@ -45,7 +44,8 @@ from beamfold.experiments.setting import (
 )
 from beamfold.files.models import load_model, save_model, with_note
 from beamfold.methods import UnfoldedPGA, unfolded
-from beamfold.scenario import Design, make_scenario
+from beamfold.result import Design
+from beamfold.scenario import make_scenario
 from beamfold.training import Progress, Recipe, facts, train
 
 ANTENNAS = 64
@@ -179,7 +179,6 @@ def fig9(setting: Setting) -> xr.Dataset:
         {key: variable(key, dims, torch.stack([c[key] for c in columns], 1)) for key in columns[0]},
         coords={"method": names, "omega": list(omegas)},
     )
-    ds["status"].attrs["meaning"] = STATUS
     ds = with_intervals(ds, ["rate", "tau", "objective", "mse", "mse_desired"])
     ds = ds.assign(inputs(setting, ANTENNAS, published_pattern(ANTENNAS)) | _steps(models, omegas))
     parameters: dict[str, Any] = {

@@ -9,9 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from beamfold.files.arrays import Array, read_arrays, write_arrays
+from beamfold.files.arrays import Array, numbers, read_all, text, write_arrays
 from beamfold.files.atomic import FileError
-from beamfold.scenario import Design, Status
+from beamfold.result import FAULT_CODES, STATUS_CODES, Design, Fault, Status
+
+FORMER = {
+    0: (Status.ITERATION_LIMIT, Fault.NONE),
+    1: (Status.CONVERGED, Fault.NONE),
+    2: (Status.CLOSED_FORM, Fault.NONE),
+    3: (Status.ITERATION_LIMIT, Fault.BELOW_START),
+    4: (Status.ITERATION_LIMIT, Fault.INFEASIBLE),
+    5: (Status.DIVERGED, Fault.NONE),
+}
+"""What the numbers of `status` meant in files without `faults`, those of version 0.1.0.
+
+There 0 meant "all layers ran" or "the iteration limit", which the method's name tells apart.
+"""
+LAYERED = ("unfolded", "pga", "conventional_pga")
 
 
 def design_arrays(design: Design) -> dict[str, Any]:
@@ -31,7 +45,9 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "tau": design.tau.numpy(),
         "objective": design.objective.numpy(),
         "status": design.status.numpy(),
-        "status_names": ", ".join(sorted(set(design.statuses))),
+        "status_codes": STATUS_CODES,
+        "faults": design.faults.numpy(),
+        "fault_codes": FAULT_CODES,
         "snr_db": 10 * np.log10(power.numpy() / s.noise),
         "weight": float(s.weight.reshape(-1)[0]),
         "noise": s.noise,
@@ -60,7 +76,7 @@ def write_designs(path: Path, designs: list[Design]) -> None:
         own = design_arrays(design)
         arrays.update({key: own.pop(key) for key in shared})
         own.pop("method")
-        arrays.update({f"{design.method}_{key}": value for key, value in own.items()})
+        arrays.update({f"{design.label}_{key}": value for key, value in own.items()})
     write_arrays(path, arrays)
 
 
@@ -81,6 +97,10 @@ class HeldDesign(NamedTuple):
     """ω, NaN where the file lacks it."""
     angles: Array
     """(T,), the grid of `mse` in rad; empty where the file lacks it."""
+    status: Array | None
+    """(S·B,) of `Status`, None where the file has none."""
+    faults: Array | None
+    """(S·B,) of `Fault`."""
 
 
 def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[str, HeldDesign]:
@@ -95,7 +115,8 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
     Raises:
         FileError: not a design file, or one whose arrays do not fit the channels or each other.
     """
-    arrays = read_arrays(path)
+    held = read_all(path)
+    arrays = numbers(held)
     prefixes = sorted(name.removesuffix("W") for name in arrays if name == "W" or name.endswith("_W"))
     if not prefixes or not {"Psi", "snr_db", "noise"} <= set(arrays):
         raise FileError(f"{path} is not a design file: it lacks W, Psi, snr_db or noise")
@@ -121,9 +142,37 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
                 stated[key] = _reals(path, arrays, f"{prefix}{key}", count)
         name = prefix.rstrip("_") or "design"
         found[name] = HeldDesign(
-            F, W, stated, arrays["Psi"], power, float(noise[0]), weight, np.deg2rad(angles)
+            F,
+            W,
+            stated,
+            arrays["Psi"],
+            power,
+            float(noise[0]),
+            weight,
+            np.deg2rad(angles),
+            *_ended(path, arrays, prefix, count, prefix or text(held, "method")),
         )
     return found
+
+
+def _ended(
+    path: Path, arrays: dict[str, Array], prefix: str, count: int, method: str
+) -> tuple[Array | None, Array | None]:
+    """`status` and `faults` (S·B,) of one method, also of a file of version 0.1.0."""
+    if f"{prefix}status" not in arrays:
+        return None, None
+    status = _reals(path, arrays, f"{prefix}status", count).astype(np.int8)
+    if f"{prefix}faults" in arrays:
+        return status, _reals(path, arrays, f"{prefix}faults", count).astype(np.int8)
+    unknown = sorted(set(status.tolist()) - set(FORMER))
+    if unknown:
+        raise FileError(f"{path}: {prefix}status holds {unknown[0]}, expected numbers from 0 to 5")
+    layered = method.startswith(LAYERED)
+    pairs = [FORMER[code] for code in status.tolist()]
+    stopped = [
+        Status.FIXED_DEPTH if layered and first == Status.ITERATION_LIMIT else first for first, _ in pairs
+    ]
+    return np.array(stopped, np.int8), np.array([fault for _, fault in pairs], np.int8)
 
 
 def _fitted(path: Path, arrays: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
@@ -151,24 +200,18 @@ def summary(design: Design, angles: torch.Tensor) -> list[dict[str, Any]]:
     error = design.pattern_error(angles)
     rows = []
     for part in parts:
-        status = design.status[part].flatten()
         power = float(s.power[part].reshape(-1)[0])
         mse = float(error[part].mean())
         rows.append(
             {
-                "method": design.method,
+                "method": design.label,
                 "snr_db": round(10 * float(np.log10(power / s.noise)), 6),
-                "channels": status.numel(),
+                "channels": design.status[part].numel(),
                 "rate": float(design.rate[part].mean()),
                 "tau": float(design.tau[part].mean()),
                 "objective": float(design.objective[part].mean()),
                 "mse_db": float(10 * np.log10(mse)) if mse > 0 else float("-inf"),
-                "status": _counts(design, part),
+                "status": design.counts(part),
             }
         )
     return rows
-
-
-def _counts(design: Design, part: Any) -> dict[str, int]:
-    values, counts = torch.unique(design.status[part], return_counts=True)
-    return {Status(int(v)).label: int(c) for v, c in zip(values, counts, strict=True)}

@@ -14,9 +14,9 @@ from torch import Tensor
 from beamfold.kernels.fast_design import GRID, design, floats
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.rows import LANES
-from beamfold.kernels.unfolded import share
 from beamfold.scenario import Scenario
 from beamfold.start import Point
+from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
 Planes = NDArray[Any]
@@ -224,6 +224,6 @@ def run_fast(
         for b in range(first, last):
             f[b], done[b] = setting.one(F[b], W[b], H[b], setting.figures(power[b], weight[b]), buffer)
 
-    share(work, count, threads)
+    parallel_for(work, count, threads)
     point = Point(torch.from_numpy(F.reshape(*s.batch, N, M)), torch.from_numpy(W.reshape(*s.batch, M, K)))
     return point, torch.from_numpy(f.reshape(s.batch)), torch.from_numpy(done.reshape(s.batch))

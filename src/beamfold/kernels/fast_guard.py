@@ -13,12 +13,14 @@ so strong that rounding is no longer below the noise, both points are measured w
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from beamfold.beampattern import Benchmark
 from beamfold.kernels.fast_design import sizes
@@ -26,9 +28,9 @@ from beamfold.kernels.fast_lanes import inner
 from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
 from beamfold.kernels.rows import kernel
-from beamfold.objective import objective
 from beamfold.scenario import Scenario
 from beamfold.start import CANCELS, Point, least_norm, proposed
+from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
 LEFT_OUT = 1e-3
@@ -141,25 +143,41 @@ class Guard:
         N, K, M, r = *U.shape[:1], users, chains, U.shape[1]
         Np, Kq, Mq, _, D, columns, _, _, _ = sizes(N, K, M, r)
         square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
-        energy = weight * power * power
         numbers = torch.tensor([power, weight], dtype=torch.float64)
         H = torch.zeros(K, N, dtype=torch.complex128)
         self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise)
+        self._fixed = power, weight
+        self._noise, self._square, self._left_out = noise, square, left_out
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
+        self._extra = np.ascontiguousarray(extra)
         room = lambda *shape: np.zeros(shape)  # noqa: E731
         V, masks = room(2, columns, Np), room(3, K, D)
         planes = U.mT.resolve_conj().numpy()
         V[0, Mq + K : Mq + K + r, :N], V[1, Mq + K : Mq + K + r, :N] = planes.real, planes.imag
         set_masks(masks, Mq, K, r)
-        # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
-        self._margin = 2 * energy * left_out + 1e-9 * (1 + energy * (1 + math.sqrt(square)) ** 2)
-        self._rest: tuple[Any, ...] = (
-            np.ascontiguousarray(extra), power, math.sqrt(power / noise), np.array([energy, square]), V,
-            room(2, Mq, D), room(2, Kq, D), room(2, Kq, D), room(2, Kq, Kq), room(2, K, Kq), room(2, K, Mq),
-            room(2, K, Mq), room(2, Kq, D), room(2, Mq, Mq), room(2, Mq, max(Kq, Mq)), masks,
+        self._space: tuple[Any, ...] = (
+            V, room(2, Mq, D), room(2, Kq, D), room(2, Kq, D), room(2, Kq, Kq), room(2, K, Kq),
+            room(2, K, Mq), room(2, K, Mq), room(2, Kq, D), room(2, Mq, Mq), room(2, Mq, max(Kq, Mq)), masks,
         )  # fmt: skip
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
-        self(*nothing, np.eye(K, N).astype(np.complex128))  # compiles, or loads what was compiled
+        self.above(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
+
+    def for_a_thread(self) -> Guard:
+        """The same with working space of its own."""
+        other = copy(self)
+        other._space = tuple(array.copy() for array in self._space)
+        return other
+
+    def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
+        """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""
+        energy = weight * power * power
+        # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
+        margin = 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
+        figures = np.array([energy, self._square])
+        gain = gain_over_start(
+            F, W, H, self._extra, power, math.sqrt(power / self._noise), figures, *self._space
+        )
+        return bool(gain > margin)
 
     def __call__(self, F: Complex, W: Complex, H: Complex) -> None:
         """Put (26) in the place of F (N, M), W (M, K) where that is better for H (K, N).
@@ -169,12 +187,33 @@ class Guard:
         Raises:
             ValueError: a channel that holds NaN or Inf.
         """
-        if gain_over_start(F, W, H, *self._rest) > self._margin:
+        if self.above(F, W, H, *self._fixed):
             return
         if not np.isfinite(H).all():
             raise ValueError("the channel holds NaN or Inf")
         s = replace(self._without, H=torch.from_numpy(H))
         point, start = least_norm(Point(torch.from_numpy(F), torch.from_numpy(W)), s.power), proposed(s)
-        f, f0 = (float(objective(s.H, p.F @ p.W, s.Psi_t, s.weight, s.noise)) for p in (point, start))
+        f, f0 = (float(s.objective(p.F @ p.W)) for p in (point, start))
         best = point if f >= f0 else start
         F[:], W[:] = best.F.numpy(), best.W.numpy()
+
+
+def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> Tensor:
+    """(…) bool: where a point of each channel of a scenario is above the start (26) for certain.
+
+    Where it is not known, the two objectives have to be compared; see this module's docstring.
+    """
+    count, K, M, N = math.prod(s.batch), s.users, s.chains, s.antennas
+    H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
+    F, W = (z.resolve_conj().numpy().reshape(count, *z.shape[-2:]) for z in point)
+    power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
+    guard = Guard(s.radar, users=K, chains=M, power=power[0], weight=weight[0], noise=s.noise)
+    above = np.zeros(count, np.bool_)
+
+    def work(first: int, last: int) -> None:
+        mine = guard.for_a_thread()
+        for b in range(first, last):
+            above[b] = mine.above(F[b], W[b], H[b], power[b], weight[b])
+
+    parallel_for(work, count, threads)
+    return torch.from_numpy(above.reshape(s.batch))

@@ -1,11 +1,8 @@
-"""Doors to the compiled layers: a whole batch over threads, and a differentiable form for training."""
+"""Python entry points of the compiled layers: batched inference and a differentiable version for training."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,8 +17,10 @@ from beamfold.kernels.adjoint import backward
 from beamfold.kernels.layers import forward
 from beamfold.kernels.rows import LANES
 from beamfold.objective import DigitalGradient
-from beamfold.scenario import Scenario, Status
+from beamfold.result import Status
+from beamfold.scenario import Scenario
 from beamfold.start import Point, condition
+from beamfold.threads import parallel_for
 
 Planes = NDArray[Any]
 DROPPED = {np.float32: 1e-3, np.float64: 1e-12}
@@ -91,22 +90,6 @@ def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
     )
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def share(work: Callable[[int, int], None], count: int, threads: int | None) -> None:
-    """work(first, last) over `count` channels on several threads; the kernels release the GIL."""
-    threads = min(threads or cores(), count)
-    if threads <= 1:
-        work(0, count)
-        return
-    edges = [round(i * count / threads) for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, edges[:-1], edges[1:]))
-
-
 def sweep(
     p: Packed,
     mu: Planes,
@@ -132,7 +115,7 @@ def sweep(
             p.coordinates, alive, done, Fs, Ws, keep, first, last,
         )  # fmt: skip
 
-    share(work, count, threads)
+    parallel_for(work, count, threads)
     return done, Fs, Ws
 
 
@@ -170,7 +153,7 @@ def run_kernel(
             return _mixed(s, start, hard, (mu, lam, eta, digital), record, threads)
     p = pack(s, start, dtype)
     done, Fs, Ws = sweep(p, mu.detach().numpy(), lam.detach().numpy(), eta, digital, record, threads)
-    status = np.where(done == len(lam), int(Status.LAYERS_DONE), int(Status.NON_FINITE)).astype(np.int8)
+    status = np.where(done == len(lam), int(Status.FIXED_DEPTH), int(Status.DIVERGED)).astype(np.int8)
     points = [_point(s, p, Fs[:, i], Ws[:, i]) for i in range(Fs.shape[1])] if record else []
     return _point(s, p, p.F, p.W), torch.from_numpy(status).reshape(s.batch), points
 
@@ -223,7 +206,7 @@ def pull_back(
             digital == "exact", p.coordinates, mu_bar, lam_bar, first, last,
         )  # fmt: skip
 
-    share(work, count, threads)
+    parallel_for(work, count, threads)
     return mu_bar.sum(0, dtype=np.float64), lam_bar.sum(0, dtype=np.float64), Fbars[:, 0], Wbars[:, 0]
 
 

@@ -12,7 +12,7 @@ from beamfold.methods.sca import sca
 from beamfold.methods.sca_manopt import sca_manopt
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA, prepare, unfolded
 from beamfold.methods.wmmse import wmmse
-from beamfold.methods.zero_forcing import digital_zero_forcing, phased_zero_forcing
+from beamfold.methods.zero_forcing import phased_zf, zf_digital
 
 __all__ = [
     "ModelInfo",
@@ -22,16 +22,16 @@ __all__ = [
     "conventional_pga",
     "digital",
     "digital_jcas",
-    "digital_zero_forcing",
     "fast",
     "manopt",
     "omp",
     "pga",
-    "phased_zero_forcing",
+    "phased_zf",
     "prepare",
     "prepare_fast",
     "sca",
     "sca_manopt",
     "unfolded",
     "wmmse",
+    "zf_digital",
 ]

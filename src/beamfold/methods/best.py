@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from beamfold.methods.fast import conclude_fast
-from beamfold.scenario import Design, Scenario
+from beamfold.result import Design
+from beamfold.scenario import Scenario
 from beamfold.start import Point
 
 

@@ -23,13 +23,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 from beamfold.methods.fast import STATIONARY, residual
-from beamfold.objective import beam_error, beam_gradient, rate, rate_gradient
-from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.objective import beam_gradient, rate_gradient
+from beamfold.result import Design, Fault, Status, finish
+from beamfold.scenario import Scenario
 from beamfold.start import Point, proposed
+from beamfold.threads import parallel_for
 
 Vector = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ class _Variables:
     """{F, W} of one channel as a real vector: ∠F, and W in units of ‖W‖/√(NM). The power is P_t for any."""
 
     def __init__(self, s: Scenario, point: Point) -> None:
-        self.s, self.shape, self.Psi = s, (s.antennas, s.chains), s.Psi_t
+        self.s, self.shape = s, (s.antennas, s.chains)
         self.unit = float(torch.linalg.matrix_norm(point.W)) / math.sqrt(s.antennas * s.chains)
 
     def pack(self, point: Point) -> Vector:
@@ -86,8 +87,8 @@ class _Variables:
             on_W = 2 * scale * torch.view_as_real(F.mH @ G)
             return torch.cat([on_F.reshape(-1), on_W.reshape(-1)]).numpy()
 
-        R, tau = float(rate(s.H, X, s.noise)), float(beam_error(X, self.Psi))
-        return R, tau, gradient(rate_gradient(s.H, X, s.noise)), gradient(beam_gradient(X, self.Psi))
+        on_R, on_tau = rate_gradient(s.H, X, s.noise), beam_gradient(X, s.Psi, s.power)
+        return float(s.rate(X)), float(s.tau(X)), gradient(on_R), gradient(on_tau)
 
 
 def multiplier(s: Scenario, F: Tensor, W: Tensor) -> float:
@@ -99,6 +100,8 @@ def multiplier(s: Scenario, F: Tensor, W: Tensor) -> float:
 
 def _along(s: Scenario, point: Point, limit: float, omega: float, iterations: int) -> Point:
     """From a design to one that maximises R on τ ≤ τ₀ nearby: the augmented Lagrangian."""
+    from scipy.optimize import minimize  # half a second to import
+
     v = _Variables(s, point)
     x, lam = v.pack(point), omega * limit
     rho, before = STIFFNESS * max(lam, 1.0), math.inf
@@ -150,7 +153,7 @@ class _Met:
     def add(self, point: Point, origin: int) -> None:
         """Measure a design, in complex128 and with the whole Ψ, and keep it if it is finite."""
         X = point.F @ point.W
-        R, tau = float(rate(self.s.H, X, self.s.noise)), float(beam_error(X, self.s.Psi_t))
+        R, tau = float(self.s.rate(X)), float(self.s.tau(X))
         if math.isfinite(R) and math.isfinite(tau):
             self.seen.append(_Seen(point, R, tau - self.limit, origin))
 
@@ -270,8 +273,6 @@ def constrained(
     Raises:
         ValueError: τ₀ missing, below 0 or not finite, or no start.
     """
-    from beamfold.kernels.unfolded import share
-
     limit = _limit(s, tau_max, tau_max_db)
     if starts < 1:
         raise ValueError(f"problem (7) needs at least one start, got {starts}")
@@ -283,17 +284,17 @@ def constrained(
         for at in places[first:last]:
             F[at], W[at] = _one(s[at], float(limit[at]), starts, steps, polish)
 
-    share(work, len(places), threads)
-    design = finish(s, "constrained", F, W)
-    status = design.status.clone()
+    parallel_for(work, len(places), threads)
+    tau = s.tau(F @ W)
+    omega, left = torch.empty(s.batch, dtype=torch.float64), torch.empty(s.batch, dtype=torch.float64)
     for at in places:
-        omega = multiplier(s[at], F[at], W[at])
-        level = replace(s[at], weight=torch.tensor(omega, dtype=torch.float64))
-        tight = omega == 0 or float(design.tau[at]) >= (1 - 3 * SLACK) * float(limit[at])
-        if tight and float(residual(level, F[at], W[at])) <= STATIONARY and status[at] < Status.INFEASIBLE:
-            status[at] = Status.CONVERGED
-    status[(design.tau > limit) & (status < Status.INFEASIBLE)] = Status.INFEASIBLE
-    return replace(design, status=status)
+        omega[at] = multiplier(s[at], F[at], W[at])
+        left[at] = residual(replace(s[at], weight=omega[at]), F[at], W[at])
+    tight = (omega == 0) | (tau >= (1 - 3 * SLACK) * limit)
+    done = tight & (left <= STATIONARY) & (tau <= limit)
+    status = torch.where(done, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
+    faults = torch.where(tau > limit, int(Fault.TAU_ABOVE_LIMIT), 0)
+    return finish(s, "constrained", F, W, status=status, faults=faults, residual=left, multiplier=omega)
 
 
 def _limit(s: Scenario, tau_max: float | Tensor | None, tau_max_db: float | None) -> Tensor:

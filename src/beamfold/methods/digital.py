@@ -25,7 +25,8 @@ from beamfold.methods.manopt import inner, spread
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import check_limits, digital_start, flatten, full_power, maximum_ratio
 from beamfold.objective import beam_error, beam_gradient, rate, rate_gradient
-from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.result import Design, Status, finish
+from beamfold.scenario import Scenario
 from beamfold.start import zero_forcing
 
 ARMIJO = 1e-4
@@ -77,13 +78,13 @@ def stationarity(s: Scenario, X: Tensor) -> Tensor:
 
     Zero where the Lagrangian of (7c) is stationary, ∇ = μ X. X (…, N, K) of power P_t; returns (…).
     """
-    ascent = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi_t)
+    ascent = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi, s.power)
     return 2 * torch.linalg.matrix_norm(sphere_tangent(X, ascent)) * s.power.sqrt()
 
 
 def leaves_span(s: Scenario, X: Tensor) -> Tensor:
     """(…) true where power outside span{h_k, Ψ} would raise R − ω τ: μ + 2 ω λ_min(XᴴX) < 0."""
-    ascent = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi_t)
+    ascent = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi, s.power)
     multiplier = inner(X, ascent) / inner(X, X)
     least = 2 * s.weight * torch.linalg.eigvalsh(X.mH @ X)[..., 0]
     return multiplier + least < -1e-9 * (multiplier.abs() + least)
@@ -260,6 +261,6 @@ def digital(
     X = (B @ Y).reshape(len(begin), -1, *begin.shape[-2:])[best, torch.arange(len(best), device=Y.device)]
     p, B = reduce(flatten(s), torch.cat([columns.flatten(0, -3) if s.batch else columns[None], X], -1), FINE)
     Y, _, residual = climb(p, B.mH @ X, tolerance, iterations)
-    status = torch.where(residual <= tolerance, int(Status.CONVERGED), int(Status.LAYERS_DONE))
+    status = torch.where(residual <= tolerance, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
     X = full_power(B @ Y, p.power).reshape(begin.shape[1:])
-    return finish(s, "digital", None, X, status=status.reshape(s.batch))
+    return finish(s, "digital", None, X, status=status.reshape(s.batch), residual=residual.reshape(s.batch))

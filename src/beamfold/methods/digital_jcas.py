@@ -26,7 +26,8 @@ from torch import Tensor
 from beamfold.methods.manopt import Manifold, Move, Problem, conjugate_gradient, inner, spread
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import check_limits, digital_start, flatten, full_power
-from beamfold.scenario import Design, Scenario, finish
+from beamfold.result import Design, finish
+from beamfold.scenario import Scenario
 
 Norm = Literal["power", "unit_columns"]
 ANGLES = 64  # samples of a polynomial of degree 4 on the circle
@@ -205,4 +206,4 @@ def digital_jcas(
     flat = goal.reshape(-1, *matrix)
     first = flat if begin is goal else begin.reshape(-1, *matrix)
     X, status = minimise(flatten(s), flat, first, rho, norm, tolerance, iterations)
-    return finish(s, "digital_jcas", None, X.reshape(goal.shape), status=status.reshape(s.batch))
+    return finish(s, "digital-jcas", None, X.reshape(goal.shape), status=status.reshape(s.batch))

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from beamfold.beampattern import Benchmark
-from beamfold.objective import beam_gradient, objective, rate_gradient
-from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.objective import Measured
+from beamfold.result import Design, Fault, Status, finish
+from beamfold.scenario import Scenario
 from beamfold.start import Point, least_norm, proposed
+from beamfold.threads import torch_threads
 
 if TYPE_CHECKING:
     from beamfold.kernels.fast import Plan, Prepared
@@ -51,28 +53,59 @@ def residual(s: Scenario, F: Tensor, W: Tensor) -> Tensor:
     Zero where and only where {F, W} is stationary for (8).
     """
     X = F @ W
-    G = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi_t)
-    along = (X.conj() * G).real.sum((-2, -1)) / s.power
+    return _residual(s, Point(F, W), X, s.measure(X))
+
+
+def _residual(s: Scenario, point: Point, X: Tensor, measured: Measured) -> Tensor:
+    """`residual` from the figures of X = F W that are at hand."""
+    F, W = point
+    G = measured.gradient
+    along = (X.real * G.real + X.imag * G.imag).sum((-2, -1)) / s.power
     G = G - along[..., None, None] * X
     on_F = 2 * (F.conj() * (G @ W.mH)).imag
     on_W = 2 * torch.linalg.matrix_norm(F.mH @ G) * torch.linalg.matrix_norm(W)
-    value = objective(s.H, X, s.Psi_t, s.weight, s.noise)
+    value = measured.rate - s.weight * measured.tau
     return torch.hypot(torch.linalg.matrix_norm(on_F), on_W) / (1 + value.abs())
 
 
-def better(s: Scenario, point: Point, other: Point) -> tuple[Point, Tensor]:
-    """Per channel the one of two points with the higher R − ω τ, and the objective of `other` (…)."""
-    ours, theirs = (objective(s.H, p.F @ p.W, s.Psi_t, s.weight, s.noise) for p in (point, other))
-    keep = (ours >= theirs)[..., None, None]
-    return Point(torch.where(keep, point.F, other.F), torch.where(keep, point.W, other.W)), theirs
+def start_where_better(s: Scenario, point: Point, threads: int | None = None) -> tuple[Point, Tensor]:
+    """Per channel the point, or the paper's start (26) where that has the higher R − ω τ.
+
+    A compiled comparison settles nearly every channel in a few microseconds; the others, such as users with
+    equal channels, are compared by the pseudo-inverses of (26).
+
+    Returns:
+        The point and, (…) bool, where it is the start.
+    """
+    from beamfold.kernels.fast_guard import known_above_start
+
+    open_still = ~known_above_start(s, point, threads)
+    taken = torch.zeros(s.batch, dtype=torch.bool)
+    if not open_still.any():
+        return point, taken
+    part, (F, W) = s[open_still], point
+    start = proposed(part)
+    ours, theirs = part.objective(F[open_still] @ W[open_still]), part.objective(start.F @ start.W)
+    lost = ~(ours >= theirs)  # also where the point is not finite
+    taken[open_still] = lost
+    F, W = F.clone(), W.clone()
+    F[taken], W[taken] = start.F[lost], start.W[lost]
+    return Point(F, W), taken
 
 
-def conclude_fast(s: Scenario, method: str, point: Point) -> Design:
+def conclude_fast(
+    s: Scenario, method: str, point: Point, *, threads: int | None = None, iterations: Tensor | None = None
+) -> Design:
     """The design of a point, or of the paper's start (26) where that is better; CONVERGED if stationary."""
-    (F, W), before = better(s, least_norm(point, s.power), proposed(s))
-    small = residual(s, F, W) <= STATIONARY
-    status = torch.where(small, int(Status.CONVERGED), int(Status.LAYERS_DONE)).to(torch.int8)
-    return finish(s, method, F, W, status=status, start_objective=before)
+    (F, W), start = start_where_better(s, least_norm(point, s.power), threads)
+    X = F @ W
+    measured = s.measure(X)
+    left = _residual(s, Point(F, W), X, measured)
+    status = torch.where(left <= STATIONARY, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
+    faults = torch.where(start, int(Fault.START_RETURNED), 0)
+    return finish(
+        s, method, F, W, status=status, faults=faults, measured=measured, residual=left, iterations=iterations
+    )
 
 
 def fast(
@@ -95,8 +128,8 @@ def fast(
         threads: how many share the batch; default all cores.
 
     Returns:
-        A `Design` that is nowhere worse than the paper's start (26). CONVERGED where `residual` is at most
-        `STATIONARY`, else LAYERS_DONE.
+        A `Design` that is nowhere worse than the paper's start (26). CONVERGED where its `residual` is at
+        most `STATIONARY`, else ITERATION_LIMIT; the fault START_RETURNED where it is that start.
 
     Raises:
         ValueError: an unknown depth or steps < 0, or channels that are not on the CPU.
@@ -109,8 +142,9 @@ def fast(
         raise ValueError(f"the fast design runs on the CPU, the channels are on {s.H.device}")
     dtype: Any = np.float64 if precision == "double" else np.float32
     plan = _plan(depth, steps, s.radar, s.users, s.chains, dtype)
-    point, _, _ = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
-    return conclude_fast(s, "fast", point)
+    with torch_threads():
+        point, _, done = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
+        return conclude_fast(s, "fast", point, threads=threads, iterations=done)
 
 
 def prepare_fast(

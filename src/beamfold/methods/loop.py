@@ -1,4 +1,4 @@
-"""The one loop of every iterative method: counts, records, and never lets a non-finite iterate through."""
+"""The loop of the PGA layers in torch: counts, records, and keeps the last finite iterate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import modulus_error, power_error
-from beamfold.objective import beam_error, rate
-from beamfold.scenario import FEASIBLE, Scenario, Status, Trace
+from beamfold.result import FEASIBLE, Status, Trace
+from beamfold.scenario import Scenario
 from beamfold.start import Point
 
 
@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
 def trace(s: Scenario, points: Iterable[Point]) -> Trace:
     """R and τ of every point, in the points' precision."""
-    pairs = [(rate(s.H, X, s.noise), beam_error(X, s.Psi_t)) for X in (F @ W for F, W in points)]
+    pairs = [(s.rate(X), s.tau(X)) for X in (F @ W for F, W in points)]
     return Trace(torch.stack([R for R, _ in pairs]), torch.stack([tau for _, tau in pairs]))
 
 
@@ -41,7 +41,7 @@ def iterate(
     """point ← step(point, i) for i = 0 … layers − 1, channel by channel for as long as it stays finite.
 
     A channel whose next iterate holds a NaN or Inf, or is not feasible because a norm overflowed, keeps
-    its last finite one and gets `NON_FINITE`; the other channels of the batch go on.
+    its last finite one and gets `DIVERGED`; the other channels of the batch go on.
     """
     point = start
     alive = torch.ones(s.batch, dtype=torch.bool, device=s.H.device)
@@ -53,5 +53,5 @@ def iterate(
         point = Point(torch.where(keep, new.F, point.F), torch.where(keep, new.W, point.W))
         if record:
             points.append(point)
-    status = torch.where(alive, int(Status.LAYERS_DONE), int(Status.NON_FINITE)).to(torch.int8)
+    status = torch.where(alive, int(Status.FIXED_DEPTH), int(Status.DIVERGED)).to(torch.int8)
     return Outcome(point, status, trace(s, points) if record else None)

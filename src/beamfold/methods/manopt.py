@@ -25,7 +25,8 @@ from torch import Tensor
 from beamfold.constraints import total_power, unit_modulus
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import check_limits, digital_start
-from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.result import Design, Status, finish
+from beamfold.scenario import Scenario
 from beamfold.start import STARTS
 
 ARMIJO = 1e-4  # the share of the predicted decrease that a step has to reach
@@ -113,7 +114,7 @@ def conjugate_gradient(
         X, its cost never above the start's, and the status (B,): `CONVERGED` where the limit was met.
     """
     X = X.clone()
-    status = torch.full(X.shape[:1], int(Status.LAYERS_DONE), dtype=torch.int8, device=X.device)
+    status = torch.full(X.shape[:1], int(Status.ITERATION_LIMIT), dtype=torch.int8, device=X.device)
     active = torch.arange(len(X), device=X.device)
     f, g = problem.cost(X), manifold.tangent(X, problem.gradient(X))
     D = -g
@@ -198,7 +199,7 @@ def factorise(
     """
     F, W = F.clone(), least_squares(F, X)
     value, scale = torch.linalg.matrix_norm(X - F @ W).square(), tolerance * inner(X, X)
-    status = torch.full(value.shape, int(Status.LAYERS_DONE), dtype=torch.int8, device=X.device)
+    status = torch.full(value.shape, int(Status.ITERATION_LIMIT), dtype=torch.int8, device=X.device)
     active = torch.arange(len(X), device=X.device)
     for _ in range(iterations):
         if not len(active):
@@ -214,7 +215,7 @@ def factorise(
         status[active[value[active] - found <= scale[active]]] = int(Status.CONVERGED)
         F[active[better]], W[active[better]] = new[better], weights[better]
         value[active[better]] = found[better]
-        active = active[(status[active] == int(Status.LAYERS_DONE)) & torch.isfinite(found)]
+        active = active[(status[active] == int(Status.ITERATION_LIMIT)) & torch.isfinite(found)]
     return F, W, status
 
 

@@ -18,7 +18,8 @@ from beamfold.geometry import steering
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.manopt import least_squares
 from beamfold.methods.wmmse import digital_start
-from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.result import Design, Status, finish
+from beamfold.scenario import Scenario
 
 
 def dictionary(s: Scenario, atoms: int) -> Tensor:

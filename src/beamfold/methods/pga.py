@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from beamfold.constraints import total_power, unit_modulus
 from beamfold.methods.loop import Outcome, iterate, trace
-from beamfold.objective import DigitalGradient, gradient_F, gradient_W, objective
-from beamfold.scenario import Design, Scenario, finish
+from beamfold.objective import DigitalGradient, gradient_F, gradient_W
+from beamfold.result import Design, finish
+from beamfold.scenario import Scenario
 from beamfold.start import STARTS, Point
+from beamfold.threads import torch_threads
 
 Engine = Literal["auto", "kernel", "torch"]
 
@@ -37,9 +39,9 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
     """
     F = point.F
     for mu_j in mu.unbind():
-        F = F + mu_j * gradient_F(s.H, F, point.W, s.Psi_t, s.omega, s.noise)
+        F = F + mu_j * gradient_F(s.H, F, point.W, s.Psi, s.power, s.omega, s.noise)
     F = unit_modulus(F, point.F)
-    W = point.W + lam * gradient_W(s.H, F, point.W, s.Psi_t, eta * s.omega, s.noise, digital)
+    W = point.W + lam * gradient_W(s.H, F, point.W, s.Psi, s.power, eta * s.omega, s.noise, digital)
     return Point(F, total_power(F, W, s.power))
 
 
@@ -53,17 +55,18 @@ def run_layers(
     *,
     engine: Engine = "auto",
     record: bool = False,
+    threads: int | None = None,
 ) -> Outcome:
     """Algorithm 1 from `start` with step sizes mu (I, J) and lam (I,).
 
     `engine="torch"` is the readable path above, in the scenario's precision, on its device and
     differentiable; `"kernel"` the compiled one in `beamfold.kernels`, the same steps in float32 on the
-    CPU; `"auto"` takes the kernel for channels on the CPU.
+    CPU, on `threads` threads; `"auto"` takes the kernel for channels on the CPU.
     """
     if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu"):
         from beamfold.kernels.unfolded import run_kernel
 
-        point, status, points = run_kernel(s, start, mu, lam, eta, digital, record=record)
+        point, status, points = run_kernel(s, start, mu, lam, eta, digital, record=record, threads=threads)
         return Outcome(point, status, trace(s, points) if record else None)
 
     def layer(point: Point, i: int) -> Point:
@@ -72,11 +75,11 @@ def run_layers(
     return iterate(s, start, layer, len(lam), record=record)
 
 
-def conclude(s: Scenario, method: str, start: Point, outcome: Outcome) -> Design:
-    """The design of an outcome, its status withdrawn where it ended below its start."""
-    before = objective(s.H, start.F @ start.W, s.Psi_t, s.weight, s.noise)
+def conclude(s: Scenario, method: str, start: Point, outcome: Outcome, **kept: Any) -> Design:
+    """The design of an outcome, with the fault BELOW_START where it ended below its start."""
+    before = s.objective(start.F @ start.W)
     F, W = outcome.point
-    return finish(s, method, F, W, status=outcome.status, start_objective=before, trace=outcome.trace)
+    return finish(s, method, F, W, status=outcome.status, start_objective=before, trace=outcome.trace, **kept)
 
 
 def pga(
@@ -91,6 +94,7 @@ def pga(
     start: str | Point = "proposed",
     engine: Engine = "auto",
     record: bool = False,
+    threads: int | None = None,
 ) -> Design:
     """Projected gradient ascent with constant step sizes, Section III-B.
 
@@ -105,30 +109,37 @@ def pga(
         start: "proposed" (26), "random", "svd", "svd_conjugated", or a `Point`.
         engine: "kernel" (compiled, float32), "torch" (readable, complex128) or "auto".
         record: keep R and τ after every layer in `trace`.
+        threads: how many share the batch in the kernel; default one per processor.
 
     Returns:
-        A `Design`; `WORSE_THAN_START` where the step sizes were too long, as (J, η) = (1, 1) is known for.
+        A `Design`; `BELOW_START` where the step sizes were too long, as (J, η) = (1, 1) is known for.
 
     Raises:
         ValueError: inner < 1 or layers < 0, or an unknown start.
     """
     if inner < 1 or layers < 0:
         raise ValueError(f"PGA needs inner >= 1 and layers >= 0, got {inner} and {layers}")
-    begin = starting_point(s, start)
     eta = 1 / s.antennas if eta is None else eta
     full = partial(torch.full, dtype=torch.float64, device=s.H.device)
-    outcome = run_layers(
-        s, begin, full((layers, inner), mu), full((layers,), lam), eta, digital, engine=engine, record=record
-    )
-    return conclude(s, f"pga_j{inner}", begin, outcome)
+    steps = full((layers, inner), mu), full((layers,), lam)
+    with torch_threads():
+        begin = starting_point(s, start)
+        outcome = run_layers(s, begin, *steps, eta, digital, engine=engine, record=record, threads=threads)
+        return conclude(s, "pga", begin, outcome, options={"inner": inner})
 
 
 def conventional_pga(
-    s: Scenario, *, layers: int = 120, eta: float | None = None, engine: Engine = "auto", record: bool = False
+    s: Scenario,
+    *,
+    layers: int = 120,
+    eta: float | None = None,
+    engine: Engine = "auto",
+    record: bool = False,
+    threads: int | None = None,
 ) -> Design:
     """The baseline of Section IV-B: J = 1, step sizes 0.01, η = 1/N; η = 1 is (9)-(12) to the letter."""
-    design = pga(s, inner=1, layers=layers, eta=eta, engine=engine, record=record)
-    return replace(design, method="conventional_pga")
+    design = pga(s, inner=1, layers=layers, eta=eta, engine=engine, record=record, threads=threads)
+    return replace(design, method="conventional-pga", options={})
 
 
 def starting_point(s: Scenario, start: str | Point) -> Point:

@@ -30,7 +30,8 @@ from torch import Tensor
 
 from beamfold.methods.wmmse import ascend, check_limits, digital_start, full_power, solve
 from beamfold.objective import received
-from beamfold.scenario import Design, Scenario, finish
+from beamfold.result import Design, finish
+from beamfold.scenario import Scenario
 
 Complex = NDArray[np.complex128]
 NEWTON_STEPS = 50  # self-concordance bounds them; about 5 are taken
@@ -157,7 +158,7 @@ def program(
 def reference_step(s: Scenario, X: Tensor) -> Tensor:
     """One approximation of [69] by `program`, channel after channel, in the basis of span{h_k}; as `step`.
 
-    A channel that the solver does not solve gets NaN, which the loop reports as `NON_FINITE`.
+    A channel that the solver does not solve gets NaN, which the loop reports as `DIVERGED`.
     """
     B = torch.linalg.qr(s.H.mH).Q
     A, _, other = received(s.H, X, s.noise)
@@ -197,5 +198,5 @@ def sca(
     if engine not in ("fast", "cvxpy"):
         raise ValueError(f"no engine {engine!r}; known: fast, cvxpy")
     one = step if engine == "fast" else reference_step
-    X, status, _ = ascend(s, one, digital_start(s, start), tolerance, iterations)
-    return finish(s, "sca", None, X, status=status)
+    X, status, steps = ascend(s, one, digital_start(s, start), tolerance, iterations)
+    return finish(s, "sca", None, X, status=status, iterations=steps)

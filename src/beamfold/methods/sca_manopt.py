@@ -9,7 +9,8 @@ import torch
 from beamfold.methods.digital_jcas import Norm, digital_jcas
 from beamfold.methods.manopt import manopt
 from beamfold.methods.sca import sca
-from beamfold.scenario import Design, Scenario, Status
+from beamfold.result import Design, Status
+from beamfold.scenario import Scenario
 
 
 def sca_manopt(
@@ -40,7 +41,7 @@ def sca_manopt(
     rate = sca(s, tolerance=tolerance, iterations=iterations)
     trade = digital_jcas(s, rho=rho, target=rate.X, norm=norm)
     design = manopt(s, target=trade.X, start=start, tolerance=tolerance, iterations=iterations)
-    open_end = (rate.status == Status.LAYERS_DONE) | (trade.status == Status.LAYERS_DONE)
+    open_end = (rate.status == Status.ITERATION_LIMIT) | (trade.status == Status.ITERATION_LIMIT)
     converged = design.status == Status.CONVERGED
-    status = torch.where(open_end & converged, int(Status.LAYERS_DONE), design.status.to(torch.int64))
-    return replace(design, method="sca_manopt", status=status.to(torch.int8))
+    status = torch.where(open_end & converged, int(Status.ITERATION_LIMIT), design.status.to(torch.int64))
+    return replace(design, method="sca-manopt", status=status.to(torch.int8))

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from beamfold.beampattern import Benchmark
 from beamfold.methods.pga import Engine, conclude, run_layers
 from beamfold.objective import DigitalGradient
-from beamfold.scenario import Design, Scenario
+from beamfold.result import Design
+from beamfold.scenario import Scenario
 from beamfold.start import Point, extra_columns, proposed
+from beamfold.threads import torch_threads
 
 if TYPE_CHECKING:
     from beamfold.kernels.single import Prepared
@@ -154,6 +156,7 @@ def unfolded(
     engine: Engine = "auto",
     record: bool = False,
     any_size: bool = False,
+    threads: int | None = None,
 ) -> Design:
     """The design of a trained model, Algorithm 1.
 
@@ -165,6 +168,7 @@ def unfolded(
         engine: see `pga.run_layers`.
         record: keep R and τ after every layer.
         any_size: let a model run on sizes it was not trained for; η becomes 1/N of the scenario.
+        threads: how many share the batch in the kernel; default one per processor.
 
     Raises:
         ValueError: sizes other than the model's without `any_size`, or more layers than it has.
@@ -175,11 +179,13 @@ def unfolded(
     if not 0 <= depth <= model.layers:
         raise ValueError(f"the model has {model.layers} layers, asked for {depth}")
     eta = 1 / s.antennas if any_size and s.antennas != model.info.antennas else model.info.eta
-    begin = proposed(s) if start is None else start
-    with torch.no_grad():
+    with torch.no_grad(), torch_threads():
+        begin = proposed(s) if start is None else start
         mu, lam = model.mu[:depth].to(s.H.device), model.lam[:depth].to(s.H.device)
-        outcome = run_layers(s, begin, mu, lam, eta, model.info.digital, engine=engine, record=record)
-    return conclude(s, f"unfolded_j{model.inner}", begin, outcome)
+        outcome = run_layers(
+            s, begin, mu, lam, eta, model.info.digital, engine=engine, record=record, threads=threads
+        )
+        return conclude(s, "unfolded", begin, outcome, options={"inner": model.inner})
 
 
 def prepare(

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from beamfold.objective import rate, received
-from beamfold.scenario import Design, Scenario, Status, finish
+from beamfold.result import Design, Status, finish
+from beamfold.scenario import Scenario
 from beamfold.start import anywhere, zero_forcing
 
 
@@ -97,7 +98,7 @@ def ascend(
     """
     flat = flatten(s)
     X = start.reshape(-1, *start.shape[-2:]).clone()
-    status = torch.full(X.shape[:1], int(Status.LAYERS_DONE), dtype=torch.int8, device=X.device)
+    status = torch.full(X.shape[:1], int(Status.ITERATION_LIMIT), dtype=torch.int8, device=X.device)
     steps = torch.zeros(X.shape[:1], dtype=torch.int64, device=X.device)
     value = rate(flat.H, X, s.noise)
     active = torch.arange(len(X), device=X.device)
@@ -108,12 +109,12 @@ def ascend(
         new = step(part, X[active])
         risen = rate(part.H, new, s.noise)
         finite = torch.isfinite(risen)
-        status[active[~finite]] = int(Status.NON_FINITE)  # the last finite X stays
+        status[active[~finite]] = int(Status.DIVERGED)  # the last finite X stays
         status[active[risen - value[active] <= tolerance]] = int(Status.CONVERGED)
         better = finite & (risen >= value[active])
         X[active[better]], value[active[better]] = new[better], risen[better]
         steps[active] += 1
-        active = active[status[active] == int(Status.LAYERS_DONE)]
+        active = active[status[active] == int(Status.ITERATION_LIMIT)]
     return Ascent(X.reshape(start.shape), status.reshape(s.batch), steps.reshape(s.batch))
 
 
@@ -160,8 +161,8 @@ def wmmse(
         ValueError: an unknown start, or a negative tolerance or number of iterations.
     """
     check_limits(tolerance, iterations)
-    X, status, _ = ascend(s, step, digital_start(s, start), tolerance, iterations)
-    return finish(s, "wmmse", None, X, status=status)
+    X, status, steps = ascend(s, step, digital_start(s, start), tolerance, iterations)
+    return finish(s, "wmmse", None, X, status=status, iterations=steps)
 
 
 def check_limits(tolerance: float, iterations: int) -> None:

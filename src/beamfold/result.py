@@ -1,0 +1,219 @@
+"""`Design`, the output of every method: {F, W} with their figures, why the method stopped, what is wrong."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from beamfold.constraints import modulus_error, power_error
+from beamfold.metrics import beampattern, pattern_error
+from beamfold.objective import Measured
+from beamfold.scenario import Scenario
+
+FEASIBLE = 1e-4
+"""Relative violation of (7b), (7c) beyond which a design is called infeasible."""
+
+
+class Status(enum.IntEnum):
+    """Why a method stopped on one channel. What may be wrong with the design is said by `Fault`."""
+
+    FIXED_DEPTH = 0
+    CONVERGED = 1
+    CLOSED_FORM = 2
+    DIVERGED = 5
+    ITERATION_LIMIT = 6
+
+    @property
+    def label(self) -> str:
+        """The name as files and tables show it."""
+        return self.name.lower()
+
+    @property
+    def advice(self) -> str:
+        """What it means, and what a user can do."""
+        return _ADVICE[self]
+
+
+class Fault(enum.IntFlag):
+    """What is wrong with the design of one channel; the numbers add up where several things are."""
+
+    NONE = 0
+    BELOW_START = 1
+    INFEASIBLE = 2
+    NOT_FINITE = 4
+    START_RETURNED = 8
+    TAU_ABOVE_LIMIT = 16
+
+    @property
+    def label(self) -> str:
+        """The names as files and tables show them, joined by "+"; "" for none."""
+        return "+".join((fault.name or "").lower() for fault in Fault if fault & self)
+
+    @property
+    def advice(self) -> str:
+        """What it means, and what a user can do."""
+        return _ADVICE[self]
+
+
+_ADVICE: dict[Status | Fault, str] = {
+    Status.FIXED_DEPTH: "All layers ran; a method of fixed depth claims nothing about an optimum.",
+    Status.CONVERGED: "The method's own stopping rule was met.",
+    Status.CLOSED_FORM: "The design is a formula or a greedy choice; there was nothing to iterate.",
+    Status.DIVERGED: "The next iterate was not finite; the last finite one is returned. Use shorter steps.",
+    Status.ITERATION_LIMIT: "The stopping rule was not met within the allowed iterations; more may gain.",
+    Fault.NONE: "Nothing is wrong with the design.",
+    Fault.BELOW_START: "R - omega tau is below that of the method's start. Use shorter steps, or the start.",
+    Fault.INFEASIBLE: "Unit modulus (7b) or total power (7c) is violated by more than 1e-4. Do not use it.",
+    Fault.NOT_FINITE: "R or tau is not a finite number. Do not use it; check the channel's scale.",
+    Fault.START_RETURNED: "The method ended below the start (26), which is returned in its place.",
+    Fault.TAU_ABOVE_LIMIT: "No design with tau <= tau_0 was found; the one of least tau is returned.",
+}
+
+UNUSABLE = Fault.INFEASIBLE | Fault.NOT_FINITE | Fault.TAU_ABOVE_LIMIT
+"""Faults of a design that does not do what was asked for."""
+
+
+STATUS_CODES = ", ".join(f"{status.value} {status.label}" for status in Status)
+"""Every number of `status` in a file with its name."""
+FAULT_CODES = ", ".join(f"{fault.value} {fault.label}" for fault in Fault)
+"""Every number of `faults` in a file with its name; the numbers of several faults add up."""
+
+
+def described(status: int, faults: int) -> str:
+    """One name for how a channel ended, such as "converged" or "fixed_depth+below_start"."""
+    return "+".join(part for part in (Status(status).label, Fault(faults).label) if part)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """R and τ after 0, 1, …, I layers: each (I + 1, …) real."""
+
+    rate: Tensor
+    tau: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A precoder for every channel of a scenario, with its figures in complex128.
+
+    Attributes:
+        scenario: what it was designed for.
+        method: the method's name, which `beamfold.design` takes.
+        F: (…, N, M) unit-modulus entries, or None for a fully digital design.
+        W: (…, M, K), or X itself (…, N, K) for a fully digital design.
+        status: (…) int8 of `Status`, why the method stopped.
+        faults: (…) int8 of `Fault`, what is wrong with the design.
+        rate: (…), R in bit/s/Hz.
+        tau: (…), τ.
+        trace: R and τ per layer where the method recorded them.
+        iterations: (…) int64, steps taken, where the method counts them.
+        residual: (…), how far from stationary, in the method's own measure, where it has one.
+        multiplier: (…), the ω at which the design of problem (7) is stationary.
+        options: the method's options that were given.
+        seconds: wall time of the whole batch; NaN where it was not measured.
+    """
+
+    scenario: Scenario
+    method: str
+    F: Tensor | None
+    W: Tensor
+    status: Tensor
+    faults: Tensor
+    rate: Tensor
+    tau: Tensor
+    trace: Trace | None = None
+    iterations: Tensor | None = None
+    residual: Tensor | None = None
+    multiplier: Tensor | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    seconds: float = float("nan")
+
+    @cached_property
+    def X(self) -> Tensor:
+        """F W (…, N, K)."""
+        return self.W if self.F is None else self.F @ self.W
+
+    @cached_property
+    def objective(self) -> Tensor:
+        """R − ω τ (…)."""
+        return self.rate - self.scenario.weight * self.tau
+
+    @property
+    def label(self) -> str:
+        """The method's name in figures and files: with J where it has inner steps, and no hyphen."""
+        name = self.method.replace("-", "_")
+        return f"{name}_j{self.options['inner']}" if "inner" in self.options else name
+
+    @property
+    def usable(self) -> Tensor:
+        """(…) bool: feasible, finite, and within τ₀ where one was given."""
+        return (self.faults & int(UNUSABLE)) == 0
+
+    @property
+    def statuses(self) -> list[str]:
+        """How each channel ended in one name, flattened; see `described`."""
+        pairs = zip(self.status.flatten().tolist(), self.faults.flatten().tolist(), strict=True)
+        return [described(*pair) for pair in pairs]
+
+    def counts(self, part: Any = ...) -> dict[str, int]:
+        """How many of the channels of a part of the batch ended in which way, the most frequent first."""
+        pairs = zip(self.status[part].flatten().tolist(), self.faults[part].flatten().tolist(), strict=True)
+        return {described(*pair): count for pair, count in Counter(pairs).most_common()}
+
+    def beampattern(self, angles: Tensor) -> Tensor:
+        """p(θ)/P_t (…, T) over angles (T,) in radians."""
+        return beampattern(self.X, angles) / self.scenario.power[..., None]
+
+    def pattern_error(self, angles: Tensor) -> Tensor:
+        """Beampattern MSE against Ψ's pattern (…), linear; see `metrics.pattern_error`."""
+        return pattern_error(self.X, self.scenario.Psi, self.scenario.power, angles)
+
+
+def finish(
+    s: Scenario,
+    method: str,
+    F: Tensor | None,
+    W: Tensor,
+    *,
+    status: Status | Tensor,
+    faults: Tensor | None = None,
+    start_objective: Tensor | None = None,
+    measured: Measured | None = None,
+    **kept: Any,
+) -> Design:
+    """The one place where a method's result becomes a `Design`: measured, checked, its faults named.
+
+    Figures are those of the returned arrays in complex128, whatever precision they were found in.
+
+    Args:
+        s: the scenario.
+        method: the method's name.
+        F: (…, N, M), or None for a fully digital design.
+        W: (…, M, K), or X (…, N, K).
+        status: why the method stopped, one for all or (…).
+        faults: (…) of `Fault`, what the method itself knows to be wrong.
+        start_objective: (…), R − ω τ of the method's start; below it the design gets `BELOW_START`.
+        measured: what `s.measure` returned for this very F W in complex128, so as not to repeat it.
+        kept: further fields of `Design`.
+    """
+    F = None if F is None else F.to(torch.complex128)
+    W = W.to(torch.complex128)
+    X = W if F is None else F @ W
+    R, tau = (s.rate(X), s.tau(X)) if measured is None else (measured.rate, measured.tau)
+    value = R - s.weight * tau
+    stopped = torch.as_tensor(status, dtype=torch.int8, device=X.device).expand(value.shape).clone()
+    wrong = torch.zeros_like(stopped) if faults is None else faults.to(torch.int8).expand(value.shape).clone()
+    if start_objective is not None:
+        wrong[value < start_objective - 1e-6 * (1 + start_objective.abs())] |= int(Fault.BELOW_START)
+    broken = ~(power_error(X, s.power) <= FEASIBLE)  # NaN is infeasible, too
+    if F is not None:
+        broken |= ~(modulus_error(F) <= FEASIBLE)
+    wrong[broken] |= int(Fault.INFEASIBLE)
+    wrong[~torch.isfinite(value)] |= int(Fault.NOT_FINITE)
+    return Design(s, method, F, W, stopped, wrong, R, tau, **kept)
