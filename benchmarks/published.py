@@ -24,7 +24,6 @@ from torch import Tensor
 from beamfold.beampattern import Benchmark, angle_grid
 from beamfold.methods import ModelInfo, UnfoldedPGA, conventional_pga, unfolded, zf_digital
 from beamfold.methods.pga import Engine
-from beamfold.metrics import mean_decibel
 from beamfold.objective import DigitalGradient
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
@@ -113,7 +112,7 @@ def methods(folder: Path, engine: Engine = "auto") -> dict[str, Callable[[Scenar
 
 
 def measure(design: Design) -> Figures:
-    mse = mean_decibel(design.pattern_error(angle_grid()))
+    mse = 10 * math.log10(float(design.pattern_error(angle_grid()).mean()))
     return Figures(float(design.rate.mean()), float(design.tau.mean()), mse)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,6 @@ from beamfold.methods.sca import sca
 from beamfold.methods.sca_manopt import sca_manopt
 from beamfold.methods.wmmse import wmmse
 from beamfold.methods.zero_forcing import phased_zf, zf_digital
-from beamfold.metrics import mean_decibel
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
 
@@ -74,7 +74,7 @@ def published_figures(folder: Path) -> dict[int, Figures]:
 
 
 def measure(design: Design) -> Figures:
-    error = mean_decibel(design.pattern_error(angle_grid()))
+    error = 10 * math.log10(float(design.pattern_error(angle_grid()).mean()))
     return Figures(float(design.rate.mean()), float(design.tau.mean()), error)
 
 

@@ -15,9 +15,8 @@ import torch
 from conftest import relative, script, small
 
 from beamfold.beampattern import Benchmark
-from beamfold.constraints import modulus_error, power_error
+from beamfold.constraints import full_power, modulus_error, power_error
 from beamfold.methods.pga import pga
-from beamfold.metrics import mean_decibel
 from beamfold.objective import beam_error, rate, rate_gradient, received
 from beamfold.result import Status
 from beamfold.scenario import make_scenario
@@ -82,12 +81,12 @@ def test_sca_by_cvxpy_by_newton_and_wmmse_agree(snr_db):
 def test_the_surrogate_is_a_tight_lower_bound():
     s = small(8, 3, count=1)
     X, Z = draw(1, 8, 3, seed=1), draw(50, 8, 3, seed=2)
-    X = W.full_power(X, s.power)
+    X = full_power(X, s.power)
     A, _, other = received(s.H, X, s.noise)
     phi, c = A.diagonal(dim1=-2, dim2=-1) / other, s.noise / s.power
     at = lambda Y: S.surrogate(s.H, Y, phi, c) / math.log(2)  # noqa: E731
     assert float(at(X)) == pytest.approx(float(rate(s.H, X, s.noise)), rel=1e-12)
-    assert bool((at(Z) <= rate(s.H, W.full_power(Z, s.power), s.noise) + 1e-12).all())
+    assert bool((at(Z) <= rate(s.H, full_power(Z, s.power), s.noise) + 1e-12).all())
 
 
 def test_newton_finds_the_surrogates_maximum():
@@ -293,7 +292,7 @@ def test_omp_takes_the_dictionarys_own_atoms():
     F = pursue(X, A, 2)[0]
     assert {int(j) for j in (A.mH @ F).abs().argmax(0)} == {3, 11}
     design = omp(s, target=X, atoms=16)
-    assert relative(design.X, W.full_power(X, s.power)) < 1e-10
+    assert relative(design.X, full_power(X, s.power)) < 1e-10
     with pytest.raises(ValueError, match="atoms"):
         omp(s, atoms=1)
 
@@ -331,7 +330,7 @@ def test_the_small_problem_is_the_large_one():
     s = make_scenario(small(16, 3, count=2).H, spread_radar(16), snr_db=6, weight=0.3)
     for cut in (1e-2, 1e-8):
         p, B = C.reduce(s, s.H.mH, cut)
-        Y = W.full_power(draw(2, B.shape[-1], 3), s.power)
+        Y = full_power(draw(2, B.shape[-1], 3), s.power)
         large = s.objective(B @ Y)
         assert relative(p.value(Y), large) < 1e-12
         assert relative(p.value(3 * Y), large) < 1e-12
@@ -397,4 +396,4 @@ def test_the_ceiling_on_the_published_channels(reference):
     assert best.statuses == ["converged"] * 20
     for design in (M.manopt(s), J.digital_jcas(s)):
         assert bool((best.objective > design.objective).all())
-        assert math.isfinite(mean_decibel(design.tau))
+        assert bool(torch.isfinite(design.tau).all())

@@ -136,7 +136,7 @@ def test_agrees_with_the_literal_problem(solver, formulation, N, targets):
 def test_reference_refuses_an_early_stop(solver, option):
     pattern, grid = desired_pattern([-60, 0, 60], 91)
     with pytest.raises(RuntimeError, match=r"stopped with status '[a-z_]+' .*(diagonal off|no Psi)"):
-        reference_covariance(pattern, grid, 12, solver, **option)
+        reference_covariance(pattern, grid, 12, solver, "hermitian", **option)
 
 
 def test_same_bits_every_time_also_in_another_process_whatever_its_threads():
@@ -161,15 +161,6 @@ def test_rank_one_reports_its_loss():
     assert result.objective * (1 - result.gap) == pytest.approx(result.lower_bound, rel=1e-9)
 
 
-def test_warm_is_returned_when_it_certifies_and_changes_nothing_otherwise():
-    pattern, grid = desired_pattern([-60, 0, 60])
-    first = fast_covariance(pattern, grid, 16)
-    assert fast_covariance(pattern, grid, 16, warm=first).Psi is first.Psi
-    moved, _ = desired_pattern([-50, 0, 60])
-    again = fast_covariance(moved, grid, 16, warm=first)
-    assert np.array_equal(again.Psi, fast_covariance(moved, grid, 16).Psi)
-
-
 def test_exact_pattern_has_zero_objective():
     result = fast_covariance(np.ones(91), np.deg2rad(np.linspace(-90, 90, 91)), 8)
     assert result.objective < 1e-12 and result.gap == pytest.approx(0, abs=1e-10)
@@ -183,12 +174,8 @@ def test_problem_errors():
         fast_covariance(pattern, grid, 64)
     fine, fine_grid = desired_pattern([0], 102)
     check_problem(fine, fine_grid, 64)
-    for bad, message in (
-        ({"N": 8.5}, "N = 8.5 antennas"),
-        ({"warm": fast_covariance(pattern, grid, 4)}, "warm start"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            fast_covariance(pattern, grid, **{"N": 8, **bad})
+    with pytest.raises(ValueError, match=r"N = 8\.5 antennas"):
+        fast_covariance(pattern, grid, 8.5)
     with pytest.raises(ValueError, match="increase"):
         fast_covariance(pattern, grid[::-1], 8)
     with pytest.raises(ValueError, match="90 grid angles"):

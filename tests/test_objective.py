@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from beamfold.metrics import (
     beampattern,
     covariance_pattern,
-    decibel,
     desired_error,
-    mean_decibel,
     pattern_error,
 )
 from beamfold.objective import (
@@ -239,8 +237,3 @@ def test_pattern_holds_the_power():
     sines = torch.arange(-1, 1, 1 / 32, dtype=torch.float64)  # a period of all that p(θ) contains
     mean = float(beampattern(X, torch.asin(sines)).mean())
     assert mean == pytest.approx(float(torch.linalg.matrix_norm(X).square()), rel=1e-12)
-
-
-def test_decibels_are_of_the_mean():
-    assert decibel(torch.tensor([1.0, 100.0])).tolist() == [0.0, 20.0]
-    assert mean_decibel(torch.tensor([1.0, 19.0], dtype=torch.float64)) == pytest.approx(10.0)

@@ -36,6 +36,11 @@ def total_power(F: Tensor, W: Tensor, power: Tensor) -> Tensor:
     return (power.sqrt() / norm)[..., None, None] * W
 
 
+def full_power(X: Tensor, power: Tensor) -> Tensor:
+    """√P_t X / ‖X‖_F, Eq. (7c), for a fully digital X (…, N, K) and power (…)."""
+    return (power.sqrt() / torch.linalg.matrix_norm(X))[..., None, None] * X
+
+
 def modulus_error(F: Tensor) -> Tensor:
     """max_nm | |[F]_nm| − 1 |, the violation of (7b); (…) real."""
     return (F.abs() - 1).abs().amax((-2, -1))

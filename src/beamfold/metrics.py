@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from beamfold.geometry import steering
@@ -63,13 +62,3 @@ def desired_error(X: Tensor, desired: Tensor, scale: Tensor | float, power: Tens
         (…) real, linear.
     """
     return (beampattern(X, angles) / power[..., None] - scale * desired).square().mean(-1)
-
-
-def decibel(value: Tensor) -> Tensor:
-    """10 log₁₀ of a power-like value; 0 becomes −inf."""
-    return 10 * torch.log10(value)
-
-
-def mean_decibel(value: Tensor) -> float:
-    """10 log₁₀ of the mean: errors are averaged over channels before the logarithm, as in Fig. 8."""
-    return float(decibel(value.mean()))

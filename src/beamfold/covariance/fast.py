@@ -43,7 +43,6 @@ def fast_covariance(
     grid_rad: ArrayLike,
     N: int,
     rank: int | None = None,
-    warm: Covariance | None = None,
     tolerance: float = 1e-4,
     accept: float | None = None,
 ) -> Covariance:
@@ -55,8 +54,6 @@ def fast_covariance(
         N: antennas.
         rank: at most this rank for Ψ; then `gap` bounds what it loses to the full optimum, and may exceed
             the tolerance where the search found no better one of that rank (not an error).
-        warm: an earlier solution of the same N. Its Ψ is returned when it certifies on this problem (and
-            has the rank asked for), else it is ignored: starting from it saves no steps.
         tolerance: the gap to aim at, in [1e-8, 0.1].
         accept: the gap still accepted where rounding stops the steps before the tolerance; the tolerance
             itself unless said.
@@ -73,29 +70,12 @@ def fast_covariance(
         raise ValueError(f"tolerance {tolerance}: must lie in [1e-8, 0.1]")
     if rank is not None and (not np.isfinite(rank) or int(rank) != rank or not 1 <= rank <= N):
         raise ValueError(f"rank {rank}: must be an integer from 1 to N = {N}")
-    if warm is not None and np.shape(warm.Psi) != (N, N):
-        raise ValueError(f"warm start is {np.shape(warm.Psi)}, not ({N}, {N})")
     with threadpool_limits(1, user_api="blas"):
-        if warm is not None:
-            earlier = _still_good(pattern, grid, N, rank, warm, tolerance)
-            if earlier is not None:
-                return earlier
         found = _solve(pattern, grid, N, None if rank is None else int(rank), tolerance)
     accept = tolerance if accept is None else max(accept, tolerance)
     if rank is None and found.gap > accept:
         raise RuntimeError(f"stopped at a certified gap of {found.gap:.1e}, above {accept:.1e}")
     return found
-
-
-def _still_good(
-    pattern: Real, grid: Real, N: int, rank: int | None, warm: Covariance, tolerance: float
-) -> Covariance | None:
-    """The earlier solution with this problem's certificate, if that reaches the tolerance."""
-    if len(warm.dual.q) != len(grid):
-        return None
-    thin = rank is None or rank == N or np.linalg.eigvalsh(warm.Psi)[-1 - rank] < 1e-12
-    proof = certify(pattern, grid, warm.Psi, warm.dual)
-    return _covariance(warm.Psi, proof, warm.dual, 0) if thin and proof.gap <= tolerance else None
 
 
 def _solve(pattern: Real, grid: Real, N: int, rank: int | None, tolerance: float) -> Covariance:

@@ -5,7 +5,7 @@
 
 Slow and plain on purpose: it is what covariance.fast is checked against. The pattern goes through Ψ's
 2N−1 real lag sums x (pattern = A x, covariance.model), an identity that spares CVXPY an expression of
-T N² terms. Two formulations:
+T N² terms. Two formulations, of which "centro" is the default:
 
     "hermitian"  Ψ an N × N Hermitian variable, as in the paper; the solvers see a real 2N × 2N cone.
     "centro"     Ψ = U Z Uᴴ with Z real symmetric N × N, U the fixed unitary of covariance.centro. Nothing
@@ -46,7 +46,7 @@ def reference_covariance(
     grid_rad: ArrayLike,
     N: int,
     solver: str = "CLARABEL",
-    formulation: Formulation = "hermitian",
+    formulation: Formulation = "centro",
     **options: Any,
 ) -> Reference:
     """Ψ of (6) at P_t = 1 by a general conic solver.

@@ -20,10 +20,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamfold.constraints import full_power
 from beamfold.methods.digital_jcas import digital_jcas, sphere_tangent, subspace
 from beamfold.methods.manopt import inner, spread
 from beamfold.methods.sca import sca
-from beamfold.methods.wmmse import check_limits, digital_start, flatten, full_power, maximum_ratio
+from beamfold.methods.wmmse import check_limits, digital_start, flatten, maximum_ratio
 from beamfold.objective import beam_error, beam_gradient, rate, rate_gradient
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario

@@ -23,9 +23,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from beamfold.constraints import full_power
 from beamfold.methods.manopt import Manifold, Move, Problem, conjugate_gradient, inner, spread
 from beamfold.methods.sca import sca
-from beamfold.methods.wmmse import check_limits, digital_start, flatten, full_power
+from beamfold.methods.wmmse import check_limits, digital_start, flatten
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
 

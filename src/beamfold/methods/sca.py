@@ -28,7 +28,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.methods.wmmse import ascend, check_limits, digital_start, full_power, solve
+from beamfold.constraints import full_power
+from beamfold.methods.wmmse import ascend, check_limits, digital_start, solve
 from beamfold.objective import received
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario

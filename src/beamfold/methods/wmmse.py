@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamfold.constraints import full_power
 from beamfold.objective import rate, received
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
@@ -33,11 +34,6 @@ class Ascent(NamedTuple):
     X: Tensor
     status: Tensor
     steps: Tensor
-
-
-def full_power(X: Tensor, power: Tensor) -> Tensor:
-    """√P_t X / ‖X‖_F, Eq. (7c), for X (…, N, K) and power (…)."""
-    return (power.sqrt() / torch.linalg.matrix_norm(X))[..., None, None] * X
 
 
 def maximum_ratio(H: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
+from beamfold.constraints import full_power
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
 from beamfold.start import proposed, zero_forcing
@@ -14,8 +13,7 @@ def zf_digital(s: Scenario) -> Design:
 
     It meets (7c) and has no F; Section IV's "ZF (digital, comm. only)".
     """
-    X = zero_forcing(s.H)
-    X = (s.power.sqrt() / torch.linalg.matrix_norm(X))[..., None, None] * X
+    X = full_power(zero_forcing(s.H), s.power)
     return finish(s, "zf-digital", None, X, status=Status.CLOSED_FORM)
 
 
