@@ -79,7 +79,7 @@ def test_verify_confirms_a_design_and_catches_a_tampered_one(run, channels):
     assert max(worst.values()) < 1e-9
     run("compare", channels, *psi, "-o", "res")
     names = _json(run("verify", "res/designs.mat", channels, "--json"))["worst"]
-    assert {"zf_digital", "start", "pga_j20", "sca_manopt", "digital", "fast"} <= set(names)
+    assert {"zf_digital", "phased_zf", "pga_j20", "sca_manopt", "digital", "fast"} <= set(names)
     for name, change in (
         ("W", 1.01), ("F", 1.01), ("rate", 1.01), ("tau", 1.01), ("objective", 1.01), ("mse", 1.01),
         ("angles_deg", 0.99), ("weight", 1.01),

@@ -166,7 +166,7 @@ def test_a_fork_of_the_caller_has_a_child_of_its_own(tmp_path):
 
 ELSEWHERE = """
 import os, sys
-import filelock, numba, torch, xarray  # on Linux these need what is taken away
+import filelock, numba, scipy.io, torch, xarray  # on Linux these need what is taken away
 for name in ("fork", "register_at_fork", "killpg", "sched_getaffinity", "sched_setaffinity"):
     delattr(os, name)
 sys.modules["fcntl"] = sys.modules["resource"] = None

@@ -31,7 +31,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamfold.files.atomic import FileError
-from beamfold.files.matlab_child import parse
 
 Arrays = dict[str, NDArray[Any]]
 SECONDS = 60  # of waiting for a file; processor time is limited to less in the fork
@@ -158,6 +157,8 @@ def read_matlab(path: Path) -> Arrays:
 
 def _read_here(path: Path) -> Arrays:
     """The arrays, read in this process, where a crafted file can still crash SciPy or HDF5."""
+    from beamfold.files.matlab_child import parse
+
     _note()
     try:
         return parse(str(path), lambda data, size: None)
