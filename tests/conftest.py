@@ -71,6 +71,17 @@ def relative(ours, theirs) -> float:
     return float(np.linalg.norm((a - b).ravel()) / max(np.linalg.norm(b.ravel()), 1e-300))
 
 
+def ulps(ours, theirs) -> float:
+    """max |ours − theirs| / (ε max |theirs|), ε = 2⁻⁵²: how far two ways of rounding lie apart.
+
+    Two ways of computing one number (a batch and its channels one by one, another BLAS kernel, another
+    compiled function) round differently, and by how much depends on the processor. Where one way is computed
+    twice, the results are compared with `torch.equal`.
+    """
+    a, b = np.asarray(ours), np.asarray(theirs)
+    return float(np.abs(a - b).max() / (np.finfo(np.float64).eps * np.abs(b).max()))
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The published data, beside the checkout; the test is skipped where it is absent."""
