@@ -192,13 +192,18 @@ def test_channels_and_noise_scale_together(name, s, factor):
 
 
 def test_a_batch_is_its_channels_one_by_one(name, s):
-    """Also behind an SNR axis."""
+    """Also behind an SNR axis.
+
+    The start (26) is rounded differently in a batch. The layers' kernel rounds it to float32, which can make
+    that an ulp of float32, and the methods with a rule to stop can take a step more.
+    """
     several = make_scenario(s.H, s.radar, snr_db=[0.0, 6.0], chains=s.chains)
     whole = METHODS[name](several)
     assert whole.rate.shape == whole.status.shape == (2, 3)
     for i, b in np.ndindex(2, 3):
         alone = METHODS[name](several[i, b : b + 1])
-        limit = max(tolerance(name), 1e-10) if name in {"manopt", "sca_manopt", "digital"} else 1e-10
+        coarse = name.endswith("kernel") or name in {"manopt", "sca_manopt", "digital"}
+        limit = tolerance(name) if coarse else 1e-10
         assert relative(alone.X[0], whole.X[i, b]) < 10 * limit  # X follows the figures less closely
         assert float(alone.rate[0]) == pytest.approx(float(whole.rate[i, b]), rel=limit)
         assert alone.status.tolist() == [int(whole.status[i, b])]
