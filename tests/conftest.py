@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -35,6 +36,17 @@ def script(name: str) -> ModuleType:
         sys.modules[key] = module
         spec.loader.exec_module(module)
     return sys.modules[key]
+
+
+def ulps(ours, theirs) -> float:
+    """max |ours − theirs| / (ε max |theirs|), ε = 2⁻⁵²: how far two ways of rounding lie apart.
+
+    Two ways of computing one number (a batch and its channels one by one, another BLAS kernel, another
+    compiled function) round differently, and by how much depends on the processor. Where one way is computed
+    twice, the results are compared with `torch.equal`.
+    """
+    a, b = np.asarray(ours), np.asarray(theirs)
+    return float(np.abs(a - b).max() / (np.finfo(np.float64).eps * np.abs(b).max()))
 
 
 @pytest.fixture(scope="session")

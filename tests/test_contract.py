@@ -30,10 +30,11 @@ OPTIONS = {
 """Options that make a method quick, or without which it can't run."""
 FUNCTIONS = {"unfolded": partial(constant_model, engine="torch")}  # no model of these sizes is shipped
 
-# 12 layers multiply float32's rounding a little. Conjugate gradients with a backtracking search stop where
+# 12 layers multiply float32's rounding a little, and the start (26), rounded differently in a batch, can
+# become another float32 number. Conjugate gradients with a backtracking search stop where
 # their own rule says, which rounding can move by a step. Quasi-Newton steps multiply rounding most of all,
 # so the fast design brings equivalent problems to one form first, and its designs are then equal.
-SINGLE = Contract(tolerance=2e-5)
+SINGLE = Contract(tolerance=2e-5, one_by_one=2e-5)
 OTHER_AIM = Contract(ascends=False)
 CONTRACTS = {
     "fast": Contract(columns=False),
@@ -62,7 +63,7 @@ CASES = {
     "pga, kernel": (partial(pga, inner=10, **STEPS, engine="kernel"), SINGLE),
     "pga, exact, kernel": (partial(pga, inner=5, **STEPS, digital="exact", engine="kernel"), SINGLE),
     "pga, svd, kernel": (partial(pga, inner=5, **STEPS, start="svd", engine="kernel"),
-                         Contract(tolerance=2e-5, phases=False, ascends=False)),
+                         Contract(tolerance=2e-5, one_by_one=2e-5, phases=False, ascends=False)),
     "conventional-pga, kernel": (
         partial(METHODS["conventional-pga"].function, layers=LAYERS, engine="kernel"), SINGLE),
     "unfolded, kernel": (partial(constant_model, engine="kernel"), SINGLE),

@@ -154,7 +154,8 @@ def test_a_blocked_user_takes_nothing_from_the_others():
     H = changed((slice(None), 1), 0)
     both, alone = (zf_digital(make_scenario(h, three_beams(N), snr_db=6)) for h in (H, H[:, :1]))
     assert torch.allclose(both.rate, alone.rate, rtol=1e-12)
-    assert float(both.W[:, :, 1].abs().max()) == 0
+    # H^† by the SVD leaves rounding where H has a zero row: N ε of its largest singular value
+    assert float(both.W[:, :, 1].abs().max()) <= N * np.finfo(float).eps * float(both.W.abs().max())
 
 
 @pytest.mark.parametrize("method", ["zf-digital", "phased-zf", "sca", "digital", "fast"])
