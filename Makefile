@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV := 0.13.9
 
-.PHONY: demo test lint types imports unit format lock clean
+.PHONY: demo test test-portable lint types imports unit format lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/beamfold compare examples/channels.mat --snr-db 12 --weight 0.3 -o demo --force
 
 test: lint types imports unit
+
+# The numerical tests as other processors would compute: other BLAS kernels, Numba targets and thread counts.
+test-portable: $(INSTALLED)
+	$(BIN)/python tools/portable.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

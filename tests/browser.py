@@ -80,11 +80,16 @@ class Page:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Page]:
-    """A page of a browser with its profile in `folder`."""
+    """A page of a browser with its profile in `folder`, which is new and empty.
+
+    CI runs as root, for whom Chromium's sandbox does not start. The only pages opened are those of the tests.
+    """
     assert CHROMIUM is not None
     (theirs, to), (answers, back) = os.pipe(), os.pipe()
-    command = (CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-               "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank")  # fmt: skip
+    command = (CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+               "--disable-quic", "--disable-background-networking", "--disable-component-update",
+               "--disable-sync", "--remote-debugging-pipe", f"--user-data-dir={folder}",
+               "about:blank")  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", MOVE, str(theirs), str(back), *command],
         pass_fds=(theirs, back),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,9 +12,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from beamfold.beampattern import Benchmark
-from beamfold.channel import saleh_valenzuela
-from beamfold.scenario import Scenario, make_scenario
+from beamfold.testing import relative, small, three_beams
+
+__all__ = ["relative", "small", "three_beams"]
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
@@ -39,36 +38,15 @@ def script(name: str) -> ModuleType:
     return sys.modules[key]
 
 
-def three_beams(antennas: int, degrees=(-60.0, 0.0, 60.0), weights=None) -> Benchmark:
-    """Ψ = Σ_l w_l a(θ_l) a(θ_l)ᴴ: rank 3, diagonal exactly 1/N, trace 1, without a convex program."""
-    weights = np.full(len(degrees), 1 / len(degrees)) if weights is None else np.asarray(weights)
-    phase = math.pi * np.sin(np.deg2rad(degrees))
-    a = np.exp(1j * np.outer(np.arange(antennas), phase)) / math.sqrt(antennas)
-    Psi = torch.from_numpy((a * weights) @ a.conj().T)
-    return Benchmark(Psi, targets=tuple(math.radians(d) for d in degrees))
+def ulps(ours, theirs) -> float:
+    """max |ours − theirs| / (ε max |theirs|), ε = 2⁻⁵²: how far two ways of rounding lie apart.
 
-
-def small(
-    antennas=16,
-    users=3,
-    chains=None,
-    count=4,
-    snr_db=6.0,
-    weight=0.3,
-    seed=0,
-    noise=1.0,
-    degrees=(-60.0, 0.0, 60.0),
-) -> Scenario:
-    """A scenario of `count` own channels and three beams."""
-    H = saleh_valenzuela(antennas, users, count, seed=seed)
-    radar = three_beams(antennas, degrees)
-    return make_scenario(H, radar, snr_db=snr_db, chains=chains, weight=weight, noise=noise)
-
-
-def relative(ours, theirs) -> float:
-    """‖ours − theirs‖ / ‖theirs‖ over everything."""
+    Two ways of computing one number (a batch and its channels one by one, another BLAS kernel, another
+    compiled function) round differently, and by how much depends on the processor. Where one way is computed
+    twice, the results are compared with `torch.equal`.
+    """
     a, b = np.asarray(ours), np.asarray(theirs)
-    return float(np.linalg.norm((a - b).ravel()) / max(np.linalg.norm(b.ravel()), 1e-300))
+    return float(np.abs(a - b).max() / (np.finfo(np.float64).eps * np.abs(b).max()))
 
 
 @pytest.fixture(scope="session")

@@ -66,9 +66,13 @@ def test_stationary_on_the_limit():
         assert omega > 0
         assert float((on_R - omega * on_tau).norm() / on_R.norm()) < 1e-3
     levels = torch.tensor([multiplier(s[b], d.F[b], d.W[b]) for b in range(3)], dtype=torch.float64)
-    stationary = residual(replace(s, weight=levels), d.F, d.W) <= STATIONARY
+    left = residual(replace(s, weight=levels), d.F, d.W)
+    stationary = left <= STATIONARY
     assert stationary.any()
-    assert torch.equal(d.status == Status.CONVERGED, stationary)
+    # Here the batch is measured at once, in the method channel by channel. The terms of the two gradients are
+    # below 1e4, so their rounding is below N ε 1e4 < 1e-10. Nearer to the threshold either status is right.
+    clear = (left - STATIONARY).abs() > 1e-10
+    assert torch.equal((d.status == Status.CONVERGED)[clear], stationary[clear])
 
 
 def test_more_tau_is_more_rate():

@@ -8,7 +8,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from conftest import relative, small, three_beams
+from conftest import relative, small, three_beams, ulps
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,7 +155,8 @@ def test_random_is_repeatable_and_each_channel_has_its_own():
     assert torch.equal(random(s, seed=1).F, random(s, seed=1).F)
     assert not torch.isclose(random(s, seed=1).F, random(s, seed=2).F).all()
     assert not torch.isclose(random(s).F[0], random(s).F[1]).all()
-    assert torch.equal(random(s[:2]).F, random(s).F[:2])
+    # the same phases; a vector register rounds e^{jϑ} within an ulp, its remainder of a batch within another
+    assert ulps(random(s[:2]).F, random(s).F[:2]) <= 2
 
 
 @pytest.mark.parametrize(("start", "sign"), [(svd, 1), (svd_conjugated, -1)])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import script, small, three_beams
-from test_contract import METHODS
+from test_contract import CASES
 
 from beamfold.beampattern import Benchmark
 from beamfold.covariance import solve_covariance
@@ -111,11 +111,11 @@ def check(design):
     assert bool(design.usable.all())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CASES)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_good_design_or_a_named_status(name, method):
     s = scenario(name)
-    design = METHODS[method](s)
+    design = CASES[method][0](s)
     check(design)
     if not (method.startswith(("pga", "unfolded")) and name in EXTREMES):
         assert (design.status != Status.DIVERGED).all()  # only steps far too long may end early
@@ -154,19 +154,20 @@ def test_a_blocked_user_takes_nothing_from_the_others():
     H = changed((slice(None), 1), 0)
     both, alone = (zf_digital(make_scenario(h, three_beams(N), snr_db=6)) for h in (H, H[:, :1]))
     assert torch.allclose(both.rate, alone.rate, rtol=1e-12)
-    assert float(both.W[:, :, 1].abs().max()) == 0
+    # H^† by the SVD leaves rounding where H has a zero row: N ε of its largest singular value
+    assert float(both.W[:, :, 1].abs().max()) <= N * np.finfo(float).eps * float(both.W.abs().max())
 
 
-@pytest.mark.parametrize("method", ["zf_digital", "phased_zf", "sca", "digital", "fast"])
+@pytest.mark.parametrize("method", ["zf-digital", "phased-zf", "sca", "digital", "fast"])
 def test_nobody_to_serve_is_no_rate(method):
-    design = METHODS[method](make_scenario(0 * channels(), three_beams(N), snr_db=6))
+    design = CASES[method][0](make_scenario(0 * channels(), three_beams(N), snr_db=6))
     assert design.rate.tolist() == [0.0, 0.0]
 
 
 def test_with_nobody_to_serve_only_the_beams_count():
     """The digital ceiling without channels: τ = 0, since Ψ's rank is K."""
     s = make_scenario(0 * channels(3), three_beams(N), snr_db=6, weight=1.0)
-    assert float(METHODS["digital"](s).tau.max()) < 1e-6
+    assert float(CASES["digital"][0](s).tau.max()) < 1e-6
 
 
 def test_unit_columns_with_a_blocked_user():

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import relative, script, small
+from conftest import relative, script, small, ulps
 
 from beamfold.constraints import modulus_error, power_error
 from beamfold.kernels import forget_outdated
+from beamfold.kernels.rows import unit
 from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
 from beamfold.methods import pga
 from beamfold.methods.pga import run_layers
@@ -22,6 +24,16 @@ from beamfold.start import Point, proposed, random
 
 accuracy = script("kernel_accuracy")
 PRECISIONS = [np.float32, np.float64]
+
+
+def finishing(s):
+    """By how many ulps a channel's point may differ between two batches.
+
+    The compiled function gives a channel the same bits in any batch. Then torch puts the point back on (7b)
+    and (7c), and how it rounds depends on the shape of the batch: F/|F| within 2 ulps, W √P_t/‖F W‖ within
+    one for each of the M + N K terms of that norm and 4 further operations. Two results differ by twice that.
+    """
+    return 2 * (s.chains + s.antennas * s.users + 4)
 
 
 def random_steps(layers, inner, seed=0, size=0.01):
@@ -95,6 +107,21 @@ def test_every_point_is_recorded(dtype):
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
+def test_an_entry_without_size_keeps_its_phase(dtype):
+    """(10) where |A|² is below the smallest normal number: the quotient by its root can be NaN."""
+    least = float(np.finfo(dtype).smallest_normal)
+    A, old, size = np.zeros((2, 1, 16), dtype), np.zeros((2, 1, 16), dtype), np.ones((1, 1, 16), dtype)
+    A[0, 0, :4] = 0.0, 0.5 * math.sqrt(least), 2 * math.sqrt(least), -3.0
+    old[1] = 1
+    out = np.zeros_like(A)
+    unit(out, size, A, old)
+    close = {"rtol": 4 * np.finfo(dtype).eps}
+    np.testing.assert_allclose(out[0, 0, :4], [0, 0, 1, -1], **close)
+    np.testing.assert_allclose(out[1, 0, :4], [1, 1, 0, 0], **close)
+    np.testing.assert_allclose(size[0, 0, :4], abs(A[0, 0, :4]) * [0, 0, 1, 1], **close)
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
 def test_points_are_feasible_to_complex128(dtype):
     s = small(17, 3, 5, count=4, snr_db=25)
     point, _, _ = run_kernel(s, random(s), *stable(s, random(s), 5, 5), 1 / 17, "exact", dtype=dtype)
@@ -104,8 +131,8 @@ def test_points_are_feasible_to_complex128(dtype):
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-def test_threads_and_order_change_no_bit(dtype):
-    """A channel's design is the same alone, in any batch, in any order, on any number of threads."""
+def test_threads_and_order_do_not_matter(dtype):
+    """A channel's design is the same on any number of threads, bit for bit, and in any batch and order."""
     s = small(20, 3, 4, count=7)
     start = proposed(s)
     mu, lam = random_steps(6, 4, size=0.003)
@@ -121,10 +148,10 @@ def test_threads_and_order_change_no_bit(dtype):
         assert torch.equal(one.W, again.W)
     order = torch.tensor([3, 0, 6, 1, 5, 2, 4])
     mixed = run(s[order], Point(start.F[order], start.W[order]), 2)
-    assert torch.equal(one.F[order], mixed.F)
-    assert torch.equal(one.W[order], mixed.W)
+    assert ulps(mixed.F, one.F[order]) <= finishing(s)
+    assert ulps(mixed.W, one.W[order]) <= finishing(s)
     alone = run(s[2:3], Point(start.F[2:3], start.W[2:3]), 1)
-    assert torch.equal(one.W[2:3], alone.W)
+    assert ulps(alone.W, one.W[2:3]) <= finishing(s)
 
 
 def test_leading_axes():
@@ -137,14 +164,18 @@ def test_leading_axes():
     assert status.shape == (2, 4)
     for i in range(2):
         part, _, _ = run_kernel(s[i], Point(start.F[i], start.W[i]), mu, lam, 1 / 12, "signal")
-        assert torch.equal(whole.W[i], part.W)
+        assert ulps(part.W, whole.W[i]) <= finishing(s)
 
 
 def test_one_channel_without_a_batch_axis():
+    """The start (26) is rounded differently in a batch, which can change the kernel's input by a float32 ulp.
+
+    That is 1.2e-7. `test_padding_is_harmless` bounds what float32 rounding makes of F W in 5 layers by 1e-4.
+    """
     s = small(12, 2)
     alone = pga(s[1], inner=2, layers=3, engine="kernel")
     assert alone.F.shape == (12, 2)
-    assert torch.equal(alone.W, pga(s, inner=2, layers=3, engine="kernel").W[1])
+    assert relative(alone.X, pga(s, inner=2, layers=3, engine="kernel").X[1]) < 1e-4
 
 
 def test_the_factor_of_psi_says_what_it_leaves_out():
@@ -242,13 +273,18 @@ def test_adjoint_of_any_function_of_the_point():
 @pytest.mark.parametrize("digital", ["exact", "signal"])
 @pytest.mark.parametrize("layers", [1, 2, 7, 9])
 def test_checkpointing_changes_nothing(layers, digital):
-    """bound = 1 byte keeps every √I-th point only and runs the rest again: the same bits."""
+    """bound = 1 byte keeps every √I-th point only and runs the rest again: the same to rounding.
+
+    A segment begins with a Gram matrix of its own. The compiler may add its N products in another order than
+    those of the layers: an error of N ε in each of at most 3 segments, 8e-15, which stable steps do not
+    amplify. The loss sums R and ω τ of both signs, which costs another digit.
+    """
     s = small(12, 2, 3, count=3)
     start = proposed(s)
     mu, lam = stable(s, start, layers, 3)
     whole = adjoint(s, start, mu, lam, 1 / 12, digital, dtype=np.float64)
     parts = adjoint(s, start, mu, lam, 1 / 12, digital, dtype=np.float64, bound=1)
-    assert parts[0] == whole[0]
+    assert parts[0] == pytest.approx(whole[0], rel=1e-13)
     assert relative(parts[1], whole[1]) < 1e-13
     assert relative(parts[2], whole[2]) < 1e-13
 

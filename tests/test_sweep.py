@@ -272,11 +272,12 @@ def test_the_dataset_holds_the_psi_and_the_step_sizes_of_its_cells(tmp_path):
 
 
 def test_a_channel_has_the_same_figures_however_many_there_are(grid):
+    """Up to what the kernel's float32 makes of an ulp of the start, 1e-4 in `test_padding_is_harmless`."""
     cell = grid.cells()[0]
     radar = benchmark(cell.antennas, cell.targets_deg)
     few, many = (compute(cell.model_copy(update={"count": n}).model_dump(), radar) for n in (2, 6))
     for key in ("rate", "tau", "objective", "mse"):
-        assert np.allclose(few[key], many[key][:2], rtol=1e-12)
+        assert np.allclose(few[key], many[key][:2], rtol=1e-4)
 
 
 CODE = """

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import sys
+import traceback
+import warnings
+from typing import Any, get_args, get_type_hints
 
 import typer
 
 from beamfold.cli import bench, data, designs, experiments, front, models, verify
 from beamfold.cli.common import say
-
-SEVERAL = ("--targets-deg", "--snr-db", "--weights")
-"""Options that take several numbers."""
+from beamfold.errors import InputError
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a place that the user has to choose anew
 
@@ -31,6 +32,7 @@ for module in (data, designs, front, models, experiments, bench, verify):
 @app.callback(invoke_without_command=True)
 def _root(
     version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     if version:
         from beamfold import __version__
@@ -41,37 +43,77 @@ def _root(
 
 def main() -> None:
     """Run a command; one line and exit code 2 for bad input, 1 for a failure of ours, 130 for Ctrl-C."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments  # accepted at any place, so that it can be added at the end
+    arguments = [a for a in arguments if a != "--debug"]
+    warnings.showwarning = _show_warning
     try:
-        app(args=spread(sys.argv[1:]), standalone_mode=True)
-    except ValueError as error:
-        say(f"error: {_line(error)}")
-        sys.exit(2)
+        app(args=spread(arguments), standalone_mode=True)
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
-    except (RuntimeError, OSError, MemoryError) as error:
-        if isinstance(error, OSError) and error.errno in REFUSED:
-            say(f"error: could not write {error.filename}: {error.strerror}")
-            sys.exit(2)
-        say(f"failed: {_line(error) or type(error).__name__}")
-        sys.exit(1)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        text, code = _told(error)
+        say(text)
+        sys.exit(code)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """The line and the exit code of an error."""
+    if isinstance(error, InputError):
+        return f"error: {_line(error)}", 2
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        return f"error: could not write {error.filename}: {error.strerror}", 2
+    name = "" if isinstance(error, (RuntimeError, OSError)) and str(error) else f"{type(error).__name__}: "
+    return f"failed: {name}{_line(error)} (--debug shows where)", 1
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """A warning as one line for people."""
+    say(f"note: {_line(message)}")
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """`--targets-deg -60 0 60` as `--targets-deg=-60 --targets-deg=0 …`; likewise the others of `SEVERAL`."""
+    """`--snr-db 0 6` as `--snr-db=0 --snr-db=6`, for every option of the command that takes several numbers.
+
+    Raises:
+        InputError: several numbers for an option of the command that takes one.
+    """
+    options = _number_options(arguments[0] if arguments else "")
     spelled: list[str] = []
     option = ""
     for argument in arguments:
         if option and _is_number(argument):
             if spelled[-1] == option:
                 spelled.pop()
+            elif not options[option]:
+                command = arguments[0]
+                raise InputError(
+                    f"{option} of `beamfold {command}` takes one number, got a second: {argument}"
+                )
             spelled.append(f"{option}={argument}")
         else:
-            option = argument if argument in SEVERAL else ""
+            option = argument if argument in options else ""
             spelled.append(argument)
     return spelled
+
+
+def _number_options(name: str) -> dict[str, bool]:
+    """The options of a command that take numbers, and whether they take several."""
+    found = {}
+    for command in app.registered_commands:
+        function = command.callback
+        if function is None or name not in (command.name, function.__name__.replace("_", "-")):
+            continue
+        for parameter, hint in get_type_hints(function).items():
+            kinds = {hint, *get_args(hint)}
+            if kinds & {int, float, list[int], list[float]}:
+                found["--" + parameter.replace("_", "-")] = bool(kinds & {list[int], list[float]})
+    return found
 
 
 def _is_number(text: str) -> bool:
@@ -82,5 +124,5 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _line(error: BaseException) -> str:
+def _line(error: object) -> str:
     return " ".join(str(error).split())

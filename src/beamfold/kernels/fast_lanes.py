@@ -176,9 +176,10 @@ def phases_of(V, X, W, M):
                 br, bi = splat(W[0, k, m], LANES), splat(W[1, k, m], LANES)
                 re = fma(ai, bi, fma(ar, br, re))
                 im = fnma(ar, bi, fma(ai, br, im))
-            r = root(fma(im, im, multiply(re, re)))
-            store(V, 0, m, n, where_zero(r, load(V, 0, m, n, LANES), divide(re, r)))
-            store(V, 1, m, n, where_zero(r, load(V, 1, m, n, LANES), divide(im, r)))
+            square = fma(im, im, multiply(re, re))
+            r = root(square)
+            store(V, 0, m, n, where_zero(square, load(V, 0, m, n, LANES), divide(re, r)))
+            store(V, 1, m, n, where_zero(square, load(V, 1, m, n, LANES), divide(im, r)))
 
 
 @kernel

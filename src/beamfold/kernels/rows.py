@@ -146,15 +146,16 @@ def gram(T, E, first, last):
 
 @kernel
 def unit(out, size, A, old):
-    """out = A / |A| entry by entry, Eq. (10), |A| in `size`; an entry that is zero keeps `old`."""
+    """out = A / |A| entry by entry, Eq. (10), |A| in `size`; an entry whose |A|² is 0 keeps `old`."""
     for m in range(A.shape[1]):
         for n in range(0, A.shape[2], LANES):
             re = load(A, 0, m, n, LANES)
             im = load(A, 1, m, n, LANES)
-            r = root(fma(im, im, multiply(re, re)))
-            store(size, 0, m, n, r)
-            store(out, 0, m, n, where_zero(r, load(old, 0, m, n, LANES), divide(re, r)))
-            store(out, 1, m, n, where_zero(r, load(old, 1, m, n, LANES), divide(im, r)))
+            square = fma(im, im, multiply(re, re))
+            r = root(square)
+            store(size, 0, m, n, where_zero(square, zeros(A, LANES), r))
+            store(out, 0, m, n, where_zero(square, load(old, 0, m, n, LANES), divide(re, r)))
+            store(out, 1, m, n, where_zero(square, load(old, 1, m, n, LANES), divide(im, r)))
 
 
 @kernel

@@ -188,11 +188,16 @@ def root(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def where_zero(typing: Any, test: Any, a: Any, b: Any) -> Any:
-    """a where test is zero, else b, lane by lane."""
+    """a where test ≥ 0 is below the smallest normal number, else b, lane by lane.
+
+    A number below that has lost digits. Where the processor has no fast square root, the compiler takes
+    1/√test from an instruction that reads it as zero, so that a quotient by √test is NaN there.
+    """
+    smallest = 2.0**-126 if test.dtype == types.float32 else 2.0**-1022
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        zero = ir.Constant(_ir(test.dtype, test.lanes), None)
-        return builder.select(builder.fcmp_ordered("==", args[0], zero), args[1], args[2])
+        least = ir.Constant(_ir(test.dtype, test.lanes), [smallest] * test.lanes)
+        return builder.select(builder.fcmp_ordered("<", args[0], least), args[1], args[2])
 
     return a(test, a, b), code
 

@@ -71,7 +71,8 @@ class _Variables:
         count = self.shape[0] * self.shape[1]
         angle = torch.from_numpy(x[:count]).reshape(self.shape)
         F = torch.polar(torch.ones_like(angle), angle)
-        W = torch.view_as_complex(torch.from_numpy(x[count:]).reshape(self.shape[1], -1, 2))
+        # A copy: after an odd number of phases x is not aligned to complex numbers, which torch relies on.
+        W = torch.view_as_complex(torch.from_numpy(x[count:].copy()).reshape(self.shape[1], -1, 2))
         return Point(F, W * (self.s.power.sqrt() / torch.linalg.matrix_norm(F @ W)))
 
     @torch.inference_mode()

@@ -1,0 +1,21 @@
+"""The worked examples of CONTRIBUTING.md run as they stand there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import ROOT
+
+from beamfold.testing import check_method
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+
+
+def test_the_example_method_keeps_the_contract():
+    space: dict[str, object] = {}
+    for block in BLOCKS:
+        exec(block, space)
+    assert "matched" in space
+    with pytest.raises(AssertionError, match="a_fall_below_the_start_is_named"):
+        check_method(space["matched"])  # the exception that the example declares is needed
