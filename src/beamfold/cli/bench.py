@@ -30,7 +30,7 @@ def bench(
     Example: beamfold bench --method unfolded --inner 20 --count 1000 --json
     """
     from beamfold import timing
-    from beamfold.covariance import solve_covariance
+    from beamfold.files import cached_covariance
     from beamfold.files.models import load_model, model_name, shipped_models
     from beamfold.training import Recipe
 
@@ -39,7 +39,7 @@ def bench(
     chains = chains or users
     _limit(threads)
     say("preparing: Psi, channels, compiled code (seconds the first time on a machine)")
-    radar = solve_covariance(antennas, rank=rank or users)
+    radar = cached_covariance(antennas, rank=rank or users)
     s = timing.channels(antennas, users, chains, min(count, 100), radar, snr_db)
     shipped = shipped_models().get(model_name(antennas, users, chains, inner))
     trained = method == "unfolded" and shipped is not None and layers <= 120

@@ -96,11 +96,10 @@ def _cell(value: Any) -> str:
 
 def benchmark_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Benchmark:
     """Ψ from a file, or solved for the targets."""
-    from beamfold.covariance import solve_covariance
-    from beamfold.files import read_benchmark
+    from beamfold.files import cached_covariance, read_benchmark
 
     if psi is not None:
         if targets_deg or rank is not None:
             raise ValueError("--psi brings its own targets and rank; leave --targets-deg and --rank out")
         return read_benchmark(psi)
-    return solve_covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)
+    return cached_covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)
