@@ -1,4 +1,4 @@
-"""Compiling the kernels, and keeping what was compiled in the user's cache folder.
+"""Compiling the kernels, and keeping the compiled code in the user's cache folder.
 
 Numba keeps the compiled code of a function beside its source file, and compiles anew where that file
 changed. But a kernel contains the code of the kernels that it calls, from other files, too. Here the folder's
@@ -20,6 +20,8 @@ import llvmlite
 import numba
 from numba.core import config as _config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.registry import cpu_target
+from numba.core.runtime.nrt import rtsys
 
 from beamfold import cache
 
@@ -82,15 +84,22 @@ class _KernelCache(FunctionCache):
     _impl_class = _Implementation
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled code for a signature, or None."""
+        """The compiled code for a signature, or None.
+
+        Numba first declares every function that it can compile (`target_context.refresh`), which takes most
+        of the time. Compiled code does without: all that it calls by name are C functions, which are known
+        from the import of Numba on, and those of the runtime.
+        """
+        rtsys.initialize(target_context)
         try:
-            return super().load_overload(sig, target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except Exception as error:  # a damaged file can fail in any way where it is unpickled
             reason = f"{type(error).__name__} in {Path(self._cache_file._index_path).name}"
             cache.unusable(Path(self.cache_path), reason)
             with contextlib.suppress(OSError):
                 self.flush()
-            return None
+        return None
 
     @contextlib.contextmanager
     def _guard_against_spurious_io_errors(self) -> Iterator[None]:
@@ -101,8 +110,6 @@ class _KernelCache(FunctionCache):
 
     def holds(self, scalar: str) -> bool:
         """Whether there is code for this machine and this precision."""
-        from numba.core.registry import cpu_target
-
         machine = cpu_target.target_context.codegen().magic_tuple()
         try:
             index = self._cache_file._load_index()
