@@ -46,13 +46,22 @@ def folder(name: str) -> Path | None:
 def unusable(path: Path, reason: str) -> None:
     """Say, once in a process, that the cache cannot be used and that the program goes on without it."""
     place = root() if path.is_relative_to(root()) else path
-    say_once(f"note: the cache folder {place} can't be used ({reason}); the program goes on without it")
+    text = f"note: the cache folder {place} can't be used ({reason}); the program goes on without it"
+    say_once(text, about=str(place))
 
 
-@lru_cache(maxsize=256)
-def say_once(text: str) -> None:
-    """A line for the user, on standard error unless the program that uses the library configured logging."""
-    logging.getLogger("beamfold").warning("%s", text)
+_SAID: set[str] = set()
+"""What `say_once` has spoken about in this process."""
+
+
+def say_once(text: str, about: str | None = None) -> None:
+    """One line for the user about a subject, the text itself unless given; the first time only.
+
+    It goes to the logger "beamfold", which writes to standard error unless a program configures logging.
+    """
+    if (about or text) not in _SAID:
+        _SAID.add(about or text)
+        logging.getLogger("beamfold").warning("%s", text)
 
 
 @lru_cache(maxsize=16)

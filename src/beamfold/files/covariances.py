@@ -22,6 +22,8 @@ from beamfold.covariance import solve_covariance
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import DiskError, FileError, write
 
+FOLDER = "covariances"
+"""Subfolder of the cache."""
 SOURCES = ("beamfold.covariance", "beamfold.beampattern")
 """What a result depends on besides its request."""
 
@@ -55,7 +57,7 @@ def _path(*args: Any, **options: Any) -> Path | None:
     request = inspect.signature(solve_covariance).bind(*args, **options)
     request.apply_defaults()
     request.arguments["targets_deg"] = np.ravel(request.arguments["targets_deg"]).astype(float).tolist()
-    place = cache.folder("covariances")
+    place = cache.folder(FOLDER)
     if place is None:
         return None
     text = json.dumps(request.arguments, sort_keys=True, default=float)
