@@ -22,6 +22,8 @@ from beamfold.covariance import solve_covariance
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import DiskError, FileError, write
 
+SLOW = 400
+"""N from which solving (6) takes several seconds."""
 FOLDER = "covariances"
 """Subfolder of the cache."""
 SOURCES = ("beamfold.covariance", "beamfold.beampattern")
@@ -46,6 +48,8 @@ def cached_covariance(antennas: int, *args: Any, **options: Any) -> Benchmark:
         else:
             cache.mark_used(path)
             return found
+    if antennas >= SLOW:
+        cache.say_once(f"note: solving problem (6) for N = {antennas}, which takes long")
     solved = solve_covariance(antennas, *args, **options)
     if path is not None:
         _keep(path, solved)
