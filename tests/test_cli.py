@@ -1,5 +1,6 @@
 """The command line as a user types it: results, and one clear line for bad input."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -272,3 +273,10 @@ def test_compiling_is_announced_only_where_something_is_compiled(capsys, monkeyp
     assert asked == ["float64", "float32"]
     line = "compiling the kernels for this machine: about 20 s, once per installation\n"
     assert capsys.readouterr().err == ("" if ready else 2 * line)
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("generate", "-o", "c.npz", "--count", 0)])
+def test_the_rate_of_garbage_collection_is_put_back(run, arguments):
+    usual = gc.get_threshold()
+    run(*arguments)
+    assert gc.get_threshold() == usual

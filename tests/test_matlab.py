@@ -11,6 +11,7 @@ import scipy.io
 import torch
 
 import beamfold as bf
+from beamfold.files import matlab
 from beamfold.files.arrays import read_arrays
 from beamfold.files.atomic import FileError
 from beamfold.files.channels import read_channels
@@ -151,3 +152,17 @@ def test_a_fork_of_the_caller_has_a_child_of_its_own(tmp_path):
     """Two processes never share one child: the arrays of one file would go to the other."""
     path = _saved(tmp_path / "c.mat")
     subprocess.run([sys.executable, "-W", "ignore", "-c", FORKING, path], check=True, timeout=60)
+
+
+def test_the_reader_can_be_started_before_the_file_is_read(tmp_path):
+    """The child that was started is the one that reads; another kind of file, or none, starts none."""
+    matlab._child.stop()
+    for path in (tmp_path / "c.npz", tmp_path / "gone.mat"):
+        matlab.expect(path)
+        assert matlab._child.process is None
+    path = _saved(tmp_path / "c.mat")
+    matlab.expect(path)
+    started = matlab._child.process
+    assert started is not None
+    assert torch.equal(read_channels(path), H)
+    assert matlab._child.process is started
