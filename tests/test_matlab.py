@@ -79,7 +79,6 @@ matlab_child.main()
 @pytest.fixture
 def fated(tmp_path, monkeypatch):
     """A child whose reader of v5 files meets a given fate; the ordinary child serves again afterwards."""
-    from beamfold.files import matlab
 
     def meet(fate: str) -> Path:
         script = tmp_path / "child.py"
@@ -104,7 +103,6 @@ def fated(tmp_path, monkeypatch):
 )
 def test_a_mat_file_that_crashes_its_reader_is_one_line(fated, fate, message):
     """The fork dies, the caller lives and says so, and the child serves the next file."""
-    from beamfold.files import matlab
 
     path = fated(fate)
     for _ in range(2):
@@ -114,7 +112,6 @@ def test_a_mat_file_that_crashes_its_reader_is_one_line(fated, fate, message):
 
 
 def test_a_mat_file_whose_reader_sleeps_is_given_up(fated, monkeypatch):
-    from beamfold.files import matlab
 
     path = fated("import time; time.sleep(100)")
     monkeypatch.setattr(matlab, "SECONDS", 1)
@@ -124,7 +121,6 @@ def test_a_mat_file_whose_reader_sleeps_is_given_up(fated, monkeypatch):
 
 
 def test_a_child_that_was_killed_is_replaced(tmp_path):
-    from beamfold.files import matlab
 
     path = _saved(tmp_path / "c.mat")
     first = read_arrays(path)
