@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beamfold.beampattern import Benchmark
+    from beamfold.sensing import Sensing
 
 
 def say(text: str) -> None:
@@ -95,14 +95,14 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def benchmark_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Benchmark:
+def sensing_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Sensing:
     """Ψ from a file, or solved for the targets."""
-    from beamfold.files import cached_covariance, read_benchmark
+    from beamfold.files import cached_covariance, read_sensing
 
     if psi is not None:
         if targets_deg or rank is not None:
             raise ValueError("--psi brings its own targets and rank; leave --targets-deg and --rank out")
-        return read_benchmark(psi)
+        return read_sensing(psi)
     return cached_covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import benchmark_for, print_json, progress, say, table
+from beamfold.cli.common import print_json, progress, say, sensing_for, table
 from beamfold.cli.data import AsJson, Force, Output
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def scenario_of(
         raise ValueError(f"--rows is hermitian or transpose, got {rows!r}")
     H = read_channels(channels, variable=variable, rows=rows)  # type: ignore[arg-type]
     levels = snr_db or [12.0]
-    radar = benchmark_for(H.shape[-1], psi, targets_deg, rank)
+    radar = sensing_for(H.shape[-1], psi, targets_deg, rank)
     return make_scenario(
         H, radar, snr_db=levels if len(levels) > 1 else levels[0], chains=chains, weight=weight
     )
