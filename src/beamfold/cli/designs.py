@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, sensing_for, table
+from beamfold.cli.common import print_json, progress, say, say_if_compiling, sensing_for, table
 from beamfold.cli.data import AsJson, Force, Output
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: 
     """The design of all channels behind a progress bar."""
     from beamfold.catalogue import design
 
+    say_if_compiling(method, options.get("precision", "single"))
     with progress(s.batch[-1], text) as tick:
         return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 
@@ -134,14 +135,17 @@ def design(
 
     Example: beamfold design channels.mat --snr-db 12 --weight 0.3 --method unfolded --inner 20 -o designs.mat
     """
-    from beamfold.cli.options import options_for
-    from beamfold.files import write_design
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
+    from beamfold.files.matlab import expect
     from beamfold.threads import check_threads
 
     check_target(output, force=force, suffixes=RESULTS)
     check_threads(threads)
+    expect(channels)  # a MATLAB file's reader starts while torch is imported
+    from beamfold.cli.options import options_for
+    from beamfold.files import write_design
+
     limited = tau_max is not None or tau_max_db is not None
     method = method or ("constrained" if limited else "unfolded" if model or inner else "fast")
     given = {
