@@ -106,7 +106,7 @@ def test_every_point_is_recorded(dtype):
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_an_entry_without_size_keeps_its_phase(dtype):
-    """(10) where |A|² is below the smallest normal number: the quotient by its root can be NaN."""
+    """(10) where |A|² is below the smallest normal number, where the quotient by its root is not finite."""
     least = float(np.finfo(dtype).smallest_normal)
     A, old, size = np.zeros((2, 1, 16), dtype), np.zeros((2, 1, 16), dtype), np.ones((1, 1, 16), dtype)
     A[0, 0, :4] = 0.0, 0.5 * math.sqrt(least), 2 * math.sqrt(least), -3.0

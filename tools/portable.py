@@ -110,8 +110,8 @@ def probe(variables: dict[str, str]) -> tuple[str, str]:
     return done.stdout.strip(), ""
 
 
-def run(setting: str, workers: int, cache: str) -> Row:
-    """The numerical tests under one setting."""
+def run(setting: str, tests: list[str], workers: int, cache: str) -> Row:
+    """The tests of these names in `NUMERICAL` under one setting."""
     lacking = missing(setting)
     if lacking:
         remark = f"this processor cannot run it: no {', '.join(sorted(lacking))}"
@@ -120,7 +120,7 @@ def run(setting: str, workers: int, cache: str) -> Row:
     kernels, remark = probe(variables)
     if remark:
         return Row(setting, kernels, 0, 0, 0, 0.0, remark)
-    files = [f"tests/test_{name}.py" for name in NUMERICAL]
+    files = [f"tests/test_{name}.py" for name in tests]
     with tempfile.TemporaryDirectory() as folder:
         outcome = Path(folder) / "outcome.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"-n{workers}", "--dist=worksteal",
@@ -159,13 +159,16 @@ def main() -> int:
     )
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="SETTING",
                         help=f"some of: {', '.join(SETTINGS)}; all unless given")  # fmt: skip
+    parser.add_argument("--without", nargs="+", choices=NUMERICAL, default=[], metavar="TESTS",
+                        help=f"leave out some of: {', '.join(NUMERICAL)}")  # fmt: skip
     parser.add_argument("--workers", type=int, default=2, help="processes that share the tests (2)")
     given = parser.parse_args()
+    tests = [name for name in NUMERICAL if name not in given.without]
     rows = []
     with tempfile.TemporaryDirectory() as cache:
         for setting in given.settings:
             print(f"\n{setting}: {SETTINGS[setting] or 'no variables'}", flush=True)
-            rows.append(run(setting, given.workers, cache))
+            rows.append(run(setting, tests, given.workers, cache))
             print(table(rows[-1:]), flush=True)
     print("\n" + table(rows))
     return int(any(r.failed for r in rows) or not any(r.passed for r in rows))

@@ -190,8 +190,8 @@ def root(typing: Any, a: Any) -> Any:
 def where_zero(typing: Any, test: Any, a: Any, b: Any) -> Any:
     """a where test ≥ 0 is below the smallest normal number, else b, lane by lane.
 
-    A number below that has lost digits. Where the processor has no fast square root, the compiler takes
-    1/√test from an instruction that reads it as zero, so that a quotient by √test is NaN there.
+    A number below that has lost digits, and in float32 the compiler estimates 1/√test by an instruction that
+    takes it for zero: a quotient by its root is infinite or NaN.
     """
     smallest = 2.0**-126 if test.dtype == types.float32 else 2.0**-1022
 
