@@ -208,7 +208,7 @@ def test_without_fork_files_are_read_and_designs_made(tmp_path):
     files = [_saved(tmp_path / "c.mat"), _save_v73(tmp_path / "d.mat", "H", H.numpy())]
     files += [tmp_path / "out.mat", _declaring(tmp_path / "e.mat", (1 << 14, 1 << 14))]
     command = [sys.executable, "-W", "error", "-c", ELSEWHERE, *files]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1
     assert "this system has no fork: .mat files are read in this process" in done.stderr
