@@ -108,7 +108,11 @@ def caught(file: str, old: str, new: str, tests: tuple[str, ...]) -> bool:
         if text.count(old) < 1:
             raise SystemExit(f"the mutation of {file} no longer fits: {old!r}")
         target.write_text(text.replace(old, new))
-        environment = {**os.environ, "PYTHONPATH": str(Path(folder) / "src")}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(folder) / "src"),
+            "NUMBA_CACHE_DIR": str(Path(folder) / "compiled"),
+        }
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
         if done.returncode not in (0, 1):

@@ -26,6 +26,14 @@ settings.register_profile("nightly", max_examples=1000, deadline=None, suppress_
 settings.load_profile("ci")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _covariances_of_the_tests(tmp_path_factory):
+    """Every Ψ of a test session is solved in it: nothing comes from the user's cache, nothing goes there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("beamfold.files.covariances.FOLDER", str(tmp_path_factory.mktemp("covariances")))
+        yield
+
+
 def script(name: str) -> ModuleType:
     """A script of benchmarks/ as a module, so that tests and scripts measure with the same code."""
     key = f"benchmark_{name}"

@@ -1,5 +1,6 @@
 """The command line as a user types it: results, and one clear line for bad input."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 from beamfold.cli import main, spread
+from beamfold.cli.common import say_if_compiling
+from beamfold.experiments.grid import benchmark
 from beamfold.files.arrays import read_arrays
 from beamfold.files.models import load_model, save_model
 from beamfold.methods import ModelInfo, UnfoldedPGA
@@ -222,3 +225,78 @@ def test_imported_steps_say_what_they_belong_to(run, tmp_path):
     assert run("import-steps", "s.pth", "-o", "m.safetensors", "--antennas", 16, "--users", 2)[0] == 0
     model = load_model(Path("m.safetensors"))
     assert (model.layers, model.inner, model.info.digital) == (6, 4, "signal")
+
+
+@pytest.mark.parametrize("antennas", [1, 2, 3, 16, 128])
+def test_any_number_of_antennas_needs_no_option(run, antennas):
+    assert run("generate", "-o", "c.mat", "--antennas", antennas, "--count", 2)[0] == 0
+    held = _json(run("design", "c.mat", "--method", "fast", "-o", "d.npz", "--json"))
+    assert held["users"] == min(4, antennas)
+    F, W = (read_arrays(Path("d.npz"))[name] for name in "FW")
+    assert np.allclose(abs(F), 1)
+    assert np.square(np.abs(F @ W)).sum((-2, -1)) == pytest.approx(10**1.2)
+    assert np.isfinite(held["results"][0]["mse_db"])
+
+
+def test_more_users_than_antennas_are_refused_by_name(run):
+    code, _, err = run("generate", "-o", "c.mat", "--antennas", 2, "--users", 4)
+    assert (code, err) == (2, "error: --users is 4 for 2 antennas; it must be at most --antennas\n")
+    assert not Path("c.mat").exists()
+
+
+def test_the_grid_of_a_sweep_and_of_the_covariance_command_follow_the_antennas(run):
+    assert _json(run("covariance", "--antennas", 120, "-o", "p.npz", "--json"))["certified_gap"] <= 1e-7
+    assert len(read_arrays(Path("p.npz"))["angles_deg"]) == 901
+    assert benchmark(120, (-60.0, 0.0, 60.0)).angles.shape == (901,)
+
+
+def test_a_design_loads_only_what_it_needs(channels):
+    """Ψ comes from the cache, the method has no kernel: neither solvers nor plots nor Numba are imported."""
+    code = (
+        "import sys\n"
+        "from beamfold.cli import main\n"
+        "def go(*given):\n"
+        "    sys.argv = ['beamfold', *given]\n"
+        "    try: main()\n"
+        "    except SystemExit as stop: assert not stop.code, stop.code\n"
+        "go('design', 'c.mat', '--method', 'zf-digital', '-o', 'd.npz')\n"
+        "heavy = {'scipy.optimize', 'scipy.stats', 'matplotlib', 'cvxpy', 'h5py', 'xarray', 'numba',"
+        " 'scipy.linalg'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    arguments = ["-m", "beamfold", "design", "c.mat", "--method", "zf-digital", "-o", "first.npz"]
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+
+
+def test_a_refused_target_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from beamfold.files.atomic import FileError, check_target\n"
+        "try: check_target(Path('.'), force=False)\n"
+        "except FileError: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_compiling_is_announced_only_where_something_is_compiled(capsys, monkeypatch, ready):
+    asked = []
+    monkeypatch.setattr(
+        "beamfold.kernels.compiled.is_compiled", lambda kernel, scalar: asked.append(scalar) or ready
+    )
+    say_if_compiling("fast", "double")
+    say_if_compiling("unfolded")
+    say_if_compiling("omp")
+    assert asked == ["float64", "float32"]
+    line = "compiling the kernels for this machine: about 20 s, once per installation\n"
+    assert capsys.readouterr().err == ("" if ready else 2 * line)
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("generate", "-o", "c.npz", "--count", 0)])
+def test_the_rate_of_garbage_collection_is_put_back(run, arguments):
+    usual = gc.get_threshold()
+    run(*arguments)
+    assert gc.get_threshold() == usual

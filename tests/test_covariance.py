@@ -14,6 +14,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import beamfold.covariance
+from beamfold.beampattern import Benchmark, default_angles
 from beamfold.covariance import solve_covariance
 from beamfold.covariance.centro import to_complex, to_real
 from beamfold.covariance.fast import fast_covariance
@@ -272,9 +273,9 @@ def test_rank_of_a_benchmark(rank):
             {"targets_deg": (0.5,), "width_deg": 0.5},
             "no angle of the 181-angle grid lies in the mainlobe of the target at 0.5",
         ),
-        ({"antennas": 1}, "N = 1 antennas: must be an integer of at least 2"),
+        ({"antennas": 0}, "N = 0 antennas: must be an integer of at least 1"),
         (
-            {"antennas": 128},
+            {"antennas": 128, "angles": 181},
             "grid too coarse for N = 128: a step of 0.0175 in sin(theta) hides a whole beam "
             "(2/N = 0.0156); a uniform grid needs T >= 203",
         ),
@@ -325,3 +326,37 @@ def test_agrees_with_clarabel_and_scs_at_full_size():
         assert ours.objective <= theirs.objective * (1 + 1e-4)
         assert ours.objective == pytest.approx(theirs.objective, rel=1e-4)
         assert ours.scale == pytest.approx(theirs.scale, rel=1e-3)
+
+
+def test_the_default_grid_is_the_papers_or_fine_enough_and_holds_the_papers():
+    """T = 181 exactly where problem (6) accepts it, else the least 180 m + 1 that is no less than 2πN."""
+    paper = np.linspace(-90, 90, 181)
+    for N in range(1, 1200):
+        T = default_angles(N)
+        assert (T == 181) == (1 + math.pi * N / 2 < 181)
+        assert T == 181 or T >= 2 * math.pi * N > T - 180
+        assert np.allclose(np.linspace(-90, 90, T)[:: (T - 1) // 180], paper)
+    for N in (1, 2, 114, 115, 128, 1024):
+        check_problem(*desired_pattern((-60, 0, 60), default_angles(N)), N)
+    with pytest.raises(ValueError, match="grid too coarse"):
+        check_problem(*desired_pattern((-60, 0, 60), 181), 115)
+
+
+@pytest.mark.parametrize("solver", ["fast", "clarabel", "scs"])
+def test_one_antenna_has_one_feasible_point(solver):
+    """N = 1: Ψ = 1 is all that is feasible, its pattern is 1, α = 1, and f counts the angles of P_d = 0."""
+    radar = solve_covariance(1, (-60, 0, 60), solver=solver)
+    assert radar.Psi.tolist() == [[1]]
+    assert radar.scale == pytest.approx(1, rel=1e-12)
+    assert radar.objective == pytest.approx(float((radar.desired == 0).sum()), rel=1e-12)
+    assert radar.gap <= 1e-7
+
+
+def test_the_grid_follows_the_antennas_unless_it_is_given():
+    assert len(solve_covariance(16).angles) == 181
+    radar = solve_covariance(120, (-30, 30))
+    assert len(radar.angles) == len(radar.desired) == default_angles(120) == 901
+    assert radar.gap <= 1e-7
+    assert len(solve_covariance(16, angles=241).angles) == 241
+    assert len(Benchmark(radar.Psi).angles) == 901  # a bare Ψ of the user's
+    assert len(Benchmark(radar.Psi, angles=torch.zeros(3)).angles) == 3

@@ -128,7 +128,7 @@ def test_cholesky(n, offset):
     G = Z.conj().T @ Z
     A = np.full((2, 12, 32), 7.0)
     A[0, :n, offset : offset + n], A[1, :n, offset : offset + n] = G.T.real, G.T.imag
-    cholesky(A, n, offset)
+    cholesky(A, n, offset, 0.0)
     L = (A[0] + 1j * A[1])[:n, offset : offset + n].T
     assert relative(L, np.linalg.cholesky(G)) < 1e-12
     b = g.standard_normal((2, 1, 12))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 import sys
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 from conftest import relative, script, small, ulps
 
 from beamfold.constraints import modulus_error, power_error
-from beamfold.kernels import forget_outdated
 from beamfold.kernels.rows import unit
 from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
 from beamfold.methods import pga
@@ -439,16 +437,3 @@ def test_checkpointing_stops_where_the_whole_sweep_stops():
     whole = differentiable(*options, dtype=np.float64)
     parts = differentiable(*options, dtype=np.float64, bound=1)
     assert relative(parts.W, whole.W) < 1e-12
-
-
-def test_outdated_code_is_compiled_anew(tmp_path):
-    """A changed source invalidates what any file of the folder compiled to; newer code stays."""
-    source, cache = tmp_path / "a.py", tmp_path / "__pycache__"
-    cache.mkdir()
-    old, new = cache / "b.nbi", cache / "c.nbi"
-    for age, path in ((3, old), (2, source), (1, new)):
-        path.touch()
-        os.utime(path, (1e9 - age, 1e9 - age))
-    forget_outdated(tmp_path)
-    assert not old.exists()
-    assert new.exists()

@@ -11,6 +11,7 @@ import scipy.io
 import torch
 
 import beamfold as bf
+from beamfold.files import matlab
 from beamfold.files.arrays import read_all, read_arrays, text
 from beamfold.files.atomic import FileError
 from beamfold.files.channels import read_channels
@@ -89,7 +90,6 @@ matlab_child.main()
 @pytest.fixture
 def fated(tmp_path, monkeypatch):
     """A child whose reader of v5 files meets a given fate; the ordinary child serves again afterwards."""
-    from beamfold.files import matlab
 
     def meet(fate: str) -> Path:
         script = tmp_path / "child.py"
@@ -114,7 +114,6 @@ def fated(tmp_path, monkeypatch):
 )
 def test_a_mat_file_that_crashes_its_reader_is_one_line(fated, fate, message):
     """The fork dies, the caller lives and says so, and the child serves the next file."""
-    from beamfold.files import matlab
 
     path = fated(fate)
     for _ in range(2):
@@ -124,7 +123,6 @@ def test_a_mat_file_that_crashes_its_reader_is_one_line(fated, fate, message):
 
 
 def test_a_mat_file_whose_reader_sleeps_is_given_up(fated, monkeypatch):
-    from beamfold.files import matlab
 
     path = fated("import time; time.sleep(100)")
     monkeypatch.setattr(matlab, "SECONDS", 1)
@@ -134,7 +132,6 @@ def test_a_mat_file_whose_reader_sleeps_is_given_up(fated, monkeypatch):
 
 
 def test_a_child_that_was_killed_is_replaced(tmp_path):
-    from beamfold.files import matlab
 
     path = _saved(tmp_path / "c.mat")
     first = read_arrays(path)
@@ -212,3 +209,17 @@ def test_without_fork_files_are_read_and_designs_made(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1
     assert "this system has no fork: .mat files are read in this process" in done.stderr
+
+
+def test_the_reader_can_be_started_before_the_file_is_read(tmp_path):
+    """The child that was started is the one that reads; another kind of file, or none, starts none."""
+    matlab._child.stop()
+    for path in (tmp_path / "c.npz", tmp_path / "gone.mat"):
+        matlab.expect(path)
+        assert matlab._child.process is None
+    path = _saved(tmp_path / "c.mat")
+    matlab.expect(path)
+    started = matlab._child.process
+    assert started is not None
+    assert torch.equal(read_channels(path), H)
+    assert matlab._child.process is started

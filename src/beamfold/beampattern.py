@@ -22,10 +22,6 @@ class Factor(NamedTuple):
     """‖Ψ − U Uᴴ‖₂, the largest eigenvalue left out; |∇_X τ| is off by at most 2 P_t bound ‖X‖."""
 
 
-def _default_grid() -> Tensor:
-    return angle_grid()
-
-
 @dataclass(frozen=True, eq=False)
 class Benchmark:
     """Ψ at unit power, and the problem (6) that it solves where that is known.
@@ -33,7 +29,7 @@ class Benchmark:
     Attributes:
         Psi: (N, N) complex128 Hermitian, trace 1.
         targets: angles of the targets, rad.
-        angles: (T,) grid of (6), rad.
+        angles: (T,) grid of (6), rad; unless given, the default grid of N antennas (`default_angles`).
         desired: (T,) P_d of (27) on that grid.
         scale: α of (6a) at unit power.
         objective: value of (6a) at unit power.
@@ -43,12 +39,17 @@ class Benchmark:
 
     Psi: Tensor
     targets: tuple[float, ...] = ()
-    angles: Tensor = field(default_factory=_default_grid)
+    angles: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
     desired: Tensor | None = None
     scale: float = math.nan
     objective: float = math.nan
     gap: float = math.nan
     solver: str = ""
+
+    def __post_init__(self) -> None:
+        """Put the default grid where none was given."""
+        if len(self.angles) == 0:
+            object.__setattr__(self, "angles", angle_grid(default_angles(self.antennas)))
 
     @property
     def antennas(self) -> int:
@@ -103,7 +104,22 @@ def at_unit_power(radar: Benchmark) -> Benchmark:
     return replace(radar, Psi=radar.Psi / trace)
 
 
-def angle_grid(count: int = 181) -> Tensor:
+PAPER_ANGLES = 181
+"""T of the paper: a grid of 1° from −90° to 90°."""
+
+
+def default_angles(antennas: int) -> int:
+    """T of the default grid for N antennas: 181 while 181 > 1 + πN/2, else the least 180 m + 1 ≥ 2πN.
+
+    Up to N = 114 the paper's grid sees every beam (`covariance.model.check_problem` has the rule). Beyond, T
+    is twice what the sampling theorem asks for, 1 + π(N − 1), and the grid holds every angle of the paper's.
+    """
+    if 1 + math.pi * antennas / 2 < PAPER_ANGLES:
+        return PAPER_ANGLES
+    return 180 * math.ceil((2 * math.pi * antennas - 1) / 180) + 1
+
+
+def angle_grid(count: int = PAPER_ANGLES) -> Tensor:
     """θ_t (T,) in radians: T angles from −90° to 90°; the default is the paper's 1° grid."""
     if count < 2:
         raise ValueError(f"an angular grid needs at least 2 angles, got {count}")

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
+from beamfold.beampattern import Benchmark, angle_grid, default_angles
 from beamfold.metrics import covariance_pattern
 from beamfold.result import Design
 from beamfold.styles import COLOURS, label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SMOOTH = 721
+"""Angles at least of a picture: every quarter of a degree."""
 
 
 def beampatterns(
@@ -32,7 +35,7 @@ def beampatterns(
     """
     from matplotlib.figure import Figure
 
-    angles = torch.deg2rad(torch.linspace(-90, 90, 721, dtype=torch.float64))
+    angles = angle_grid(max(SMOOTH, default_angles(radar.antennas)))
     degrees = torch.rad2deg(angles).numpy()
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.add_subplot()

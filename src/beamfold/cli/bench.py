@@ -38,7 +38,7 @@ def bench(
     Example: beamfold bench --method unfolded --inner 20 --count 1000 --json
     """
     from beamfold import timing
-    from beamfold.covariance import solve_covariance
+    from beamfold.files import cached_covariance
     from beamfold.training import Recipe
 
     if count < 1:
@@ -47,7 +47,7 @@ def bench(
     chains = chains or users
     _limit(threads)
     say("preparing: Psi, channels, compiled code (seconds the first time on a machine)")
-    radar = solve_covariance(antennas, rank=rank or users)
+    radar = cached_covariance(antennas, rank=rank or users)
     s = timing.channels(antennas, users, chains, min(count, 100), radar, snr_db)
     facts = {"inner": None, "layers": None, **options}
     facts["trained"] = method == "unfolded" and _give_model(options, s)

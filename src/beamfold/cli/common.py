@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,11 +97,38 @@ def _cell(value: Any) -> str:
 
 def benchmark_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Benchmark:
     """Ψ from a file, or solved for the targets."""
-    from beamfold.covariance import solve_covariance
-    from beamfold.files import read_benchmark
+    from beamfold.files import cached_covariance, read_benchmark
 
     if psi is not None:
         if targets_deg or rank is not None:
             raise ValueError("--psi brings its own targets and rank; leave --targets-deg and --rank out")
         return read_benchmark(psi)
-    return solve_covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)
+    return cached_covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)
+
+
+COMPILED = {
+    "fast": ("fast_design", "design"),
+    "best": ("fast_design", "design"),
+    "constrained": ("fast_design", "design"),
+    "pga": ("layers", "forward"),
+    "conventional-pga": ("layers", "forward"),
+    "unfolded": ("layers", "forward"),
+}
+"""Method → module and name of the kernel that it runs by default."""
+
+
+def say_if_compiling(method: str, precision: str = "single") -> None:
+    """Announce, before a method runs, that its kernel is compiled first; nothing where it is compiled.
+
+    Args:
+        method: a name of `catalogue.METHODS`.
+        precision: "single" or "double".
+    """
+    if method not in COMPILED:
+        return
+    from beamfold.kernels.compiled import is_compiled
+
+    module, name = COMPILED[method]
+    kernel = getattr(import_module(f"beamfold.kernels.{module}"), name)
+    if not is_compiled(kernel, {"single": "float32", "double": "float64"}[precision]):
+        say("compiling the kernels for this machine: about 20 s, once per installation")

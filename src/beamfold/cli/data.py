@@ -13,11 +13,16 @@ Output = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
+USERS = 4
+"""K of the paper, and of `generate` unless said."""
+
 
 def generate(
     output: Output,
     antennas: Annotated[int, typer.Option(help="N, antennas of the base station.")] = 64,
-    users: Annotated[int, typer.Option(help="K, single-antenna users.")] = 4,
+    users: Annotated[
+        int | None, typer.Option(help="K, single-antenna users. [default: 4, or N where N is below 4]")
+    ] = None,
     count: Annotated[int, typer.Option(help="Number of channel matrices.")] = 100,
     paths: Annotated[int, typer.Option(help="Q, propagation paths per user.")] = 10,
     seed: Annotated[int, typer.Option(help="Channel b of a seed is the same whatever the count.")] = 0,
@@ -34,6 +39,9 @@ def generate(
     from beamfold.files.atomic import check_target
 
     check_target(output, force=force, suffixes=RESULTS)
+    users = min(USERS, antennas) if users is None else users
+    if users > antennas:
+        raise ValueError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
     H = saleh_valenzuela(antennas, users, count, seed=seed, paths=paths)
     write_channels(output, H, {"seed": seed, "paths": paths, "rows": "hermitian"})
     if as_json:
@@ -49,7 +57,10 @@ def covariance(
         list[float] | None, typer.Option(help="A target's angle; repeat, or several values.")
     ] = None,
     width_deg: Annotated[float, typer.Option(help="Full width of a mainlobe.")] = 5.0,
-    angles: Annotated[int, typer.Option(help="T, angles of the grid over -90 to 90.")] = 181,
+    angles: Annotated[
+        int | None,
+        typer.Option(help="T, angles of the grid over -90 to 90. [default: 181, more from N = 115 on]"),
+    ] = None,
     rank: Annotated[int | None, typer.Option(help="A Psi of at most this rank.")] = None,
     solver: Annotated[str, typer.Option(help="fast, clarabel or scs.")] = "fast",
     force: Force = False,
@@ -59,21 +70,20 @@ def covariance(
 
     Example: beamfold covariance --antennas 64 --targets-deg -60 0 60 -o psi.npz
     """
-    from beamfold.covariance import solve_covariance
-    from beamfold.files import write_benchmark
+    from beamfold.files import cached_covariance, write_benchmark
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
 
     check_target(output, force=force, suffixes=RESULTS)
     if solver not in ("fast", "clarabel", "scs"):
         raise ValueError(f"no solver {solver!r}; known: fast, clarabel, scs")
-    radar = solve_covariance(
+    radar = cached_covariance(
         antennas,
         targets_deg or (-60.0, 0.0, 60.0),
         width_deg=width_deg,
         angles=angles,
         rank=rank,
-        solver=solver,  # type: ignore[arg-type]
+        solver=solver,
     )
     write_benchmark(output, radar)
     facts = {

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 import torch
 
-from beamfold.beampattern import Benchmark
-from beamfold.covariance.model import Complex, Real, certify, desired_pattern
+from beamfold.beampattern import Benchmark, default_angles
+from beamfold.covariance.model import Complex, Real, certify, check_antennas, desired_pattern
 
 Solver = Literal["fast", "clarabel", "scs"]
 
@@ -26,7 +26,7 @@ def solve_covariance(
     targets_deg: Sequence[float] = (-60.0, 0.0, 60.0),
     *,
     width_deg: float = 5.0,
-    angles: int = 181,
+    angles: int | None = None,
     rank: int | None = None,
     solver: Solver = "fast",
     tolerance: float | None = None,
@@ -39,10 +39,11 @@ def solve_covariance(
     `rank=K` asks for one that X Xᴴ can reach.
 
     Args:
-        antennas: N ≥ 2.
+        antennas: N ≥ 1. For N = 1 the only feasible Ψ is 1.
         targets_deg: angles of the targets in degrees, within ±90, mainlobes not overlapping.
         width_deg: full width of a mainlobe in degrees; the paper's text, read to the letter, has 10.
-        angles: T, a uniform grid over ±90 degrees; must exceed 1 + π N / 2.
+        angles: T, a uniform grid over ±90 degrees; must exceed 1 + π N / 2. Unless given, the paper's 181
+            where they do, else at least 2πN (`beampattern.default_angles`).
         rank: at most this rank for Ψ; `gap` then bounds what that loses to the full optimum. "fast" only.
         solver: "fast", or the program as written through CVXPY: "clarabel", "scs".
         tolerance: relative gap to prove, in [1e-8, 0.1], "fast" only. Unless said, 1e-7 is aimed at, and
@@ -61,7 +62,8 @@ def solve_covariance(
     if solver != "fast" and (rank is not None or tolerance is not None):
         name = "rank" if rank is not None else "tolerance"
         raise ValueError(f"{name} is for the fast solver, not for {solver!r}")
-    pattern, grid = desired_pattern(targets_deg, angles, width_deg)
+    chosen = default_angles(check_antennas(antennas)) if angles is None else angles
+    pattern, grid = desired_pattern(targets_deg, chosen, width_deg)
     if solver == "fast":
         Psi, alpha, objective, gap = _fast(pattern, grid, antennas, rank, tolerance)
     else:

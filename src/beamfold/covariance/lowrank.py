@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from scipy.optimize import minimize
 
 from beamfold.covariance.model import Complex, Real
 
@@ -62,6 +61,8 @@ def _chirps(N: int, rank: int) -> Complex:
 
 def _descend(M: Real, V: Complex, target: float, max_iterations: int) -> tuple[float, Complex]:
     """(value, V): L-BFGS from V until the target, a vanishing gradient or max_iterations."""
+    from scipy.optimize import minimize  # its import takes longer than most problems
+
     N, rank = V.shape
 
     def stop(intermediate_result: Any) -> None:

@@ -29,7 +29,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import toeplitz
 
 Real: TypeAlias = NDArray[np.float64]
 Complex: TypeAlias = NDArray[np.complex128]
@@ -101,6 +100,17 @@ def desired_pattern(
     return inside.any(axis=1).astype(float), np.deg2rad(angles)
 
 
+def check_antennas(N: int) -> int:
+    """N as an int.
+
+    Raises:
+        ValueError: N is not an integer of at least 1.
+    """
+    if not np.isfinite(N) or int(N) != N or N < 1:
+        raise ValueError(f"N = {N} antennas: must be an integer of at least 1")
+    return int(N)
+
+
 def check_problem(pattern: ArrayLike, grid_rad: ArrayLike, N: int) -> tuple[Real, Real, int]:
     """sin θ_{t+1} − sin θ_t < 2/N for all t, cyclically: the grid must see every beam.
 
@@ -121,9 +131,7 @@ def check_problem(pattern: ArrayLike, grid_rad: ArrayLike, N: int) -> tuple[Real
     Raises:
         ValueError: in one line, what does not fit.
     """
-    if not np.isfinite(N) or int(N) != N or N < 2:
-        raise ValueError(f"N = {N} antennas: must be an integer of at least 2")
-    N = int(N)
+    N = check_antennas(N)
     pattern = np.asarray(pattern, dtype=float).ravel()
     grid = np.asarray(grid_rad, dtype=float).ravel()
     if pattern.shape != grid.shape or grid.size < 2:
@@ -164,6 +172,8 @@ def lag_sums(Psi: Complex) -> Real:
 
 def lag_adjoint(y: Real, N: int) -> Complex:
     """The Hermitian Toeplitz G (N, N) with ⟨G, Ψ⟩ = yᵀ lag_sums(Ψ) for every Hermitian Ψ; y (2N−1,)."""
+    from scipy.linalg import toeplitz  # a Ψ that is read from a file does without SciPy
+
     row = np.empty(N, dtype=complex)
     row[0] = y[0]
     row[1:] = (y[1:N] + 1j * y[N:]) / 2

@@ -22,7 +22,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from beamfold.experiments.gradients import FINE
 from beamfold.experiments.labelled import conclude, variable
 from beamfold.experiments.setting import USERS, Setting, Steps, published_pattern
 from beamfold.kernels.rows import LANES
@@ -69,7 +68,7 @@ def table1(setting: Setting) -> xr.Dataset:
     steps = Steps(setting.tick, len(ANTENNAS))
     rows, ranks = [], []
     for N in ANTENNAS:
-        radar = published_pattern(N, 181 if 1 + np.pi * N / 2 < 181 else (FINE if N < 200 else 721))
+        radar = published_pattern(N)
         rank = radar.factor(DROPPED[np.float32]).U.shape[1]
         code, exact = kernel_cost(N, M, K, rank, LANES), kernel_cost(N, M, K, rank)
         dense = dense_cost(N, M, K)

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
+from beamfold.beampattern import PAPER_ANGLES, default_angles
 from beamfold.constraints import total_power
 from beamfold.experiments.labelled import conclude, inputs, variable, with_intervals
 from beamfold.experiments.setting import SNR_DB, TARGETS_DEG, USERS, Setting, Steps, published_pattern
@@ -17,7 +17,6 @@ from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import Point
 
 ANTENNAS = (4, 8, 16, 32, 64, 96, 128)
-FINE = 361  # (6) needs more than 1 + π N / 2 angles; the 1° grid has too few for N = 128
 TERMS = ("grad_F R", "grad_W R", "grad_F tau", "grad_W tau")
 
 
@@ -43,17 +42,13 @@ def four_gradients(s: Scenario, point: Point) -> tuple[Tensor, ...]:
     return on_R @ W.mH, F.mH @ on_R, on_tau @ W.mH, F.mH @ on_tau
 
 
-def _coarse_or_fine(antennas: int) -> Benchmark:
-    return published_pattern(antennas, FINE if 1 + np.pi * antennas / 2 >= 181 else 181)
-
-
 def fig2(setting: Setting) -> xr.Dataset:
     """|∇| at random feasible points for N from 4 to 128: mean over the elements, and the (1, 1) element."""
     steps = Steps(setting.tick, len(ANTENNAS))
     held: list[NDArray[np.float64]] = []
     origin: dict[str, xr.Variable] = {}
     for antennas in ANTENNAS:
-        radar = _coarse_or_fine(antennas)
+        radar = published_pattern(antennas)
         s = make_scenario(setting.draw(antennas)[0], radar, snr_db=SNR_DB)
         sizes = [g.abs() for g in four_gradients(s, random_point(s, setting.seed))]
         held.append(np.stack([np.stack([g.mean((-2, -1)), g[:, 0, 0]]) for g in sizes]))
@@ -69,7 +64,8 @@ def fig2(setting: Setting) -> xr.Dataset:
     )
     parameters = {
         "snr_db": SNR_DB, "users": USERS, "chains": USERS, "targets_deg": TARGETS_DEG,
-        "angles": f"181, and {FINE} where N needs more", "points": "uniform phases, CN(0, 1) digital part",
+        "angles": f"{PAPER_ANGLES}, and {default_angles(ANTENNAS[-1])} for N = {ANTENNAS[-1]}",
+        "points": "uniform phases, CN(0, 1) digital part",
         "gradient_W": "exact, Eq. (14)", "unit": "the paper's derivative with respect to the conjugate",
     }  # fmt: skip
     title = "Fig. 2: magnitudes of the gradients at random feasible points"

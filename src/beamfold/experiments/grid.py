@@ -30,18 +30,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from beamfold.beampattern import Benchmark
+from beamfold.beampattern import Benchmark, default_angles
 from beamfold.catalogue import METHODS
-from beamfold.covariance import solve_covariance
 from beamfold.covariance.model import check_problem, desired_pattern
 from beamfold.files.atomic import FileError
+from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model
 
 LARGEST = 1 << 20  # bytes of a configuration
 CELLS = 100_000  # of a sweep
 
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
-Antennas = Annotated[int, Field(ge=2, le=4096)]
+Antennas = Annotated[int, Field(ge=1, le=4096)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Decibel = Annotated[float, Field(ge=-300, le=300)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -175,24 +175,16 @@ def _told(error: Any) -> str:
     return f"{place[:50]}: {message}, got {reprlib.repr(error['input'])}" if place else message
 
 
-def _angles(antennas: int) -> int:
-    """The 1° grid, or the next one that N antennas can use."""
-    angles = 181
-    while angles <= 1 + math.pi * antennas / 2:
-        angles = 2 * angles - 1
-    return angles
-
-
 @lru_cache(maxsize=32)
 def benchmark(antennas: int, targets_deg: tuple[float, ...]) -> Benchmark:
     """Ψ of a cell."""
-    return solve_covariance(antennas, targets_deg, angles=_angles(antennas))
+    return cached_covariance(antennas, targets_deg)
 
 
 @lru_cache(maxsize=32)
 def _check_problem(antennas: int, targets_deg: tuple[float, ...]) -> None:
     """Refuse targets for which (6) cannot be stated, without solving it."""
-    check_problem(*desired_pattern(targets_deg, _angles(antennas)), antennas)
+    check_problem(*desired_pattern(targets_deg, default_angles(antennas)), antennas)
 
 
 @lru_cache(maxsize=32)

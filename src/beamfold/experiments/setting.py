@@ -13,8 +13,8 @@ from torch import Tensor
 from beamfold.beampattern import Benchmark
 from beamfold.catalogue import SLOW, in_parts
 from beamfold.channel import saleh_valenzuela
-from beamfold.covariance import solve_covariance
 from beamfold.files.atomic import FileError
+from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model
 from beamfold.methods import UnfoldedPGA, conventional_pga, pga, unfolded, zf_digital
 from beamfold.methods.sca_manopt import sca_manopt
@@ -34,9 +34,9 @@ Tick = Callable[[float, str], None]
 
 
 @lru_cache(maxsize=8)
-def published_pattern(antennas: int, angles: int = 181) -> Benchmark:
+def published_pattern(antennas: int) -> Benchmark:
     """Ψ of the published P_d for N antennas."""
-    return solve_covariance(antennas, TARGETS_DEG, angles=angles)
+    return cached_covariance(antennas, TARGETS_DEG)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,38 @@
-"""The doors: the only modules that know a file format."""
+"""Reading and writing files. No other module handles file formats.
 
-from beamfold.files.atomic import FileError
-from beamfold.files.channels import read_benchmark, read_channels, write_benchmark, write_channels
-from beamfold.files.designs import design_arrays, summary, write_design, write_designs
-from beamfold.files.models import find_model, load_model, save_model
+The names below are loaded when they are first used: the refusal of a target needs no torch.
+"""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beamfold.files.atomic import FileError
+    from beamfold.files.channels import read_benchmark, read_channels, write_benchmark, write_channels
+    from beamfold.files.covariances import cached_covariance
+    from beamfold.files.designs import design_arrays, summary, write_design, write_designs
+    from beamfold.files.models import find_model, load_model, save_model
+
+_HOME = {
+    "FileError": "atomic",
+    "cached_covariance": "covariances",
+    "design_arrays": "designs",
+    "find_model": "models",
+    "load_model": "models",
+    "read_benchmark": "channels",
+    "read_channels": "channels",
+    "save_model": "models",
+    "summary": "designs",
+    "write_benchmark": "channels",
+    "write_channels": "channels",
+    "write_design": "designs",
+    "write_designs": "designs",
+}
 __all__ = [
     "FileError",
+    "cached_covariance",
     "design_arrays",
     "find_model",
     "load_model",
@@ -19,3 +45,9 @@ __all__ = [
     "write_design",
     "write_designs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

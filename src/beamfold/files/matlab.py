@@ -146,6 +146,13 @@ if GUARDED:
     os.register_at_fork(after_in_child=_child.forget)
 
 
+def expect(path: Path) -> None:
+    """Start the child already where `path` is a MATLAB file, so that it starts while the caller imports."""
+    if path.suffix.lower() == ".mat" and path.is_file():
+        with _child.lock:
+            _child.start()
+
+
 def read_matlab(path: Path) -> Arrays:
     """All arrays of numbers and texts of a `.mat` file, v5 or v7.3, with MATLAB's axes.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from beamfold.kernels.fast_design import GRID, design, floats
 from beamfold.kernels.fast_guard import Guard
+from beamfold.kernels.fast_loud import deepen, value
 from beamfold.kernels.rows import LANES
 from beamfold.scenario import Scenario
 from beamfold.start import Point
@@ -22,6 +23,14 @@ Complex = NDArray[np.complex128]
 Planes = NDArray[Any]
 DROPPED = {np.float32: 1e-3, np.float64: 1e-7}
 """Eigenvalues of Ψ below this fraction of the largest are left out of U; ‖Ψ‖² is the whole of it."""
+
+
+ROUNDING = {np.float32: 2e-6, np.float64: 1e-12}
+"""The share of a column's energy below which what the others leave of it counts as rounding."""
+
+
+LOUDEST = 3e4
+"""The largest P_t ‖h_k‖²/σ² that the kernel works with, see `fast_loud`."""
 
 
 class Plan(NamedTuple):
@@ -118,10 +127,11 @@ class Setting:
         antennas, rank = U.shape
         self.sizes = antennas, users, chains, rank
         self.dtype, self.square, self.noise, self.tolerance = dtype, square, noise, dtype(tolerance)
+        self._U = U
         self.U = _planes(U.T, -(-antennas // LANES) * LANES, dtype)
         self.mixing = _planes(mixing(chains, users, which).T.conj(), -(-chains // 4) * 4, dtype)
         self.plan = np.array(plan, np.int64)
-        self.constants = [*constants[:-1], *constants.shares]
+        self.constants = [*constants[:-1], ROUNDING[dtype], LOUDEST, *constants.shares]
 
     def buffer(self) -> Planes:
         """Working space for one thread."""
@@ -135,7 +145,20 @@ class Setting:
 
     def one(self, F: Complex, W: Complex, H: Complex, figures: Planes, buffer: Planes) -> tuple[float, int]:
         """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made."""
-        return design(F, W, H, self.U, self.mixing, figures, self.tolerance, self.plan, buffer)
+        before = (F.copy(), W.copy()) if self.plan[0] < 0 else None
+        f, done, loud = design(F, W, H, self.U, self.mixing, figures, self.tolerance, self.plan, buffer)
+        return (self._loud(F, W, H, figures, before) if loud else f), done
+
+    def _loud(
+        self, F: Complex, W: Complex, H: Complex, figures: Planes, before: tuple[Complex, Complex] | None
+    ) -> float:
+        """W as good as its F allows where a user was too loud for the kernel, and f; never below `before`."""
+        power, gain, energy, square = figures[:4]
+        points = [(F, W), (F, deepen(F, W, H, power, gain))] + ([before] if before else [])
+        values = [value(F, W, H, self._U, power, gain, energy, square) for F, W in points]
+        best = int(np.argmax(values))
+        F[:], W[:] = points[best]
+        return values[best]
 
 
 class Prepared:

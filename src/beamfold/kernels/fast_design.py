@@ -22,6 +22,7 @@ import numpy as np
 from beamfold.kernels.fast_lanes import combine, combine_adjoint, inner, phase_gradient, rotate
 from beamfold.kernels.fast_newton import (
     MEMORY,
+    PAIRS,
     POINT,
     SAVED,
     ascend_chains,
@@ -30,13 +31,19 @@ from beamfold.kernels.fast_newton import (
     next_direction,
     shorter,
 )
-from beamfold.kernels.fast_objective import PHASES, set_masks
+from beamfold.kernels.fast_objective import DEPENDENT, LOUDEST, PHASES, set_masks
 from beamfold.kernels.fast_start import ascend_digital, cholesky, digital_start, factorise, solve_adjoint
 from beamfold.kernels.rows import LANES, copy, kernel, one
 from beamfold.kernels.simd import like
 
 GRID = 30
 """Bits of a channel's largest entry that count: beyond what any estimate holds, far above rounding."""
+
+
+PATIENCE = 3
+"""How many times the digital steps where users depend on others: who is served is decided there."""
+DENSE = 300
+"""Real unknowns of W up to which its inverse Hessian is a dense matrix."""
 
 
 @kernel
@@ -54,34 +61,47 @@ def take(buffer, at, planes, rows, lanes):
 
 @kernel
 def sizes(N, K, M, r):
-    """Padded sizes: N, K, M (to 4 and to 2), coordinates, columns of V, of L, lanes of Z, of W."""
+    """Padded sizes: N, K, M (to 4 and to 2), coordinates, columns of V, of L, lanes of Z, of W, rows of B."""
     Mq, Kq, n = up(M, 4), up(K, 4), up(K + r, 4)
+    unknowns = 2 * K * Mq
     return (
         up(N, LANES), Kq, Mq, up(M, 2), up(Mq + K + r, LANES), up(Mq + K + r, 4),
-        n, up(n, LANES), up(2 * K * Mq, LANES),
+        n, up(n, LANES), up(unknowns, LANES), unknowns if unknowns <= DENSE else 2 * PAIRS + 1,
     )  # fmt: skip
 
 
 @kernel
 def floats(N, K, M, r):
     """Numbers in the working space of one design."""
-    Np, Kq, Mq, Me, D, columns, n, lanes, w = sizes(N, K, M, r)
+    Np, Kq, Mq, Me, D, columns, n, lanes, w, b = sizes(N, K, M, r)
     rows = (2 * MEMORY + 3) * max(Me * Np, 2 * Kq * lanes)
     antennas = 2 * Np * (columns + Kq + Me)
     small = (
         2 * D * (Mq + 2 * Kq + Mq + n + Kq + 2 * K) + 2 * lanes * Kq * 5 + 2 * max(Kq, Mq) ** 2 + 4 * Kq * Kq
     )
-    return rows + antennas + small + w * (2 * K * Mq + 8) + 2 * MEMORY * (MEMORY + 4) + 32 * 16
+    return rows + antennas + small + w * (b + 8) + 2 * MEMORY * (MEMORY + 4) + 32 * 16
 
 
 @kernel
-def canonical(v, h, gain):
-    """v (2, N padded) = (gain h)* with h's largest entry real, on the grid of `GRID`; returns ‖v‖²."""
-    most = 0
+def canonical(v, h, gain, loudest):
+    """v (2, N padded) = (gain h)* with h's largest entry real, on the grid of `GRID`; returns ‖gain h‖².
+
+    Where that is above `loudest`, v has the norm √loudest instead.
+    """
+    most, loud = 0, 0.0
     for n in range(len(h)):
         if abs(h[n]) > abs(h[most]):
             most = n
     size = abs(h[most])
+    if gain * size * math.sqrt(len(h)) > math.sqrt(loudest):
+        relative = 0.0
+        for n in range(len(h)):
+            relative += (h[n].real / size) ** 2 + (h[n].imag / size) ** 2
+        norm = size * math.sqrt(relative)
+        if gain * norm > math.sqrt(loudest):
+            mantissa, exponent = math.frexp(gain * norm)
+            loud = math.ldexp(np.rint(math.ldexp(mantissa, GRID)), exponent - GRID)
+            gain = math.sqrt(loudest) / norm
     turn = gain * h[most].conjugate() / size if size > 0 else complex(gain)
     unit = math.ldexp(1.0, math.frexp(gain * size)[1] - GRID)
     total = 0.0
@@ -90,7 +110,7 @@ def canonical(v, h, gain):
         re, im = np.rint(value.real / unit) * unit, np.rint(value.imag / unit) * unit
         total += re * re + im * im
         v[0, n], v[1, n] = re, -im
-    return total
+    return max(loud * loud, total)
 
 
 @kernel
@@ -102,16 +122,57 @@ def swap(V, a, b):
 
 
 @kernel
-def load_channel(V, L, order, H, U, gain, o):
+def dependent(L, K, o):
+    """Whether one of the first K columns of L is zero."""
+    for k in range(K):
+        if L[0, k, o + k] == like(L, 0.0):
+            return True
+    return False
+
+
+@kernel
+def independent_first(V, G, order, K, o, least):
+    """Users in the order of a Cholesky factorisation with pivots: each adds most to what those before it span.
+
+    G[:, j, o + i] = h_iᴴ h_j is overwritten.
+    """
+    top = like(G, 0.0)
+    for j in range(K):
+        most = j
+        for i in range(j + 1, K):
+            if G[0, i, o + i] > G[0, most, o + most]:
+                most = i
+        if j == 0:
+            top = G[0, most, o + most]
+        if not G[0, most, o + most] > least * top:
+            return
+        if most != j:
+            swap(V, o + j, o + most)
+            order[j], order[most] = order[most], order[j]
+            for z in range(2):
+                for i in range(K):
+                    G[z, j, o + i], G[z, most, o + i] = G[z, most, o + i], G[z, j, o + i]
+                for i in range(K):
+                    G[z, i, o + j], G[z, i, o + most] = G[z, i, o + most], G[z, i, o + j]
+        for c in range(j + 1, K):
+            re, im = G[0, c, o + j] / G[0, j, o + j], G[1, c, o + j] / G[0, j, o + j]
+            for i in range(j + 1, K):
+                G[0, c, o + i] -= re * G[0, j, o + i] - im * G[1, j, o + i]
+                G[1, c, o + i] -= re * G[1, j, o + i] + im * G[0, j, o + i]
+
+
+@kernel
+def load_channel(V, L, order, H, U, gain, least, loudest, o):
     """V = [0, h_1 … h_K, U] in canonical form and L = the Cholesky factor of its Gram matrix.
 
-    Coordinate o + k belongs to user order[k].
+    Coordinate o + k belongs to user order[k]. Returns whether users depend on others and whether one was louder
+    than `loudest`.
     """
     K, r = H.shape[0], U.shape[1]
     strength = np.empty(K)
     for k in range(K):
         order[k] = k
-        strength[k] = canonical(V[:, o + k], H[k], gain)
+        strength[k] = canonical(V[:, o + k], H[k], gain, loudest)
     for k in range(K):
         first = k
         for j in range(k + 1, K):
@@ -126,7 +187,14 @@ def load_channel(V, L, order, H, U, gain, o):
             for n in range(U.shape[2]):
                 V[z, o + K + j, n] = U[z, j, n]
     inner(L, V, V.shape[1], V, o, K + r)
-    cholesky(L, K + r, o)
+    cholesky(L, K + r, o, least)
+    deficient = dependent(L, K, o)
+    if deficient:
+        inner(L, V, V.shape[1], V, o, K + r)
+        independent_first(V, L, order, K, o, least)
+        inner(L, V, V.shape[1], V, o, K + r)
+        cholesky(L, K + r, o, least)
+    return deficient, loudest < strength[0] < np.inf
 
 
 @kernel
@@ -211,7 +279,7 @@ def carve(buffer, N, K, M, r, numbers):
 
     R and Rp, the memories of Z and of F, are never needed at once and share their place.
     """
-    Np, Kq, Mq, Me, D, columns, n, lanes, w = sizes(N, K, M, r)
+    Np, Kq, Mq, Me, D, columns, n, lanes, w, b = sizes(N, K, M, r)
     V, at = take(buffer, 0, 2, columns, Np)
     X, at = take(buffer, at, 2, Kq, Np)
     base, at = take(buffer, at, 2, Me, Np)
@@ -236,7 +304,7 @@ def carve(buffer, N, K, M, r, numbers):
     tables, at = take(buffer, at, 2, MEMORY, MEMORY)
     small, at = take(buffer, at, 1, 4, 2 * MEMORY)
     rows, at = take(buffer, at, 1, 8, w)
-    B, at = take(buffer, at, 1, 2 * K * Mq, w)
+    B, at = take(buffer, at, 1, b, w)
     flat = rows.reshape(8 * w)
     Wp, g = flat[: 2 * K * Mq].reshape((2, K, Mq)), flat[6 * w : 6 * w + 2 * K * Mq].reshape((2, K, Mq))
     setting = buffer[at : at + numbers]
@@ -249,12 +317,13 @@ def carve(buffer, N, K, M, r, numbers):
 
 @kernel
 def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
-    """{F, W} for one channel; f in the kernel's precision and the steps of F that were made.
+    """{F, W} for one channel; f in the kernel's precision, the steps of F that were made, and whether f is that
+    of a user less loud than the channel has it.
 
     F (N, M), W (M, K), H (K, N) complex128; U (2, r, N padded), mixing (2, K, M padded) in the kernel's
     precision, with the `buffer` of `floats` numbers; figures float64 = [P_t, √P_t/σ, then `setting`];
     plan = digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital
-    steps below 0 the start is the {F, W} that the arrays hold.
+    steps below 0 the start is the {F, W} that the arrays hold. Dependent users get `PATIENCE` times the digital steps.
     """
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
@@ -266,12 +335,13 @@ def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
     setting[:] = figures[2:]
     order = np.empty(K, np.int64)
     set_masks(masks, Mq, K, r)
-    load_channel(V, L, order, H, U, figures[1], Mq)
+    deficient, loud = load_channel(V, L, order, H, U, figures[1], setting[DEPENDENT], setting[LOUDEST], Mq)
     if plan[0] < 0:
         given(V, Wp, F, W, order, figures[0])
     else:
         digital_start(R, Zb, Zs, G, T, E, N3, Y, S, A, L, Z, masks, setting, Mq, r)
-        ascend_digital(plan[0], R, tables, small, Zb, G, T, E, N3, Y, S, L, Z, masks, setting)
+        patience = PATIENCE if deficient else 1
+        ascend_digital(patience * plan[0], R, tables, small, Zb, G, T, E, N3, Y, S, L, Z, masks, setting)
         solve_adjoint(L, K + r, Mq, Z, K)
         for z in range(2):
             for k in range(K):
@@ -289,4 +359,4 @@ def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
             V, E2, rows, B, known, Wp, g, E, N3, Y, S, C, masks, setting,
         )  # fmt: skip
     output(F, W, V, Wp, order, figures[0])
-    return f, done
+    return f, done, loud

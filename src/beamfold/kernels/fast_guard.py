@@ -71,6 +71,8 @@ def pivots(A, n, o):
     least, most, share = np.inf, 0.0, 1.0
     for j in range(n):
         p = row = A[0, j, o + j] * A[0, j, o + j]
+        if not p > 0:
+            return 0.0
         for i in range(j):
             row += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
         least, most, share = min(least, p), max(most, p), min(share, p / row)
@@ -81,9 +83,9 @@ def pivots(A, n, o):
 def start(W, G, Q, T, V, C, K, M, o):
     """W of (26) for the F and H that V holds, C = Vᴴ F; how far both Gram matrices are from singular."""
     inner(G, V, V.shape[1], V, o, K)
-    cholesky(G, K, o)
+    cholesky(G, K, o, 0.0)
     inner(Q, V, Q.shape[2], V, 0, M)
-    cholesky(Q, M, 0)
+    cholesky(Q, M, 0, 0.0)
     for z in range(2):
         for m in range(M):
             for k in range(K):
@@ -141,7 +143,7 @@ class Guard:
     ) -> None:
         U, left_out = radar.factor(LEFT_OUT)
         N, K, M, r = *U.shape[:1], users, chains, U.shape[1]
-        Np, Kq, Mq, _, D, columns, _, _, _ = sizes(N, K, M, r)
+        Np, Kq, Mq, _, D, columns = sizes(N, K, M, r)[:6]
         square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
         numbers = torch.tensor([power, weight], dtype=torch.float64)
         H = torch.zeros(K, N, dtype=torch.complex128)

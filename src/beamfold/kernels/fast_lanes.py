@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from beamfold.kernels.compiled import compiled
 from beamfold.kernels.rows import LANES, kernel
 from beamfold.kernels.simd import (
     Register,
@@ -31,13 +32,7 @@ from beamfold.kernels.simd import (
 )
 
 NARROW = 4
-leaf = njit(
-    fastmath={"arcp", "contract", "afn", "reassoc"},
-    nogil=True,
-    error_model="numpy",
-    cache=True,
-    forceinline=True,
-)
+leaf = compiled(forceinline=True)
 """`kernel`, but always inlined: for what is called a hundred times per design with many arrays."""
 
 

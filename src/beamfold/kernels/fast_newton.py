@@ -23,6 +23,8 @@ from beamfold.kernels.rows import LANES, kernel, one
 from beamfold.kernels.simd import add, fma, like, load, multiply, splat, store, subtract, total, zeros
 
 MEMORY = 8
+PAIRS = 16
+"""Pairs that stand for the inverse Hessian of W where the dense one, (2KM)² numbers, would be too large."""
 POINT, KEPT, STEP, CHANGE, IMAGE, OLD, NEW, SAVED = range(8)
 """Rows of W's working space: W, W before the step, s, y, B y, g, g⁺, and W before the step of F."""
 RHO, NOW, BEFORE, COEFFICIENTS = range(4)
@@ -30,12 +32,34 @@ RHO, NOW, BEFORE, COEFFICIENTS = range(4)
 
 
 @leaf
-def dot_rows(A, a, b):
-    """Row a · row b of A (1, ·, n)."""
+def dot(A, a, B, b):
+    """Row a of A (1, ·, n) · row b of B (1, ·, n)."""
     value = zeros(A, LANES)
     for i in range(0, A.shape[2], LANES):
-        value = fma(load(A, 0, a, i, LANES), load(A, 0, b, i, LANES), value)
+        value = fma(load(A, 0, a, i, LANES), load(B, 0, b, i, LANES), value)
     return total(value)
+
+
+@leaf
+def dot_rows(A, a, b):
+    """Row a · row b of A."""
+    return dot(A, a, A, b)
+
+
+@leaf
+def add_row(A, to, scale, B, source):
+    """Row `to` of A += scale · row `source` of B."""
+    v = splat(scale, LANES)
+    for i in range(0, A.shape[2], LANES):
+        store(A, 0, to, i, fma(v, load(B, 0, source, i, LANES), load(A, 0, to, i, LANES)))
+
+
+@leaf
+def set_row(A, to, scale, B, source):
+    """Row `to` of A = scale · row `source` of B."""
+    v = splat(scale, LANES)
+    for i in range(0, A.shape[2], LANES):
+        store(A, 0, to, i, multiply(v, load(B, 0, source, i, LANES)))
 
 
 @leaf
@@ -105,28 +129,63 @@ def changes(rows):
 
 
 @kernel
+def image_of_pairs(rows, B, known):
+    """rows[STEP] = B rows[OLD] with B in the form of its last pairs: the two loops of limited memory."""
+    count, numbers = min(known, PAIRS), 2 * PAIRS
+    set_row(rows, STEP, one(B), rows, OLD)
+    for c in range(count):  # newest to oldest: a = ρ_j s_jᵀ q, q ← q − a y_j
+        j = (known - 1 - c) % PAIRS
+        a = B[0, numbers, j] * dot(rows, STEP, B, j)
+        B[0, numbers, PAIRS + j] = a
+        add_row(rows, STEP, -a, B, PAIRS + j)
+    set_row(rows, STEP, B[0, numbers, numbers], rows, STEP)
+    for c in range(count - 1, -1, -1):  # oldest to newest: q ← q + (a − ρ_j y_jᵀ q) s_j
+        j = (known - 1 - c) % PAIRS
+        b = B[0, numbers, j] * dot(rows, STEP, B, PAIRS + j)
+        add_row(rows, STEP, B[0, numbers, PAIRS + j] - b, B, j)
+
+
+@kernel
+def learn_pair(B, rows, known, sy, yy):
+    """The rows s and y take the place of the oldest of the last pairs."""
+    j = known % PAIRS
+    set_row(B, j, one(B), rows, STEP)
+    set_row(B, PAIRS + j, one(B), rows, CHANGE)
+    B[0, 2 * PAIRS, j] = one(B) / sy
+    B[0, 2 * PAIRS, 2 * PAIRS] = sy / yy
+
+
+@kernel
 def ascend_chains(rows, B, known, steps, W, g, E, N3, Y, S, C, masks, setting):
     """f after up to `steps` BFGS steps on W for the F behind C, never down; E belongs to the W it leaves.
 
-    W and g (2, K, M) are views of rows POINT and NEW. `known` (1,) tells whether B has learned anything yet.
+    W and g (2, K, M) are views of rows POINT and NEW; `known` (1,): how often B has learned. B is dense, or
+    has 2 `PAIRS` + 1 rows: the last pairs s and y, then their 1/sᵀy and the scale sᵀy/yᵀy.
     """
+    dense = B.shape[1] != 2 * PAIRS + 1
     f = by_chains(g, E, N3, Y, S, C, W, masks, setting)
     copy_row(rows, OLD, NEW)
     refused = False
     for _ in range(steps):
         if known[0] == 0:  # no curvature yet: a first step of a share of ‖W‖
             size = dot_rows(rows, POINT, POINT) / (dot_rows(rows, OLD, OLD) + like(rows, 1e-30))
-            multiple_of_identity(B, setting[CHAINS] * np.sqrt(size))
-        image(rows, STEP, B, OLD)
+            set_row(rows, STEP, setting[CHAINS] * np.sqrt(size), rows, OLD)
+        elif dense:
+            image(rows, STEP, B, OLD)
+        else:
+            image_of_pairs(rows, B, known[0])
         try_step(rows, like(rows, 0.3) if refused else one(rows))
         after = by_chains(g, E, N3, Y, S, C, W, masks, setting)
         ss, sy, yy = changes(rows)
         if sy > like(rows, 1e-3) * np.sqrt(ss * yy):
-            if known[0] == 0:
-                multiple_of_identity(B, sy / yy)
-                known[0] = 1
-            image(rows, IMAGE, B, CHANGE)
-            learn(B, rows, sy, dot_rows(rows, CHANGE, IMAGE))
+            if dense:
+                if known[0] == 0:
+                    multiple_of_identity(B, sy / yy)
+                image(rows, IMAGE, B, CHANGE)
+                learn(B, rows, sy, dot_rows(rows, CHANGE, IMAGE))
+            else:
+                learn_pair(B, rows, known[0], sy, yy)
+            known[0] += 1
         refused = not (after >= f)
         if refused:
             copy_row(rows, POINT, KEPT)

@@ -33,8 +33,9 @@ from beamfold.kernels.rows import LANES, kernel
 from beamfold.kernels.simd import add, divide, fma, like, load, multiply, splat, store, total, zeros
 
 LOG2E = 1.4426950408889634
-OMEGA, SQUARE, DIGITAL, CHAINS, PHASES, SHARES = range(6)
-"""Places in `setting`: ω, ‖Ψ‖², the first steps of Z, W and F, and then shares of sensing beams."""
+OMEGA, SQUARE, DIGITAL, CHAINS, PHASES, DEPENDENT, LOUDEST, SHARES = range(8)
+"""Places in `setting`: ω, ‖Ψ‖², the first steps of Z, W and F, `cholesky`'s `least`, the largest P_t ‖h_k‖²/σ²,
+and then shares of sensing beams."""
 
 
 @kernel

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from beamfold.kernels.fast_lanes import inner, phases_of
+from beamfold.kernels.fast_lanes import inner, leaf, phases_of
 from beamfold.kernels.fast_newton import MEMORY, first_direction, next_direction, shorter
 from beamfold.kernels.fast_objective import DIGITAL, SHARES, by_coordinates
 from beamfold.kernels.rows import LANES, copy, kernel, one
@@ -28,14 +28,23 @@ RIDGE = 0.03
 
 
 @kernel
-def cholesky(A, n, o):
-    """A = L Lᴴ in place, L[i, j] at A[:, j, o + i]; pivots are at least 1e-6 of the largest entry."""
-    top = like(A, 1e-30)
+def cholesky(A, n, o, least):
+    """A = L Lᴴ in place, L[i, j] at A[:, j, o + i].
+
+    Where a pivot is at most `least` of A_jj, what the columns before j leave of column j is rounding: column j
+    of L is zero, and L Lᴴ stays A to that share.
+    """
     for j in range(n):
-        top = max(top, A[0, j, o + j])
-    least = like(A, 1e-6) * top
-    for j in range(n):
-        q = one(A) / np.sqrt(A[0, j, o + j] if A[0, j, o + j] > least else least)
+        pivot = A[0, j, o + j]
+        whole = pivot
+        for i in range(j):
+            whole += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
+        if not pivot > least * whole:
+            for z in range(2):
+                for d in range(o + n):
+                    A[z, j, d] = like(A, 0.0)
+            continue
+        q = one(A) / np.sqrt(pivot)
         v = splat(q, 4)
         for z in range(2):
             for d in range((o + j) // 4 * 4, (o + n + 3) // 4 * 4, 4):
@@ -52,12 +61,18 @@ def cholesky(A, n, o):
                 store(A, 1, c, d, fma(ar, im, fnma(ai, re, load(A, 1, c, d, 4))))
 
 
+@leaf
+def inverse(A, m, o):
+    """1/L_mm, and 0 where column m of L is zero."""
+    return one(A) / A[0, m, o + m] if A[0, m, o + m] > like(A, 0.0) else like(A, 0.0)
+
+
 @kernel
 def solve(A, n, o, B, count):
-    """b ← L⁻¹ b for the first `count` columns of B, L as `cholesky` leaves it."""
+    """b ← L⁻¹ b for the first `count` columns of B, L as `cholesky` leaves it; 0 where L has no column."""
     for k in range(count):
         for m in range(n):
-            q = one(A) / A[0, m, o + m]
+            q = inverse(A, m, o)
             re, im = B[0, k, m] * q, B[1, k, m] * q
             B[0, k, m], B[1, k, m] = re, im
             for b in range(m + 1, n):
@@ -67,7 +82,7 @@ def solve(A, n, o, B, count):
 
 @kernel
 def solve_adjoint(A, n, o, B, count):
-    """b ← L^(−H) b."""
+    """b ← L^(−H) b; 0 where L has no column."""
     for k in range(count):
         for i in range(n):
             m = n - 1 - i
@@ -75,7 +90,7 @@ def solve_adjoint(A, n, o, B, count):
             for b in range(m + 1, n):
                 re -= A[0, m, o + b] * B[0, k, b] + A[1, m, o + b] * B[1, k, b]
                 im -= A[0, m, o + b] * B[1, k, b] - A[1, m, o + b] * B[0, k, b]
-            q = one(A) / A[0, m, o + m]
+            q = inverse(A, m, o)
             B[0, k, m], B[1, k, m] = re * q, im * q
 
 
@@ -95,18 +110,26 @@ def normalise(Z, first, last):
 
 @kernel
 def zero_forcing(Z, L, A, o, K):
-    """z_k = (Lᴴ L + K I)⁻¹ Lᴴ e_k with L's users alone: regularised zero forcing, unit columns."""
+    """z_k = (Lᴴ L + K I)⁻¹ Lᴴ e_k with L's users alone: regularised zero forcing, unit columns.
+
+    A user whose channel depends on those before it takes no part, its column is zero: all of more users than
+    dimensions would only disturb one another.
+    """
     for k in range(K):
         for i in range(k, K):
             re, im = like(L, 0.0), like(L, 0.0)
             for b in range(i, K):
+                if L[0, b, o + b] == like(L, 0.0):
+                    continue
                 re += L[0, i, o + b] * L[0, k, o + b] + L[1, i, o + b] * L[1, k, o + b]
                 im += L[0, i, o + b] * L[1, k, o + b] - L[1, i, o + b] * L[0, k, o + b]
             A[0, k, i], A[1, k, i] = re, im
         A[0, k, k] += like(L, K)
-    cholesky(A, K, 0)
+    cholesky(A, K, 0, like(A, 0.0))
     Z[:] = like(L, 0.0)
     for k in range(K):
+        if L[0, k, o + k] == like(L, 0.0):
+            continue
         for m in range(k + 1):
             Z[0, k, m], Z[1, k, m] = L[0, m, o + k], -L[1, m, o + k]
     solve(A, K, 0, Z, K)
@@ -116,8 +139,44 @@ def zero_forcing(Z, L, A, o, K):
 
 
 @kernel
+def away_from_rows_before(T, j, K):
+    """Row j of T made orthogonal to the rows before it; its energy before and after."""
+    before, after = like(T, 0.0), like(T, 0.0)
+    for k in range(K):
+        before += T[0, j, k] * T[0, j, k] + T[1, j, k] * T[1, j, k]
+    for i in range(j):
+        re, im = like(T, 0.0), like(T, 0.0)
+        for k in range(K):
+            re += T[0, i, k] * T[0, j, k] + T[1, i, k] * T[1, j, k]
+            im += T[0, i, k] * T[1, j, k] - T[1, i, k] * T[0, j, k]
+        for k in range(K):
+            a, b = T[0, i, k], T[1, i, k]
+            T[0, j, k] -= re * a - im * b
+            T[1, j, k] -= re * b + im * a
+    for k in range(K):
+        after += T[0, j, k] * T[0, j, k] + T[1, j, k] * T[1, j, k]
+    return before, after
+
+
+@kernel
+def least_served(T, j, K):
+    """The first of the users with the least energy in the rows of T before row j."""
+    user, least = 0, like(T, np.inf)
+    for k in range(K):
+        energy = like(T, 0.0)
+        for i in range(j):
+            energy += T[0, i, k] * T[0, i, k] + T[1, i, k] * T[1, i, k]
+        if energy < least:
+            user, least = k, energy
+    return user
+
+
+@kernel
 def deal(T, L, Z, o, K, beams):
-    """T (beams, K): the rows of U_1ᴴ Z made orthonormal, the strongest beam first."""
+    """T (beams, K): the rows of U_1ᴴ Z made orthonormal, the strongest beam first.
+
+    A beam of which the rows before it leave next to nothing goes to the user whom they serve least.
+    """
     for j in range(beams):
         for k in range(K):
             re, im = like(L, 0.0), like(L, 0.0)
@@ -126,15 +185,12 @@ def deal(T, L, Z, o, K, beams):
                 re += ar * Z[0, k, m] - ai * Z[1, k, m]
                 im += ar * Z[1, k, m] + ai * Z[0, k, m]
             T[0, j, k], T[1, j, k] = re, im
-        for i in range(j):
-            re, im = like(L, 0.0), like(L, 0.0)
+        before, after = away_from_rows_before(T, j, K)
+        if not after > like(L, 1e-6) * before:
+            user = least_served(T, j, K)
             for k in range(K):
-                re += T[0, i, k] * T[0, j, k] + T[1, i, k] * T[1, j, k]
-                im += T[0, i, k] * T[1, j, k] - T[1, i, k] * T[0, j, k]
-            for k in range(K):
-                a, b = T[0, i, k], T[1, i, k]
-                T[0, j, k] -= re * a - im * b
-                T[1, j, k] -= re * b + im * a
+                T[0, j, k], T[1, j, k] = one(L) if k == user else like(L, 0.0), like(L, 0.0)
+            away_from_rows_before(T, j, K)
         normalise(T, j, j + 1)
 
 
@@ -223,7 +279,7 @@ def least_squares(W, V, X, A, M):
     inner(A, V, W.shape[2], V, 0, M)
     for m in range(M):
         A[0, m, m] *= like(A, 1 + RIDGE)
-    cholesky(A, M, 0)
+    cholesky(A, M, 0, like(A, 0.0))
     solve(A, M, 0, W, K)
     solve_adjoint(A, M, 0, W, K)
 

@@ -8,8 +8,7 @@ compilation per precision serves every size.
 
 from __future__ import annotations
 
-from numba import njit
-
+from beamfold.kernels.compiled import compiled
 from beamfold.kernels.simd import (
     add,
     divide,
@@ -28,8 +27,7 @@ from beamfold.kernels.simd import (
 )
 
 LANES = 16
-# Without "nnan" and "ninf", since the kernels look for NaN and Inf, and without "nsz".
-kernel = njit(fastmath={"arcp", "contract", "afn", "reassoc"}, nogil=True, error_model="numpy", cache=True)
+kernel = compiled()
 
 
 @kernel

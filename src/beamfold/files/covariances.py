@@ -1,0 +1,132 @@
+"""Solved Ψ in the user's cache folder: `cached_covariance` is `solve_covariance` that remembers its results.
+
+One file per request. Its name is a hash of the request and of the sources of the solver, so that a changed
+solver never meets a result of the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from beamfold import cache
+from beamfold.beampattern import Benchmark
+from beamfold.covariance import solve_covariance
+from beamfold.files.arrays import Array, read_arrays
+from beamfold.files.atomic import DiskError, FileError, write
+
+SLOW = 400
+"""N from which solving (6) takes several seconds."""
+FOLDER = "covariances"
+"""Subfolder of the cache."""
+SOURCES = ("beamfold.covariance", "beamfold.beampattern")
+"""What a result depends on besides its request."""
+
+
+def cached_covariance(antennas: int, *args: Any, **options: Any) -> Benchmark:
+    """Ψ of (6), as `solve_covariance` returns it for the same arguments, from the cache where it is there.
+
+    A file that is damaged is solved for again and replaced. Where the cache folder cannot be used, every Ψ is
+    solved, which is said once.
+
+    Raises:
+        ValueError, RuntimeError: as `solve_covariance` does.
+    """
+    path = _path(antennas, *args, **options)
+    if path is not None and path.exists():
+        try:
+            found = _read(path, antennas, options.get("solver", "fast"))
+        except (OSError, FileError) as error:
+            cache.say_once(f"note: {error}; Psi is solved again")
+        else:
+            cache.mark_used(path)
+            return found
+    if antennas >= SLOW:
+        cache.say_once(f"note: solving problem (6) for N = {antennas}, which takes long")
+    solved = solve_covariance(antennas, *args, **options)
+    if path is not None:
+        _keep(path, solved)
+    return solved
+
+
+def _path(*args: Any, **options: Any) -> Path | None:
+    """The file of a request, whether it exists or not; None where there is no cache folder."""
+    request = inspect.signature(solve_covariance).bind(*args, **options)
+    request.apply_defaults()
+    request.arguments["targets_deg"] = np.ravel(request.arguments["targets_deg"]).astype(float).tolist()
+    place = cache.folder(FOLDER)
+    if place is None:
+        return None
+    text = json.dumps(request.arguments, sort_keys=True, default=float)
+    try:
+        name = hashlib.sha256((cache.fingerprint(SOURCES) + text).encode()).hexdigest()[:32]
+    except OSError as error:  # a program that was frozen without its sources
+        cache.unusable(place, f"no sources: {error}")
+        return None
+    return place / f"{name}.npz"
+
+
+def _keep(path: Path, radar: Benchmark) -> None:
+    """Write a result, and remove those that nobody used for long; failing is no error."""
+    assert radar.desired is not None
+    arrays: dict[str, Any] = {
+        "Psi": radar.Psi.numpy(),
+        "targets": np.array(radar.targets),
+        "angles": radar.angles.numpy(),
+        "desired": radar.desired.numpy(),
+        "figures": np.array([radar.scale, radar.objective, radar.gap]),
+    }
+
+    def save(target: Path) -> None:
+        with target.open("wb") as stream:
+            np.savez(stream, **arrays)  # random digits, which compression makes no smaller
+
+    try:
+        write(path, save)
+    except (OSError, FileError, DiskError) as error:
+        cache.unusable(path.parent, str(error))
+        return
+    with suppress(OSError):
+        cache.remove_unused(path.parent.iterdir())
+
+
+def _read(path: Path, antennas: int, solver: str) -> Benchmark:
+    """The result in a file.
+
+    Raises:
+        FileError: it does not hold what `_keep` writes.
+    """
+    arrays = read_arrays(path)
+    shapes = {name: value.shape for name, value in arrays.items()}
+    T = arrays["angles"].size if "angles" in arrays else 0
+    expected = {"Psi": (antennas, antennas), "angles": (T,), "desired": (T,), "figures": (3,)}
+    if T < 2 or any(shapes.get(name) != shape for name, shape in expected.items()) or "targets" not in arrays:
+        raise FileError(f"{path} is damaged: it holds {shapes}")
+    if not all(np.isfinite(value).all() for value in arrays.values()) or not _is_covariance(arrays["Psi"]):
+        raise FileError(f"{path} is damaged: its Psi is not Hermitian with trace 1")
+    scale, objective, gap = arrays["figures"].tolist()
+    return Benchmark(
+        torch.from_numpy(arrays["Psi"]),
+        tuple(arrays["targets"].tolist()),
+        torch.from_numpy(arrays["angles"]),
+        torch.from_numpy(arrays["desired"]),
+        scale=scale,
+        objective=objective,
+        gap=gap,
+        solver=solver,
+    )
+
+
+def _is_covariance(Psi: Array) -> bool:
+    """Whether Ψ is complex128, Hermitian and of trace 1, up to rounding."""
+    N = len(Psi)
+    if Psi.dtype != np.complex128 or abs(np.trace(Psi) - 1) > 1e-12 * N:
+        return False
+    return bool(np.abs(Psi - Psi.conj().T).max() <= 1e-12)

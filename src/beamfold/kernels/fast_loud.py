@@ -1,0 +1,52 @@
+r"""Users far above the noise: the kernel designs for them as if they were less so, then W meets the true noise.
+
+Far above the noise R grows by log₂ of P_t ‖h_k‖²/σ² whatever {F, W} is, so that the best F hardly depends on it.
+The condition of the problem does: interference counts once it reaches the noise, the least step of F turns some of
+the signal into it, and quasi-Newton steps no longer find the nulls. So the kernel scales the channel of a user with
+P_t ‖h_k‖²/σ² above a limit down to that limit. The interference that this leaves at the true noise is taken out by W
+afterwards: with X in units of √P_t, C = H F √P_t/σ and O = C W off its diagonal, 0 on it, D minimises
+
+    ‖C D + O‖² + K ‖F D‖²,      W ← W + D,
+
+as in regularised zero forcing. In the orthonormal basis Q of F = Q T this is D = −T^† Ĉᴴ (Ĉ Ĉᴴ + K I)⁻¹ O, Ĉ = H Q √P_t/σ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Complex = NDArray[np.complex128]
+DEPENDENT = 1e-6
+"""Singular values of F below this fraction of the largest count as 0."""
+
+
+def value(
+    F: Complex, W: Complex, H: Complex, U: Complex, power: float, gain: float, energy: float, square: float
+) -> float:
+    """f = R − ω τ of F (N, M), W (M, K) scaled to power P_t, gain = √P_t/σ, energy = ω P_t², square = ‖Ψ‖², Ψ = U Uᴴ."""
+    X = F @ (W / np.sqrt(power))
+    X /= np.linalg.norm(X)
+    received = np.abs(gain * (H @ X)) ** 2
+    own = np.diagonal(received)
+    other = 1 + np.where(np.eye(len(H), dtype=bool), 0, received).sum(-1)
+    gram, on_U = np.linalg.norm(X.conj().T @ X), np.linalg.norm(U.conj().T @ X)
+    return float(np.log2(1 + own / other).sum() - energy * (gram**2 - 2 * on_U**2 + square))
+
+
+def deepen(F: Complex, W: Complex, H: Complex, power: float, gain: float) -> Complex:
+    """W (M, K) with less interference at power P_t, for F (N, M), H (K, N), gain = √P_t/σ."""
+    users = len(H)
+    Q, sizes, turn = np.linalg.svd(F, full_matrices=False)
+    kept = sizes > DEPENDENT * sizes[0]
+    Q, sizes, turn = Q[:, kept], sizes[kept, None], turn[kept]
+    Z = sizes * (turn @ W) / np.sqrt(power)
+    C = gain * (H @ Q)
+    left, strengths, right = np.linalg.svd(C, full_matrices=False)
+    shrunk = (strengths / (strengths**2 + users))[:, None]
+    for _ in range(2):  # the first pass leaves rounding of the interference that was there
+        others = C @ Z
+        np.fill_diagonal(others, 0)
+        Z = Z - right.conj().T @ (shrunk * (left.conj().T @ others))
+        Z /= np.linalg.norm(Z)
+    return np.sqrt(power) * (turn.conj().T @ (Z / sizes))
