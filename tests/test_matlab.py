@@ -171,7 +171,9 @@ import beamfold as bf
 import beamfold.timing, beamfold.cli, beamfold.experiments.sweep
 from beamfold.files.arrays import read_arrays
 from beamfold.files.atomic import FileError
+from beamfold.files.matlab import expect
 from pathlib import Path
+expect(Path(sys.argv[1]))
 H = bf.read_channels(Path(sys.argv[1]))
 assert (bf.read_channels(Path(sys.argv[2])) == H).all()
 design = bf.design(bf.make_scenario(H, bf.solve_covariance(8, [0]), snr_db=6), "fast")
