@@ -18,19 +18,19 @@ import numpy as np
 import scipy.io
 import torch
 
-from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
 from beamfold.result import Design
 from beamfold.scenario import make_scenario
+from beamfold.sensing import Sensing
 
 ANGLES = torch.deg2rad(torch.linspace(-90, 90, 181, dtype=torch.float64))
 
 
-def load(folder: Path) -> tuple[np.ndarray, Benchmark]:
+def load(folder: Path) -> tuple[np.ndarray, Sensing]:
     """The published channels, conjugated to rows h_k^H, and Ψ at unit power."""
     H = scipy.io.loadmat(folder / "test_data_matlab.mat")["H_test"][0].conj()
     Psi = scipy.io.loadmat(folder / "radar_data.mat")["J"][:, :, 0, 6] / 10**1.2
-    return H, Benchmark(torch.from_numpy((Psi + Psi.conj().T) / 2), targets=tuple(np.deg2rad([-60, 0, 60])))
+    return H, Sensing(torch.from_numpy((Psi + Psi.conj().T) / 2), targets=tuple(np.deg2rad([-60, 0, 60])))
 
 
 def row(d: Design) -> tuple[float, float, float]:

@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from published import published_channels, published_radar
 
-from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.files.models import load_model, model_name, shipped_models
@@ -36,6 +35,7 @@ from beamfold.methods import unfolded
 from beamfold.methods.best import best
 from beamfold.methods.fast import DEPTHS, fast, prepare_fast
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing
 
 DEADLINES_US = (1000, 500, 250, 150, 125)
 BLOCK = 200
@@ -71,7 +71,7 @@ LARGER: tuple[Sizes, ...] = ((128, 4, 4), (256, 4, 4), (64, 8, 8), (128, 8, 8))
 """(N, K, M) of --sizes."""
 
 
-def solved(antennas: int) -> Benchmark:
+def solved(antennas: int) -> Sensing:
     """Ψ of the published pattern on a grid fine enough for the array.
 
     Solved to the end: of the many Ψ within 1e-3 of the optimum the solver meets those of full rank first, and
@@ -80,13 +80,11 @@ def solved(antennas: int) -> Benchmark:
     return solve_covariance(antennas, (-59, 0, 60), angles=max(181, 2 * antennas + 1))
 
 
-def radar_of(folder: Path | None, snr_db: int) -> Benchmark:
+def radar_of(folder: Path | None, snr_db: int) -> Sensing:
     return published_radar(folder, snr_db) if folder else solved(64)
 
 
-def table(
-    sizes: Sizes, snr_db: int, radar: Benchmark, channels: dict[str, torch.Tensor], options: Any
-) -> None:
+def table(sizes: Sizes, snr_db: int, radar: Sensing, channels: dict[str, torch.Tensor], options: Any) -> None:
     """Objective, loss to `best` and times at every depth, on sets of channels by name; the last is timed."""
     N, K, M = sizes
     sets = {name: make_scenario(H, radar, snr_db=snr_db, chains=M) for name, H in channels.items()}

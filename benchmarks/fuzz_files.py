@@ -56,7 +56,7 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
     import beamfold as bf
     from beamfold.cli.verify import verify
     from beamfold.experiments.grid import read_grid
-    from beamfold.files.channels import read_benchmark, read_channels, write_channels
+    from beamfold.files.channels import read_channels, read_sensing, write_channels
     from beamfold.files.models import import_steps, load_checkpoint, load_model
 
     good = folder / "channels.npz"
@@ -80,7 +80,7 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
     arrays = "mat npz npy"
     return {
         "channels": (arrays, channels),
-        "psi": (arrays, read_benchmark),
+        "psi": (arrays, read_sensing),
         "verify": (arrays, verified),
         "model": ("safetensors", load_model),
         "checkpoint": ("safetensors", load_checkpoint),

@@ -14,7 +14,7 @@ import scipy.io
 import torch
 
 import beamfold as bf
-from beamfold.files.channels import write_benchmark
+from beamfold.files.channels import write_sensing
 from beamfold.files.designs import write_designs
 from beamfold.files.models import save_checkpoint, save_model
 from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
@@ -99,7 +99,7 @@ def written() -> dict[str, tuple[bytes, ...]]:
     with tempfile.TemporaryDirectory() as name:
         for suffix in ("mat", "npz"):
             path = Path(name) / f"x.{suffix}"
-            write_benchmark(path, radar)
+            write_sensing(path, radar)
             found[suffix].append(path.read_bytes())
             for design in designs:
                 write_designs(path, [design])

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.kernels.unfolded import run_kernel
 from beamfold.methods.pga import run_layers
 from beamfold.objective import DigitalGradient, beam_error, rate
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing
 from beamfold.start import STARTS, Point
 
 LIMITS = {np.float32: 1e-3, np.float64: 1e-9}
@@ -62,7 +62,7 @@ def steps(
     return torch.from_numpy(mu), torch.from_numpy(lam)
 
 
-def random_radar(antennas: int, rng: np.random.Generator) -> Benchmark:
+def random_radar(antennas: int, rng: np.random.Generator) -> Sensing:
     """Ψ of one to four beams, each one direction or a patch of 4° (decaying eigenvalues); diagonal 1/N."""
     Psi = np.zeros((antennas, antennas), complex)
     targets = rng.uniform(-70, 70, rng.integers(1, 5))
@@ -71,7 +71,7 @@ def random_radar(antennas: int, rng: np.random.Generator) -> Benchmark:
         a = np.exp(1j * math.pi * np.outer(np.arange(antennas), np.sin(np.deg2rad(patch))))
         Psi += rng.uniform(0.3, 1) * (a @ a.conj().T) / len(patch)
     Psi /= np.trace(Psi).real
-    return Benchmark(torch.from_numpy(Psi), targets=tuple(np.deg2rad(targets).tolist()))
+    return Sensing(torch.from_numpy(Psi), targets=tuple(np.deg2rad(targets).tolist()))
 
 
 def random_case(index: int, *, layers: int = 20, inner: int = 20, largest: int = 256) -> Case:

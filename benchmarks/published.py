@@ -21,12 +21,12 @@ import scipy.io
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark, angle_grid
 from beamfold.methods import ModelInfo, UnfoldedPGA, conventional_pga, unfolded, zf_digital
 from beamfold.methods.pga import Engine
 from beamfold.objective import DigitalGradient
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing, angle_grid
 
 SNRS = (0, 6, 12)
 WEIGHT = 0.3
@@ -75,12 +75,12 @@ def published_channels(folder: Path) -> Tensor:
     return torch.from_numpy(scipy.io.loadmat(folder / "test_data_matlab.mat")["H_test"][0].conj())
 
 
-def published_radar(folder: Path, snr_db: int) -> Benchmark:
+def published_radar(folder: Path, snr_db: int) -> Sensing:
     """Ψ at unit power: the file holds one per SNR 0, 2, …, 12 dB, solved at that power."""
     data = scipy.io.loadmat(folder / "radar_data.mat")
     Psi = data["J"][:, :, 0, snr_db // 2] / 10 ** (snr_db / 10)
     desired = torch.from_numpy(data["Pd_theta"].ravel().astype(np.float64))
-    return Benchmark(torch.from_numpy(Psi), targets=tuple(np.deg2rad([-60.0, 0.0, 60.0])), desired=desired)
+    return Sensing(torch.from_numpy(Psi), targets=tuple(np.deg2rad([-60.0, 0.0, 60.0])), desired=desired)
 
 
 def published_scenario(folder: Path, snr_db: int, count: int = 100) -> Scenario:

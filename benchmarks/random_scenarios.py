@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.geometry import steering
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing
 
 KINDS = ("beams", "edge", "solved", "full rank", "white", "zero")
 Rng = np.random.Generator
@@ -36,7 +36,7 @@ def draw_sizes(rng: Rng) -> tuple[int, int, int]:
     return N, K, M
 
 
-def draw_radar(rng: Rng, antennas: int) -> Benchmark:
+def draw_radar(rng: Rng, antennas: int) -> Sensing:
     """Ψ: weighted beams, targets at ±90°, a solution of (6), full rank, I/N, or 0."""
     kind = rng.choice(KINDS, p=(0.4, 0.1, 0.2, 0.1, 0.1, 0.1))
     targets = sorted(rng.choice(np.arange(-90.0, 91, 6), rng.integers(1, 6), replace=False).tolist())
@@ -48,14 +48,14 @@ def draw_radar(rng: Rng, antennas: int) -> Benchmark:
     if kind in ("beams", "edge", "solved"):
         a = steering(torch.tensor(radians, dtype=torch.float64), antennas).mT
         weights = torch.from_numpy(rng.dirichlet(np.ones(len(targets))))
-        return Benchmark((a * weights) @ a.mH, targets=radians)
+        return Sensing((a * weights) @ a.mH, targets=radians)
     Z = rng.standard_normal((2, antennas, antennas))
     Psi = torch.from_numpy((Z[0] + 1j * Z[1]) @ (Z[0] + 1j * Z[1]).conj().T)
     if kind == "white":
         Psi = torch.eye(antennas, dtype=torch.complex128)
     Psi = (Psi + Psi.mH) / 2
     Psi = Psi / Psi.diagonal().real.sum() if kind != "zero" else torch.zeros_like(Psi)
-    return Benchmark(Psi, targets=radians if rng.random() < 0.5 else ())
+    return Sensing(Psi, targets=radians if rng.random() < 0.5 else ())
 
 
 def draw_channel(rng: Rng, antennas: int, users: int) -> Tensor:

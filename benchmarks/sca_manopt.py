@@ -26,7 +26,6 @@ import scipy.io
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark, angle_grid
 from beamfold.methods.digital import digital
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.manopt import manopt
@@ -37,6 +36,7 @@ from beamfold.methods.wmmse import wmmse
 from beamfold.methods.zero_forcing import phased_zf, zf_digital
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing, angle_grid
 
 SNRS = (0, 2, 4, 6, 8, 10, 12)
 PUBLISHED_COUNT = 10  # channels behind result_benchmark.mat, the first of H_test
@@ -60,7 +60,7 @@ def published_scenario(folder: Path, snr_db: int, count: int = 100) -> Scenario:
     H = scipy.io.loadmat(folder / "test_data_matlab.mat", variable_names="H_test")["H_test"][0]
     covariances = scipy.io.loadmat(folder / "radar_data.mat", variable_names="J")["J"]
     Psi = torch.from_numpy(covariances[:, :, 0, SNRS.index(snr_db)] / 10 ** (snr_db / 10))
-    radar = Benchmark((Psi + Psi.mH) / 2, targets=TARGETS)
+    radar = Sensing((Psi + Psi.mH) / 2, targets=TARGETS)
     return make_scenario(torch.from_numpy(H[:count].conj().copy()), radar, snr_db=snr_db, weight=0.3)
 
 

@@ -4,8 +4,9 @@
     python benchmarks/scenarios.py --replay GROUP [--seed 0]
 
 Scenarios come in groups of 25 channels, see `random_scenarios`; each group goes through one method. Every
-design is measured again by `beamfold.verify`, which shares no code with the methods. Differences are relative
-to the terms that a figure is the difference of, since double precision leaves 1e-16 of those: the larger of
+design is measured again by `beamfold.verifier`, which shares no code with the methods. Differences
+are relative to the terms that a figure is the difference of, since double precision leaves 1e-16 of those:
+the larger of
 1, R, 1e-6 ‖H‖ ‖F‖ ‖W‖/σ for R (interference sums such amplitudes; above 120 dB rounding fills the nulls),
 ‖P_t Ψ‖² + ‖X Xᴴ‖² for τ, and the mean square of both patterns for the MSE.
 """
@@ -31,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from random_scenarios import Rng, draw_group
 
-from beamfold.beampattern import angle_grid
 from beamfold.kernels.unfolded import run_kernel
 from beamfold.methods import (
     ModelInfo,
@@ -48,8 +48,9 @@ from beamfold.metrics import beampattern, covariance_pattern
 from beamfold.objective import DigitalGradient
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
+from beamfold.sensing import angle_grid
 from beamfold.start import CANCELS, Point, condition, proposed
-from beamfold.verify import verify
+from beamfold.verifier import verify
 
 GROUP = 25
 LIMIT = 1e-9

@@ -14,12 +14,12 @@ import pytest
 import torch
 from conftest import relative, script, small
 
-from beamfold.beampattern import Benchmark
 from beamfold.constraints import full_power, modulus_error, power_error
 from beamfold.methods.pga import pga
 from beamfold.objective import beam_error, rate, rate_gradient, received
 from beamfold.result import Status
 from beamfold.scenario import make_scenario
+from beamfold.sensing import Sensing
 
 # Modules, also where the package re-exports a function under the module's name.
 C, J, M, S, W = (
@@ -38,7 +38,7 @@ def spread_radar(antennas, seed=3):
     U = torch.linalg.qr(draw(antennas, antennas, seed=seed)).Q
     values = torch.exp(-torch.arange(antennas, dtype=torch.float64))
     Psi = (U * (values / values.sum())) @ U.mH
-    return Benchmark((Psi + Psi.mH) / 2)
+    return Sensing((Psi + Psi.mH) / 2)
 
 
 # ---- sum rate: WMMSE and SCA ----

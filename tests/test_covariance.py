@@ -14,7 +14,6 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import beamfold.covariance
-from beamfold.beampattern import Benchmark, default_angles
 from beamfold.covariance import solve_covariance
 from beamfold.covariance.centro import to_complex, to_real
 from beamfold.covariance.fast import fast_covariance
@@ -32,6 +31,7 @@ from beamfold.covariance.model import (
     lag_sums,
 )
 from beamfold.covariance.reference import reference_covariance
+from beamfold.sensing import Sensing, default_angles
 
 TARGETS = [[0], [-60, 0, 60], [-85, 85], [2.5, 7.6], [-50, -12, 20, 33, 71], [-85, -40, -11, 6.5, 30, 65]]
 
@@ -224,7 +224,7 @@ def test_benchmark_says_what_was_solved(solver, targets):
     for angle, wanted in zip(radar.angles.tolist(), radar.desired.tolist(), strict=True):
         near = any(abs(angle - target) <= math.radians(2.5) + 1e-9 for target in radar.targets)
         assert wanted == near
-    # (6a) from its definition, with α as the Benchmark has it
+    # (6a) from its definition, with α as the Sensing has it
     phase = math.pi * torch.outer(torch.arange(32, dtype=torch.float64), radar.angles.sin())
     steering = torch.exp(1j * phase)
     pattern = (steering.conj() * (radar.Psi @ steering)).sum(0).real
@@ -358,5 +358,5 @@ def test_the_grid_follows_the_antennas_unless_it_is_given():
     assert len(radar.angles) == len(radar.desired) == default_angles(120) == 901
     assert radar.gap <= 1e-7
     assert len(solve_covariance(16, angles=241).angles) == 241
-    assert len(Benchmark(radar.Psi).angles) == 901  # a bare Ψ of the user's
-    assert len(Benchmark(radar.Psi, angles=torch.zeros(3)).angles) == 3
+    assert len(Sensing(radar.Psi).angles) == 901  # a bare Ψ of the user's
+    assert len(Sensing(radar.Psi, angles=torch.zeros(3)).angles) == 3

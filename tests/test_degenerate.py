@@ -11,7 +11,6 @@ import torch
 from conftest import script, small, three_beams
 from test_contract import CASES
 
-from beamfold.beampattern import Benchmark
 from beamfold.covariance import solve_covariance
 from beamfold.kernels.fast_guard import Guard, gain_over_start
 from beamfold.kernels.unfolded import run_kernel
@@ -20,8 +19,9 @@ from beamfold.methods.loop import iterate
 from beamfold.methods.pga import run_layers
 from beamfold.result import Status
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing
 from beamfold.start import STARTS, Point, proposed
-from beamfold.verify import verify
+from beamfold.verifier import verify
 
 N = 8
 DARK = torch.zeros(N, N, dtype=torch.complex128)
@@ -222,7 +222,7 @@ def test_an_iterate_that_overflow_made_infeasible_is_not_let_through(broken):
 def at_zero(rows):
     """N = 4, one blocked user, Ψ = diag(1, 1, 1, 0): ∇_F τ is zero but for the last entry, there f_4/2."""
     Psi = torch.diag(torch.tensor([1.0, 1, 1, 0], dtype=torch.complex128))
-    s = make_scenario(torch.zeros(rows, 1, 4), Benchmark(Psi), snr_db=0, weight=1.0)
+    s = make_scenario(torch.zeros(rows, 1, 4), Sensing(Psi), snr_db=0, weight=1.0)
     F = torch.tensor([1, -1, 1j, -1j], dtype=torch.complex128)[:, None].expand(rows, 4, 1)
     return s, Point(F, torch.full((rows, 1, 1), 0.5, dtype=torch.complex128))
 

@@ -17,7 +17,7 @@ from beamfold import cli
 from beamfold.experiments.store import export, save
 from beamfold.files.arrays import read_arrays, write_arrays
 from beamfold.files.atomic import DiskError, FileError, replacing, write
-from beamfold.files.channels import write_benchmark, write_channels
+from beamfold.files.channels import write_channels, write_sensing
 from beamfold.files.designs import write_design
 from beamfold.files.models import load_model, save_checkpoint, save_model
 from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
@@ -53,7 +53,7 @@ TABLE = xr.Dataset({"rate": (("channel",), np.random.default_rng(0).standard_nor
 WRITERS = {
     "channels.npz": lambda path: write_channels(path, bf.saleh_valenzuela(8, 2, 40, seed=0), {}),
     "channels.mat": lambda path: write_channels(path, bf.saleh_valenzuela(8, 2, 40, seed=0), {}),
-    "psi.npz": lambda path: write_benchmark(path, bf.solve_covariance(16, [0], tolerance=1e-4)),
+    "psi.npz": lambda path: write_sensing(path, bf.solve_covariance(16, [0], tolerance=1e-4)),
     "design.npz": lambda path: write_design(path, _design()),
     "design.mat": lambda path: write_design(path, _design()),
     "model.safetensors": lambda path: save_model(path, _model()),

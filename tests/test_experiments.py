@@ -12,7 +12,6 @@ import xarray as xr
 from conftest import relative, small
 from test_cli import run  # noqa: F401
 
-from beamfold.beampattern import Benchmark
 from beamfold.experiments import EXPERIMENTS, Setting
 from beamfold.experiments.claims import SECTIONS, markdown
 from beamfold.experiments.complexity import dense_cost, kernel_cost
@@ -28,6 +27,7 @@ from beamfold.files.atomic import FileError
 from beamfold.methods import ModelInfo, UnfoldedPGA
 from beamfold.methods.pga import step
 from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
 from beamfold.start import Point, proposed
 
 ATTRIBUTES = ("title", "experiment", "seed", "version", "revision", "machine", "parameters", "command")
@@ -276,7 +276,7 @@ def test_counted_steps_are_those_of_the_code(N, K, M, rank):
     generator = np.random.default_rng(0)
     z = generator.standard_normal((2, N, rank))
     U = (z[0] + 1j * z[1]) / math.sqrt(2 * N * rank)
-    s = Scenario(s.H[0], Benchmark(torch.from_numpy(U @ U.conj().T)), s.power[0], M, s.weight[0])
+    s = Scenario(s.H[0], Sensing(torch.from_numpy(U @ U.conj().T)), s.power[0], M, s.weight[0])
     F, W = proposed(s)
     mu, lam, eta = torch.tensor([0.01, 0.02, 0.005], dtype=torch.float64), 0.03, 1 / N
     power, weight = float(s.power), float(s.weight)

@@ -11,7 +11,7 @@ import torch
 import beamfold as bf
 from beamfold.files.arrays import read_arrays, write_arrays
 from beamfold.files.atomic import FileError, check_target, replacing
-from beamfold.files.channels import read_benchmark, read_channels, write_benchmark
+from beamfold.files.channels import read_channels, read_sensing, write_sensing
 from beamfold.files.designs import design_arrays, read_designs, write_design
 from beamfold.files.models import import_steps, load_model, save_model
 from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
@@ -124,8 +124,8 @@ def test_a_design_file_holds_what_the_design_held(tmp_path, suffix):
 def test_psi_comes_back_with_its_problem(tmp_path, suffix):
     radar = bf.solve_covariance(8, [-20, 30], tolerance=1e-4)
     path = tmp_path / f"psi{suffix}"
-    write_benchmark(path, radar)
-    back = read_benchmark(path)
+    write_sensing(path, radar)
+    back = read_sensing(path)
     assert torch.allclose(back.Psi, radar.Psi, atol=1e-15)
     assert back.targets == pytest.approx(radar.targets)
     assert back.scale == pytest.approx(radar.scale)
@@ -139,7 +139,7 @@ def test_the_psi_of_a_design_file_is_read_with_its_grid(tmp_path, suffix):
     radar = bf.solve_covariance(8, [-20, 30], angles=91, tolerance=1e-4)
     path = tmp_path / f"d{suffix}"
     write_design(path, phased_zf(bf.make_scenario(H, radar, snr_db=[0, 10])))
-    back = read_benchmark(path)
+    back = read_sensing(path)
     assert torch.allclose(back.Psi, radar.Psi, atol=1e-15)
     assert torch.allclose(back.angles, radar.angles)
     assert back.targets == pytest.approx(radar.targets)
@@ -149,15 +149,15 @@ def test_the_psi_of_a_design_file_is_read_with_its_grid(tmp_path, suffix):
 
 def test_a_psi_of_a_file_without_a_solver_has_none(tmp_path):
     right = {"Psi": np.eye(2), "angles_deg": np.array([0.0, 10]), "scale": 1.0}
-    assert read_benchmark(_save(tmp_path / "a.npz", **right)).solver == ""
-    assert read_benchmark(_save(tmp_path / "b.npz", **right, solver=np.array(["x", "y"]))).solver == ""
-    assert read_benchmark(_save(tmp_path / "c.npz", **right, solver="a\x1b[31m" + "b" * 999)).solver == (
+    assert read_sensing(_save(tmp_path / "a.npz", **right)).solver == ""
+    assert read_sensing(_save(tmp_path / "b.npz", **right, solver=np.array(["x", "y"]))).solver == ""
+    assert read_sensing(_save(tmp_path / "c.npz", **right, solver="a\x1b[31m" + "b" * 999)).solver == (
         "a[31m" + "b" * 94
     )
 
 
 def test_a_psi_of_version_0_1_is_read():
-    back = read_benchmark(DATA / "psi-0.1.npz")
+    back = read_sensing(DATA / "psi-0.1.npz")
     assert (back.solver, back.targets, len(back.angles)) == ("fast", (0.0,), 181)
 
 
@@ -172,7 +172,7 @@ def test_a_psi_of_version_0_1_is_read():
 )
 def test_a_bad_psi_is_refused(tmp_path, Psi, message):
     with pytest.raises(FileError, match=message):
-        read_benchmark(_save(tmp_path / "psi.npz", Psi=Psi))
+        read_sensing(_save(tmp_path / "psi.npz", Psi=Psi))
 
 
 def _model() -> UnfoldedPGA:
@@ -319,7 +319,7 @@ def test_channels_of_every_type_of_number_are_read(tmp_path, kind):
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e300])
 def test_psi_of_any_scale_gets_trace_one_or_zero(tmp_path, scale):
-    Psi = read_benchmark(_save(tmp_path / "psi.npz", Psi=scale * np.diag([1.0, 3.0]))).Psi
+    Psi = read_sensing(_save(tmp_path / "psi.npz", Psi=scale * np.diag([1.0, 3.0]))).Psi
     expected = [0.25, 0.75] if scale > 1e-300 else [0.0, 0.0]
     assert np.allclose(Psi.diagonal().real.numpy(), expected, rtol=1e-12)
 
@@ -340,9 +340,9 @@ def test_psi_of_any_scale_gets_trace_one_or_zero(tmp_path, scale):
 )
 def test_a_wrong_fact_about_psi_is_named(tmp_path, change, message):
     right = {"Psi": np.eye(2), "angles_deg": np.array([0.0, 10]), "desired": np.ones(2), "scale": 1.0}
-    assert read_benchmark(_save(tmp_path / "psi.npz", **right)).scale == 1
+    assert read_sensing(_save(tmp_path / "psi.npz", **right)).scale == 1
     with pytest.raises(FileError, match=message):
-        read_benchmark(_save(tmp_path / "psi.npz", **{**right, **change}))
+        read_sensing(_save(tmp_path / "psi.npz", **{**right, **change}))
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ import torch
 from matplotlib.image import imread
 from test_cli import run  # noqa: F401
 
-from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments import EXPERIMENTS
 from beamfold.experiments.labelled import complex_of
 from beamfold.experiments.store import load, parameters
 from beamfold.methods import ModelInfo, UnfoldedPGA, pga, unfolded
 from beamfold.scenario import make_scenario
+from beamfold.sensing import Sensing
 
 COUNT = 10  # channels of --quick
 
@@ -108,7 +108,7 @@ def test_the_files_hold_the_step_sizes_the_psi_and_the_channels_of_their_curves(
 
 def scenario(ds, N, **options):
     """The scenario of a dataset, from its own arrays."""
-    radar = Benchmark(torch.from_numpy(complex_of(ds[f"Psi_n{N}"])))
+    radar = Sensing(torch.from_numpy(complex_of(ds[f"Psi_n{N}"])))
     return make_scenario(torch.from_numpy(complex_of(ds[f"H_n{N}"])), radar, **options)
 
 

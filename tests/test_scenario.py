@@ -9,10 +9,10 @@ import pytest
 import torch
 from conftest import relative, small, three_beams
 
-from beamfold.beampattern import angle_grid
 from beamfold.objective import beam_error, rate
 from beamfold.result import Status, finish
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import angle_grid
 from beamfold.start import proposed
 
 N = 6

@@ -1,36 +1,111 @@
 """Hybrid precoders for joint communications and sensing; README.md has a first example.
 
-The names below are loaded when they are first used, so that the command line starts at once.
+The names below are loaded when they are first used, so that the command line starts at once. A type checker
+reads the imports under TYPE_CHECKING, Python the table `_HOME`; a test compares the two.
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beamfold.catalogue import METHODS, design, unfolded
+    from beamfold.channel import saleh_valenzuela
+    from beamfold.covariance import solve_covariance
+    from beamfold.errors import InputError
+    from beamfold.files import (
+        load_model,
+        read_channels,
+        read_sensing,
+        save_model,
+        write_channels,
+        write_design,
+        write_designs,
+        write_sensing,
+    )
+    from beamfold.geometry import steering
+    from beamfold.methods.best import best
+    from beamfold.methods.constrained import constrained
+    from beamfold.methods.digital import digital
+    from beamfold.methods.digital_jcas import digital_jcas
+    from beamfold.methods.fast import fast, prepare_fast
+    from beamfold.methods.manopt import manopt
+    from beamfold.methods.omp import omp
+    from beamfold.methods.pga import conventional_pga, pga
+    from beamfold.methods.sca import sca
+    from beamfold.methods.sca_manopt import sca_manopt
+    from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA, prepare
+    from beamfold.methods.wmmse import wmmse
+    from beamfold.methods.zero_forcing import phased_zf, zf_digital
+    from beamfold.metrics import beampattern
+    from beamfold.result import Design, Fault, Status
+    from beamfold.scenario import Scenario, make_scenario
+    from beamfold.sensing import Sensing, angle_grid
+    from beamfold.training import Recipe, train
+    from beamfold.verifier import verify
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Benchmark": "beampattern",
     "Design": "result",
+    "Fault": "result",
+    "InputError": "errors",
     "METHODS": "catalogue",
+    "ModelInfo": "methods.unfolded",
+    "Recipe": "training",
     "Scenario": "scenario",
+    "Sensing": "sensing",
     "Status": "result",
-    "UnfoldedPGA": "methods",
-    "angle_grid": "beampattern",
+    "UnfoldedPGA": "methods.unfolded",
+    "angle_grid": "sensing",
+    "beampattern": "metrics",
+    "best": "methods.best",
+    "constrained": "methods.constrained",
+    "conventional_pga": "methods.pga",
     "design": "catalogue",
+    "digital": "methods.digital",
+    "digital_jcas": "methods.digital_jcas",
+    "fast": "methods.fast",
     "load_model": "files",
-    "read_benchmark": "files",
-    "read_channels": "files",
-    "saleh_valenzuela": "channel",
     "make_scenario": "scenario",
+    "manopt": "methods.manopt",
+    "omp": "methods.omp",
+    "pga": "methods.pga",
+    "phased_zf": "methods.zero_forcing",
+    "prepare": "methods.unfolded",
+    "prepare_fast": "methods.fast",
+    "read_channels": "files",
+    "read_sensing": "files",
+    "saleh_valenzuela": "channel",
+    "save_model": "files",
+    "sca": "methods.sca",
+    "sca_manopt": "methods.sca_manopt",
     "solve_covariance": "covariance",
+    "steering": "geometry",
+    "train": "training",
+    "unfolded": "catalogue",
+    "verify": "verifier",
+    "wmmse": "methods.wmmse",
+    "write_channels": "files",
     "write_design": "files",
+    "write_designs": "files",
+    "write_sensing": "files",
+    "zf_digital": "methods.zero_forcing",
 }
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+_FORMER = {"Sensing": "Sensing", "read_sensing": "read_sensing", "write_sensing": "write_sensing"}
+"""Names of version 0.1.0, which are accepted with a warning."""
+__all__ = [  # noqa: PLE0604
+    "__version__",
+    *sorted(_HOME),
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _FORMER:
+        warnings.warn(f"beamfold.{name} is now called {_FORMER[name]}", FutureWarning, stacklevel=2)
+        name = _FORMER[name]
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

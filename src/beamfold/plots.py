@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark, angle_grid, default_angles
 from beamfold.metrics import covariance_pattern
 from beamfold.result import Design
+from beamfold.sensing import Sensing, angle_grid, default_angles
 from beamfold.styles import COLOURS, label
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SMOOTH = 721
 
 
 def beampatterns(
-    designs: Sequence[Design], radar: Benchmark, *, part: Any = slice(None), title: str = ""
+    designs: Sequence[Design], radar: Sensing, *, part: Any = slice(None), title: str = ""
 ) -> Figure:
     """p(θ)/P_t in dB, averaged over the channels, of several designs beside Ψ's, targets marked.
 

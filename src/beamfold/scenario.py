@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark, at_unit_power
 from beamfold.objective import Measured, beam_error, measure, objective, rate
+from beamfold.sensing import Sensing, at_unit_power
 
 Array = Tensor | NDArray[np.generic]
 
@@ -32,7 +32,7 @@ class Scenario:
     """
 
     H: Tensor
-    radar: Benchmark
+    radar: Sensing
     power: Tensor
     chains: int
     weight: Tensor
@@ -123,7 +123,7 @@ def _check_channels(H: Tensor, chains: int) -> None:
         raise ValueError(f"channel {bad[0]} holds NaN or Inf ({len(bad)} of {finite.numel()} channels do)")
 
 
-def _check_covariance(radar: Benchmark, antennas: int) -> None:
+def _check_covariance(radar: Sensing, antennas: int) -> None:
     Psi = radar.Psi
     if Psi.shape != (antennas, antennas):
         raise ValueError(
@@ -140,7 +140,7 @@ def _check_covariance(radar: Benchmark, antennas: int) -> None:
 
 def make_scenario(
     channels: Array,
-    radar: Benchmark | Array,
+    radar: Sensing | Array,
     *,
     snr_db: float | Sequence[float],
     chains: int | None = None,
@@ -168,8 +168,8 @@ def make_scenario(
     H = _tensor(channels, torch.complex128)
     chains = H.shape[-2] if chains is None and H.ndim >= 2 else chains or 0
     _check_channels(H, chains)
-    if not isinstance(radar, Benchmark):
-        radar = Benchmark(_tensor(radar, torch.complex128))
+    if not isinstance(radar, Sensing):
+        radar = Sensing(_tensor(radar, torch.complex128))
     radar = radar.to(device=H.device)
     _check_covariance(radar, H.shape[-1])
     radar = at_unit_power(radar)

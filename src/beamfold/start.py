@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.constraints import total_power
 from beamfold.geometry import steering
 from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
 
 
 class Point(NamedTuple):
@@ -67,7 +67,7 @@ def zero_forcing(H: Tensor) -> Tensor:
     return anywhere(torch.linalg.pinv(H, rtol=DEPENDENT))
 
 
-def extra_columns(radar: Benchmark, missing: int) -> Tensor:
+def extra_columns(radar: Sensing, missing: int) -> Tensor:
     """The M − K columns (N, missing) that (26) adds to the channels: steering vectors of the targets.
 
     Where fewer targets are known, the leading eigenvectors of Ψ stand in for the rest: they too point

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.beampattern import Benchmark
 from beamfold.catalogue import check_options, design, method_named
 from beamfold.channel import saleh_valenzuela
 from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing
 from beamfold.training import Recipe, train
 
 DEADLINES_US = (1000, 500, 250, 125)
@@ -63,7 +63,7 @@ def latency(
     }
 
 
-def prepared(method: str, options: dict[str, Any], radar: Benchmark, s: Scenario) -> Callable[[int], object]:
+def prepared(method: str, options: dict[str, Any], radar: Sensing, s: Scenario) -> Callable[[int], object]:
     """One design per call: the prepared form of the layered methods and of fast, `design` for the rest.
 
     Args:
@@ -107,7 +107,7 @@ def loss(s: Scenario, method: str, options: dict[str, Any]) -> float:
     return float((exact.objective - fast.objective).mean())
 
 
-def updates_per_second(recipe: Recipe, radar: Benchmark, users: int, chains: int) -> float:
+def updates_per_second(recipe: Recipe, radar: Sensing, users: int, chains: int) -> float:
     """Training updates of one batch each, second epoch of a short training."""
     H = saleh_valenzuela(radar.antennas, users, 4 * recipe.batch, seed=1)
     steps = train(recipe, H, radar, chains=chains)
@@ -133,7 +133,7 @@ def untrained(antennas: int, users: int, chains: int, layers: int, inner: int) -
     return UnfoldedPGA(info, layers, inner)
 
 
-def channels(antennas: int, users: int, chains: int, count: int, radar: Benchmark, snr_db: float) -> Scenario:
+def channels(antennas: int, users: int, chains: int, count: int, radar: Sensing, snr_db: float) -> Scenario:
     """Fresh channels to measure on."""
     return make_scenario(
         saleh_valenzuela(antennas, users, count, seed=12345), radar, snr_db=snr_db, chains=chains

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.methods.pga import Engine
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
 from beamfold.objective import DigitalGradient
 from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def begin(recipe: Recipe, antennas: int, users: int, chains: int) -> Progress:
 def train(
     recipe: Recipe,
     channels: Tensor,
-    radar: Benchmark,
+    radar: Sensing,
     *,
     progress: Progress | None = None,
     chains: int | None = None,
@@ -200,7 +200,7 @@ def train(
 
 
 def _gradient(
-    model: UnfoldedPGA, channels: Tensor, radar: Benchmark, some: Tensor, power: Tensor, engine: Engine
+    model: UnfoldedPGA, channels: Tensor, radar: Sensing, some: Tensor, power: Tensor, engine: Engine
 ) -> float:
     """The gradient of (25) over a batch into the parameters' `.grad`; the sum of R − ω τ over the batch.
 
@@ -223,7 +223,7 @@ def _gradient(
     return float(total)
 
 
-def _batch(H: Tensor, radar: Benchmark, power: Tensor, info: ModelInfo) -> Scenario:
+def _batch(H: Tensor, radar: Sensing, power: Tensor, info: ModelInfo) -> Scenario:
     return Scenario(H, radar, power, info.chains, torch.full_like(power, info.weight))
 
 

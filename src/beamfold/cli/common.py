@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beamfold.beampattern import Benchmark
+    from beamfold.sensing import Sensing
 
 
 def say(text: str) -> None:
@@ -95,26 +95,24 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def benchmark_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Benchmark:
+def sensing_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Sensing:
     """Ψ from a file, or solved for the targets."""
-    from beamfold.files import cached_covariance, read_benchmark
+    from beamfold.files import cached_covariance, read_sensing
 
     if psi is not None:
         if targets_deg or rank is not None:
             raise ValueError("--psi brings its own targets and rank; leave --targets-deg and --rank out")
-        return read_benchmark(psi)
+        return read_sensing(psi)
     return cached_covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)
 
 
-COMPILED = {
-    "fast": ("fast_design", "design"),
-    "best": ("fast_design", "design"),
-    "constrained": ("fast_design", "design"),
-    "pga": ("layers", "forward"),
-    "conventional-pga": ("layers", "forward"),
-    "unfolded": ("layers", "forward"),
-}
-"""Method → module and name of the kernel that it runs by default."""
+_FAST = (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64"))
+_LAYERS = (("layers", "forward", "float32"),)
+COMPILED: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "fast": _FAST, "best": _FAST, "constrained": _FAST,
+    "pga": _LAYERS, "conventional-pga": _LAYERS, "unfolded": _LAYERS,
+}  # fmt: skip
+"""Method → module, name and precision ("" for the one asked for) of the kernels that it runs by default."""
 
 
 def say_if_compiling(method: str, precision: str = "single") -> None:
@@ -128,7 +126,10 @@ def say_if_compiling(method: str, precision: str = "single") -> None:
         return
     from beamfold.kernels.compiled import is_compiled
 
-    module, name = COMPILED[method]
-    kernel = getattr(import_module(f"beamfold.kernels.{module}"), name)
-    if not is_compiled(kernel, {"single": "float32", "double": "float64"}[precision]):
+    asked = {"single": "float32", "double": "float64"}[precision]
+    kernels = [
+        (getattr(import_module(f"beamfold.kernels.{module}"), name), scalar or asked)
+        for module, name, scalar in COMPILED[method]
+    ]
+    if not all(is_compiled(*kernel) for kernel in kernels):
         say("compiling the kernels for this machine: about 20 s, once per installation")

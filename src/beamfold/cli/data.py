@@ -70,7 +70,7 @@ def covariance(
 
     Example: beamfold covariance --antennas 64 --targets-deg -60 0 60 -o psi.npz
     """
-    from beamfold.files import cached_covariance, write_benchmark
+    from beamfold.files import cached_covariance, write_sensing
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
 
@@ -85,7 +85,7 @@ def covariance(
         rank=rank,
         solver=solver,
     )
-    write_benchmark(output, radar)
+    write_sensing(output, radar)
     facts = {
         "output": str(output),
         "antennas": antennas,

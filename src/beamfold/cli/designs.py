@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import benchmark_for, print_json, progress, say, table
+from beamfold.cli.common import print_json, progress, say, say_if_compiling, sensing_for, table
 from beamfold.cli.data import AsJson, Force, Output
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def scenario_of(
         raise ValueError(f"--rows is hermitian or transpose, got {rows!r}")
     H = read_channels(channels, variable=variable, rows=rows)  # type: ignore[arg-type]
     levels = snr_db or [12.0]
-    radar = benchmark_for(H.shape[-1], psi, targets_deg, rank)
+    radar = sensing_for(H.shape[-1], psi, targets_deg, rank)
     return make_scenario(
         H, radar, snr_db=levels if len(levels) > 1 else levels[0], chains=chains, weight=weight
     )
@@ -99,6 +99,7 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: 
     """The design of all channels behind a progress bar."""
     from beamfold.catalogue import design
 
+    say_if_compiling(method, options.get("precision", "single"))
     with progress(s.batch[-1], text) as tick:
         return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 
@@ -134,14 +135,17 @@ def design(
 
     Example: beamfold design channels.mat --snr-db 12 --weight 0.3 --method unfolded --inner 20 -o designs.mat
     """
-    from beamfold.cli.options import options_for
-    from beamfold.files import write_design
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
+    from beamfold.files.matlab import expect
     from beamfold.threads import check_threads
 
     check_target(output, force=force, suffixes=RESULTS)
     check_threads(threads)
+    expect(channels)  # a MATLAB file's reader starts while torch is imported
+    from beamfold.cli.options import options_for
+    from beamfold.files import write_design
+
     limited = tau_max is not None or tau_max_db is not None
     method = method or ("constrained" if limited else "unfolded" if model or inner else "fast")
     given = {

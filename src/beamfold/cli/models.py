@@ -126,12 +126,12 @@ def _train_from(
     import torch
 
     from beamfold.channel import saleh_valenzuela
-    from beamfold.cli.common import benchmark_for
+    from beamfold.cli.common import sensing_for
     from beamfold.files.models import save_checkpoint
     from beamfold.training import train as learn
 
     at = _resume(checkpoint, recipe, data)
-    radar = benchmark_for(data["antennas"], psi, None if psi else data["targets_deg"], None)
+    radar = sensing_for(data["antennas"], psi, None if psi else data["targets_deg"], None)
     H = saleh_valenzuela(data["antennas"], data["users"], data["count"], seed=recipe.seed)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # all have read the checkpoint before one writes the next

@@ -57,7 +57,7 @@ def _one(held: HeldDesign, H: NDArray[Any]) -> dict[str, float]:
     """The worst residuals of one method of the file, over all SNRs and channels."""
     import numpy as np
 
-    from beamfold.verify import verify as check
+    from beamfold.verifier import verify as check
 
     every = np.tile(H, (len(held.power) // len(H), 1, 1))
     angles = held.angles if "mse" in held.stated else None

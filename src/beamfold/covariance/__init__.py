@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 import torch
 
-from beamfold.beampattern import Benchmark, default_angles
 from beamfold.covariance.model import Complex, Real, certify, check_antennas, desired_pattern
+from beamfold.sensing import Sensing, default_angles
 
 Solver = Literal["fast", "clarabel", "scs"]
 
@@ -30,7 +30,7 @@ def solve_covariance(
     rank: int | None = None,
     solver: Solver = "fast",
     tolerance: float | None = None,
-) -> Benchmark:
+) -> Sensing:
     """Ψ = argmin_{α, Ψ} Σ_t |α P_d(θ_t) − ā(θ_t)ᴴ Ψ ā(θ_t)|², diag Ψ = 1/N, Ψ ⪰ 0, Eq. (6) at P_t = 1.
 
     The minimiser is not unique, and τ depends on which one is taken. The default is the point of the
@@ -50,7 +50,7 @@ def solve_covariance(
             up to 1e-4 accepted where rounding ends the steps earlier (grids near the coarsest allowed).
 
     Returns:
-        A `Benchmark` whose `gap` was computed from Ψ and multipliers by `model.certify`, whatever the
+        A `Sensing` whose `gap` was computed from Ψ and multipliers by `model.certify`, whatever the
         solver says; for "clarabel" and "scs" the multipliers come from Ψ alone, which is a looser proof.
 
     Raises:
@@ -72,7 +72,7 @@ def solve_covariance(
         found = reference_covariance(pattern, grid, antennas, solver=solver.upper(), formulation="centro")
         Psi, alpha, objective = found.Psi, found.alpha, found.objective
         gap = certify(pattern, grid, Psi).gap
-    return Benchmark(
+    return Sensing(
         Psi=torch.from_numpy(Psi),
         targets=tuple(math.radians(t) for t in targets_deg),
         angles=torch.from_numpy(grid),

@@ -11,12 +11,12 @@ import torch
 import xarray as xr
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from beamfold.beampattern import Benchmark
 from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.grid import Cell
 from beamfold.experiments.labelled import machine, revision, shipped_digest, variable
 from beamfold.scenario import make_scenario
+from beamfold.sensing import Sensing
 
 FIGURES = ("rate", "tau", "objective", "mse", "status", "faults")
 
@@ -34,7 +34,7 @@ def one_thread() -> None:
         torch.set_num_threads(1)
 
 
-def compute(parameters: dict[str, Any], radar: Benchmark) -> dict[str, Any]:
+def compute(parameters: dict[str, Any], radar: Sensing) -> dict[str, Any]:
     """The figures of a cell per channel, as plain arrays that travel between processes.
 
     Channel b comes from a generator of its own, (seed, b), and every sum runs on one thread, so the
@@ -82,7 +82,7 @@ def join(cells: list[Cell], each: list[xr.Dataset]) -> xr.Dataset:
     return xr.Dataset(data, coords=coords)
 
 
-def compute_on_one_core(parameters: dict[str, Any], radar: Benchmark) -> dict[str, Any]:
+def compute_on_one_core(parameters: dict[str, Any], radar: Sensing) -> dict[str, Any]:
     """`compute` in a worker of a local cluster, which keeps to one processor and leaves the others theirs."""
     from distributed import get_worker
 

@@ -16,9 +16,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from beamfold.beampattern import Benchmark
 from beamfold.experiments.cells import about, compute, compute_on_one_core
 from beamfold.experiments.grid import Cell
+from beamfold.sensing import Sensing
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -72,7 +72,7 @@ def check_scheduler(address: str) -> None:
 
 def on_cluster(
     cells: Sequence[Cell],
-    radar: Callable[[Cell], Benchmark],
+    radar: Callable[[Cell], Sensing],
     *,
     workers: int = 0,
     scheduler: str | None = None,
@@ -137,7 +137,7 @@ def _as_finished(
     client: Client,
     work: Callable[..., dict[str, Any]],
     cells: Sequence[Cell],
-    radar: Callable[[Cell], Benchmark],
+    radar: Callable[[Cell], Sensing],
     waiting: Callable[[str], None],
 ) -> Results:
     """A few cells per thread are out at a time; the next follow as results come in."""

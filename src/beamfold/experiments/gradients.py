@@ -8,12 +8,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.beampattern import PAPER_ANGLES, default_angles
 from beamfold.constraints import total_power
 from beamfold.experiments.labelled import conclude, inputs, variable, with_intervals
 from beamfold.experiments.setting import SNR_DB, TARGETS_DEG, USERS, Setting, Steps, published_pattern
 from beamfold.objective import beam_gradient, rate_gradient
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import PAPER_ANGLES, default_angles
 from beamfold.start import Point
 
 ANTENNAS = (4, 8, 16, 32, 64, 96, 128)

@@ -30,12 +30,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from beamfold.beampattern import Benchmark, default_angles
 from beamfold.catalogue import METHODS
 from beamfold.covariance.model import check_problem, desired_pattern
 from beamfold.files.atomic import FileError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model
+from beamfold.sensing import Sensing, default_angles
 
 LARGEST = 1 << 20  # bytes of a configuration
 CELLS = 100_000  # of a sweep
@@ -176,7 +176,7 @@ def _told(error: Any) -> str:
 
 
 @lru_cache(maxsize=32)
-def benchmark(antennas: int, targets_deg: tuple[float, ...]) -> Benchmark:
+def benchmark(antennas: int, targets_deg: tuple[float, ...]) -> Sensing:
     """Ψ of a cell."""
     return cached_covariance(antennas, targets_deg)
 

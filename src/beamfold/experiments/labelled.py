@@ -19,10 +19,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from beamfold.beampattern import Benchmark
 from beamfold.experiments.setting import Curve, Setting
 from beamfold.files.models import shipped_models
 from beamfold.result import FAULT_CODES, STATUS_CODES, Design
+from beamfold.sensing import Sensing
 
 
 class Quantity(NamedTuple):
@@ -141,7 +141,7 @@ def steps_of(curves: Iterable[Curve], suffix: str = "") -> dict[str, xr.Variable
     return found
 
 
-def inputs(setting: Setting, antennas: int, radar: Benchmark) -> dict[str, xr.Variable]:
+def inputs(setting: Setting, antennas: int, radar: Sensing) -> dict[str, xr.Variable]:
     """The channels and the Ψ of one N, whole, so that the file alone can be recomputed."""
     H, source = setting.draw(antennas)
     axis = f"antenna_{antennas}"

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from beamfold.beampattern import Benchmark
 from beamfold.experiments.labelled import (
     about_curves,
     conclude,
@@ -34,6 +33,7 @@ from beamfold.experiments.setting import (
 )
 from beamfold.metrics import covariance_pattern, desired_error
 from beamfold.result import Design
+from beamfold.sensing import Sensing
 
 
 def lineup(antennas: int) -> tuple[list[Curve], list[str]]:
@@ -42,7 +42,7 @@ def lineup(antennas: int) -> tuple[list[Curve], list[str]]:
     return [ZERO_FORCING, *SCA_MANOPT, constant_curve(1), *learned], missing
 
 
-def figures(designs: Sequence[Design], radar: Benchmark) -> dict[str, Any]:
+def figures(designs: Sequence[Design], radar: Sensing) -> dict[str, Any]:
     """rate, tau, mse and mse_desired of designs, stacked over the methods: (method, …) arrays."""
     assert radar.desired is not None
     s = designs[0].scenario
@@ -58,7 +58,7 @@ def figures(designs: Sequence[Design], radar: Benchmark) -> dict[str, Any]:
     }
 
 
-def patterns(designs: Sequence[Design], radar: Benchmark) -> dict[str, xr.Variable]:
+def patterns(designs: Sequence[Design], radar: Sensing) -> dict[str, xr.Variable]:
     """The designs' patterns over P_t, Ψ's and the desired one, over `angle_deg`."""
     each = torch.stack([d.beampattern(radar.angles) for d in designs])
     return {
@@ -68,7 +68,7 @@ def patterns(designs: Sequence[Design], radar: Benchmark) -> dict[str, xr.Variab
     }
 
 
-def degrees(radar: Benchmark) -> Any:
+def degrees(radar: Sensing) -> Any:
     """The grid of (6) in degrees."""
     return torch.rad2deg(radar.angles).numpy().round(9)
 

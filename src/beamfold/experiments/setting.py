@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.catalogue import SLOW, in_parts
 from beamfold.channel import saleh_valenzuela
 from beamfold.files.atomic import FileError
@@ -20,6 +19,7 @@ from beamfold.methods import UnfoldedPGA, conventional_pga, pga, unfolded, zf_di
 from beamfold.methods.sca_manopt import sca_manopt
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing
 
 USERS = 4
 WEIGHT = 0.3
@@ -34,7 +34,7 @@ Tick = Callable[[float, str], None]
 
 
 @lru_cache(maxsize=8)
-def published_pattern(antennas: int) -> Benchmark:
+def published_pattern(antennas: int) -> Sensing:
     """Ψ of the published P_d for N antennas."""
     return cached_covariance(antennas, TARGETS_DEG)
 

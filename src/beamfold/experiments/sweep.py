@@ -27,7 +27,6 @@ import numpy as np
 import xarray as xr
 from filelock import FileLock, Timeout
 
-from beamfold.beampattern import Benchmark
 from beamfold.experiments.cells import about, compute, dataset, join
 from beamfold.experiments.cluster import Results, on_cluster
 from beamfold.experiments.grid import Cell, Grid, benchmark
@@ -35,9 +34,10 @@ from beamfold.experiments.labelled import planes, steps_of, with_intervals
 from beamfold.experiments.setting import Curve, model_facts
 from beamfold.experiments.store import load, save, whole
 from beamfold.files.atomic import FileError, write
-from beamfold.files.channels import read_benchmark, write_benchmark
+from beamfold.files.channels import read_sensing, write_sensing
 from beamfold.files.models import find_model
 from beamfold.methods import unfolded
+from beamfold.sensing import Sensing
 
 Tick = Callable[[int, str], None]
 
@@ -50,7 +50,7 @@ class Folder:
         self.path = path
         self.cells = path / "cells"
         self.config = path / "sweep.json"
-        self._radars: dict[Path, Benchmark] = {}
+        self._radars: dict[Path, Sensing] = {}
         self._finished: set[Cell] = set()
 
     @contextmanager
@@ -101,15 +101,15 @@ class Folder:
         self._finished.update(c for c in cells if c not in self._finished and whole(self.file(c)))
         return [cell for cell in cells if cell not in self._finished]
 
-    def radar(self, cell: Cell) -> Benchmark:
+    def radar(self, cell: Cell) -> Sensing:
         """The Ψ of a cell, from its file; the first cell that needs it solves it."""
         key = hashlib.sha256(json.dumps(cell.targets_deg).encode()).hexdigest()[:8]
         path = self.path / "psi" / f"{cell.antennas}-{key}.npz"
         if path not in self._radars:
             if not path.is_file():
                 path.parent.mkdir(exist_ok=True)
-                write_benchmark(path, benchmark(cell.antennas, cell.targets_deg))
-            self._radars[path] = read_benchmark(path)
+                write_sensing(path, benchmark(cell.antennas, cell.targets_deg))
+            self._radars[path] = read_sensing(path)
         return self._radars[path]
 
     def finish(self, cell: Cell, found: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ def _trial(cells: Sequence[Cell]) -> float:
     return (time.perf_counter() - start) * sum(cell.work for cell in cells) / trial.work
 
 
-def here(cells: Sequence[Cell], radar: Callable[[Cell], Benchmark]) -> Results:
+def here(cells: Sequence[Cell], radar: Callable[[Cell], Sensing]) -> Results:
     """Cells one after another in this process, with their figures or the error they ended in."""
     for cell in cells:
         try:

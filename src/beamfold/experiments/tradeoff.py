@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.labelled import (
     about_curves,
@@ -46,6 +45,7 @@ from beamfold.files.models import load_model, save_model, with_note
 from beamfold.methods import UnfoldedPGA, unfolded
 from beamfold.result import Design
 from beamfold.scenario import make_scenario
+from beamfold.sensing import Sensing
 from beamfold.training import Progress, Recipe, facts, train
 
 ANTENNAS = 64
@@ -76,7 +76,7 @@ def rescaled(model: UnfoldedPGA, factors: tuple[float, float], weight: float) ->
     return UnfoldedPGA.from_steps(mu, lam, info)
 
 
-def best_scales(model: UnfoldedPGA, weight: float, H: torch.Tensor, radar: Benchmark) -> tuple[float, float]:
+def best_scales(model: UnfoldedPGA, weight: float, H: torch.Tensor, radar: Sensing) -> tuple[float, float]:
     """The factors on a neighbour's μ and λ with the highest mean R − ω τ at this ω.
 
     The gradient of (8a) grows with ω, so a larger ω wants shorter steps before any training.
@@ -88,7 +88,7 @@ def best_scales(model: UnfoldedPGA, weight: float, H: torch.Tensor, radar: Bench
 
 
 def conditioned(
-    start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tuning, told: Told = lambda share: None
+    start: UnfoldedPGA, weight: float, radar: Sensing, tuning: Tuning, told: Told = lambda share: None
 ) -> UnfoldedPGA:
     """Step sizes for ω from those of a neighbouring ω: the best factors, then training (25).
 
@@ -118,7 +118,7 @@ def conditioned(
 
 
 def _kept(
-    path: Path | None, start: UnfoldedPGA, weight: float, radar: Benchmark, tuning: Tuning, told: Told
+    path: Path | None, start: UnfoldedPGA, weight: float, radar: Sensing, tuning: Tuning, told: Told
 ) -> UnfoldedPGA:
     """The conditioned model from its file, or made and kept there."""
     if path is not None and path.is_file():

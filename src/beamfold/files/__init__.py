@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beamfold.files.atomic import FileError
-    from beamfold.files.channels import read_benchmark, read_channels, write_benchmark, write_channels
+    from beamfold.files.channels import read_channels, read_sensing, write_channels, write_sensing
     from beamfold.files.covariances import cached_covariance
     from beamfold.files.designs import design_arrays, summary, write_design, write_designs
     from beamfold.files.models import find_model, load_model, save_model
@@ -21,11 +21,11 @@ _HOME = {
     "design_arrays": "designs",
     "find_model": "models",
     "load_model": "models",
-    "read_benchmark": "channels",
+    "read_sensing": "channels",
     "read_channels": "channels",
     "save_model": "models",
     "summary": "designs",
-    "write_benchmark": "channels",
+    "write_sensing": "channels",
     "write_channels": "channels",
     "write_design": "designs",
     "write_designs": "designs",
@@ -36,14 +36,14 @@ __all__ = [
     "design_arrays",
     "find_model",
     "load_model",
-    "read_benchmark",
     "read_channels",
+    "read_sensing",
     "save_model",
     "summary",
-    "write_benchmark",
     "write_channels",
     "write_design",
     "write_designs",
+    "write_sensing",
 ]
 
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.files.arrays import Array, numbers, read_all, read_arrays, text, write_arrays
 from beamfold.files.atomic import FileError
+from beamfold.sensing import Sensing
 
 Rows = Literal["hermitian", "transpose"]
 
@@ -93,7 +93,7 @@ def write_channels(path: Path, H: Tensor, facts: dict[str, Any]) -> None:
     write_arrays(path, {"H": H.numpy(), **facts})
 
 
-def write_benchmark(path: Path, radar: Benchmark) -> None:
+def write_sensing(path: Path, radar: Sensing) -> None:
     """Ψ and the problem it solves, as `.mat` or `.npz`."""
     desired = radar.desired if radar.desired is not None else torch.zeros(0)
     write_arrays(
@@ -111,8 +111,8 @@ def write_benchmark(path: Path, radar: Benchmark) -> None:
     )
 
 
-def read_benchmark(path: Path, *, variable: str | None = None) -> Benchmark:
-    """Ψ from a file: what `write_benchmark` wrote, or a bare (N, N) array, which is scaled to trace 1.
+def read_sensing(path: Path, *, variable: str | None = None) -> Sensing:
+    """Ψ from a file: what `write_sensing` wrote, or a bare (N, N) array, which is scaled to trace 1.
 
     A design file holds its Ψ, too, with the grid and the targets but not with α of (6a) and the proof.
 
@@ -129,7 +129,7 @@ def read_benchmark(path: Path, *, variable: str | None = None) -> Benchmark:
         raise FileError(f"{path} holds no square array for Psi; found {there}")
     Psi = _unit_trace(path, name, _complex(arrays[name]))
     if "angles_deg" not in arrays:
-        return Benchmark(Psi)
+        return Sensing(Psi)
     angles = _reals(path, arrays, "angles_deg")
     desired = _reals(path, arrays, "desired")
     if len(angles) == 0 or np.abs(angles).max() > 90:
@@ -137,7 +137,7 @@ def read_benchmark(path: Path, *, variable: str | None = None) -> Benchmark:
     if len(desired) not in (0, len(angles)):
         raise FileError(f"{path}: desired has {len(desired)} values for {len(angles)} angles_deg")
     facts = arrays if "scale" in arrays else {}  # the objective of a design file is the designs'
-    return Benchmark(
+    return Sensing(
         Psi,
         tuple(np.deg2rad(_reals(path, arrays, "targets_deg")).tolist()),
         torch.from_numpy(np.deg2rad(angles)),

@@ -17,20 +17,20 @@ import numpy as np
 import torch
 
 from beamfold import cache
-from beamfold.beampattern import Benchmark
 from beamfold.covariance import solve_covariance
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import DiskError, FileError, write
+from beamfold.sensing import Sensing
 
 SLOW = 400
 """N from which solving (6) takes several seconds."""
 FOLDER = "covariances"
 """Subfolder of the cache."""
-SOURCES = ("beamfold.covariance", "beamfold.beampattern")
+SOURCES = ("beamfold.covariance", "beamfold.sensing")
 """What a result depends on besides its request."""
 
 
-def cached_covariance(antennas: int, *args: Any, **options: Any) -> Benchmark:
+def cached_covariance(antennas: int, *args: Any, **options: Any) -> Sensing:
     """Ψ of (6), as `solve_covariance` returns it for the same arguments, from the cache where it is there.
 
     A file that is damaged is solved for again and replaced. Where the cache folder cannot be used, every Ψ is
@@ -73,7 +73,7 @@ def _path(*args: Any, **options: Any) -> Path | None:
     return place / f"{name}.npz"
 
 
-def _keep(path: Path, radar: Benchmark) -> None:
+def _keep(path: Path, radar: Sensing) -> None:
     """Write a result, and remove those that nobody used for long; failing is no error."""
     assert radar.desired is not None
     arrays: dict[str, Any] = {
@@ -97,7 +97,7 @@ def _keep(path: Path, radar: Benchmark) -> None:
         cache.remove_unused(path.parent.iterdir())
 
 
-def _read(path: Path, antennas: int, solver: str) -> Benchmark:
+def _read(path: Path, antennas: int, solver: str) -> Sensing:
     """The result in a file.
 
     Raises:
@@ -112,7 +112,7 @@ def _read(path: Path, antennas: int, solver: str) -> Benchmark:
     if not all(np.isfinite(value).all() for value in arrays.values()) or not _is_covariance(arrays["Psi"]):
         raise FileError(f"{path} is damaged: its Psi is not Hermitian with trace 1")
     scale, objective, gap = arrays["figures"].tolist()
-    return Benchmark(
+    return Sensing(
         torch.from_numpy(arrays["Psi"]),
         tuple(arrays["targets"].tolist()),
         torch.from_numpy(arrays["angles"]),

@@ -30,6 +30,10 @@ SOURCES = ("beamfold.kernels", "beamfold.start")
 """Where the code and the constants of the kernels come from."""
 
 
+WITHOUT_REFRESH = "0.68."
+"""The release of Numba of which it is known that compiled code can be loaded without `refresh`."""
+
+
 @lru_cache(maxsize=1)
 def code_folder() -> Path | None:
     """The folder of the code that these sources compile to; None where there can be no folder."""
@@ -88,9 +92,12 @@ class _KernelCache(FunctionCache):
 
         Numba first declares every function that it can compile (`target_context.refresh`), which takes most
         of the time. Compiled code does without: all that it calls by name are C functions, which are known
-        from the import of Numba on, and those of the runtime.
+        from the import of Numba on, and those of the runtime. That was tried with `WITHOUT_REFRESH` only.
         """
-        rtsys.initialize(target_context)
+        if numba.__version__.startswith(WITHOUT_REFRESH):
+            rtsys.initialize(target_context)
+        else:
+            target_context.refresh()
         try:
             with self._guard_against_spurious_io_errors():
                 return self._load_overload(sig, target_context)

@@ -22,13 +22,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.kernels.fast_design import sizes
 from beamfold.kernels.fast_lanes import inner
 from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
 from beamfold.kernels.rows import kernel
 from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
 from beamfold.start import CANCELS, Point, least_norm, proposed
 from beamfold.threads import parallel_for
 
@@ -139,7 +139,7 @@ class Guard:
     """
 
     def __init__(
-        self, radar: Benchmark, *, users: int, chains: int, power: float, weight: float, noise: float
+        self, radar: Sensing, *, users: int, chains: int, power: float, weight: float, noise: float
     ) -> None:
         U, left_out = radar.factor(LEFT_OUT)
         N, K, M, r = *U.shape[:1], users, chains, U.shape[1]

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.constraints import total_power
 from beamfold.kernels.adjoint import backward
 from beamfold.kernels.layers import forward
@@ -19,6 +18,7 @@ from beamfold.kernels.rows import LANES
 from beamfold.objective import DigitalGradient
 from beamfold.result import Status
 from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
 from beamfold.start import Point, condition
 from beamfold.threads import parallel_for
 
@@ -33,7 +33,7 @@ def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def factor(radar: Benchmark, users: int, chains: int, dtype: Any) -> Tensor:
+def factor(radar: Sensing, users: int, chains: int, dtype: Any) -> Tensor:
     """U (N, r): the eigenvalues that count, and as many more as the padding of D has room for."""
     taken = users + chains
     return radar.factor(DROPPED[dtype], fill=lambda rank: _up(taken + rank, LANES) - taken).U

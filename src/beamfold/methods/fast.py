@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from beamfold.beampattern import Benchmark
 from beamfold.objective import Measured
 from beamfold.result import Design, Fault, Status, finish
 from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
 from beamfold.start import Point, least_norm, proposed
 from beamfold.threads import torch_threads
 
@@ -34,9 +34,7 @@ STATIONARY = 1e-4
 """The `residual` at which a design counts as converged."""
 
 
-def _plan(
-    depth: str | None, steps: int | None, radar: Benchmark, users: int, chains: int, dtype: Any
-) -> Plan:
+def _plan(depth: str | None, steps: int | None, radar: Sensing, users: int, chains: int, dtype: Any) -> Plan:
     from beamfold.kernels.fast import DROPPED, plan_for
 
     if depth is not None and depth not in DEPTHS:
@@ -148,7 +146,7 @@ def fast(
 
 
 def prepare_fast(
-    radar: Benchmark,
+    radar: Sensing,
     *,
     users: int,
     chains: int | None = None,

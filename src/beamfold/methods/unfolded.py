@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from beamfold.beampattern import Benchmark
 from beamfold.methods.pga import Engine, conclude, run_layers
 from beamfold.objective import DigitalGradient
 from beamfold.result import Design
 from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
 from beamfold.start import Point, extra_columns, proposed
 from beamfold.threads import torch_threads
 
@@ -190,7 +190,7 @@ def unfolded(
 
 def prepare(
     model: UnfoldedPGA,
-    radar: Benchmark,
+    radar: Sensing,
     *,
     snr_db: float,
     weight: float = 0.3,

@@ -25,7 +25,7 @@ from beamfold.result import Design, Fault
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 from beamfold.testing.scenarios import relative, small
-from beamfold.verify import verify
+from beamfold.verifier import verify
 
 Method = Callable[[Scenario], Design]
 SIZES = ((16, 3, 3), (16, 2, 4), (6, 1, 1))
@@ -100,7 +100,7 @@ def feasible_finite_and_measured(method: Method, contract: Contract) -> None:
 
 
 def the_independent_verifier_agrees(method: Method, contract: Contract) -> None:
-    """R, τ and MSE again by `beamfold.verify`, which shares no code with what it checks."""
+    """R, τ and MSE again by `beamfold.verifier`, which shares no code with what it checks."""
     for s in _scenarios():
         d = method(s)
         F = None if d.F is None else d.F.numpy()

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from beamfold.beampattern import Benchmark
 from beamfold.channel import saleh_valenzuela
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.sensing import Sensing
 
 TARGETS_DEG = (-60.0, 0.0, 60.0)
 
 
 def three_beams(
     antennas: int, degrees: Sequence[float] = TARGETS_DEG, weights: Sequence[float] | None = None
-) -> Benchmark:
+) -> Sensing:
     """Ψ = Σ_l w_l a(θ_l) a(θ_l)ᴴ: of rank 3, with a diagonal of exactly 1/N and trace 1.
 
     Args:
@@ -30,7 +30,7 @@ def three_beams(
     phase = math.pi * np.sin(np.deg2rad(degrees))
     a = np.exp(1j * np.outer(np.arange(antennas), phase)) / math.sqrt(antennas)
     Psi = torch.from_numpy((a * share) @ a.conj().T)
-    return Benchmark(Psi, targets=tuple(math.radians(d) for d in degrees))
+    return Sensing(Psi, targets=tuple(math.radians(d) for d in degrees))
 
 
 def small(

@@ -1,4 +1,4 @@
-"""The sensing benchmark Ψ and what is known of the problem (6) that it solves."""
+"""`Sensing`: the covariance Ψ that a design is compared with, and the problem (6) that it solves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Factor(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Benchmark:
+class Sensing:
     """Ψ at unit power, and the problem (6) that it solves where that is known.
 
     Attributes:
@@ -56,7 +56,7 @@ class Benchmark:
         """N."""
         return self.Psi.shape[-1]
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Benchmark:
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Sensing:
         """The same on another device, Ψ in another complex precision."""
         device = self.Psi.device if device is None else torch.device(device)
         if device == self.Psi.device and dtype in (None, self.Psi.dtype):
@@ -90,7 +90,7 @@ UNIT = 1e-6
 """|tr Ψ − 1| up to which Ψ counts as being at unit power: rounding of a single-precision file."""
 
 
-def at_unit_power(radar: Benchmark) -> Benchmark:
+def at_unit_power(radar: Sensing) -> Sensing:
     """Ψ / tr Ψ: τ compares X Xᴴ with P_t Ψ, so only the shape of Ψ counts. Warns where it was scaled.
 
     A matrix of trace 0 stays as it is.
