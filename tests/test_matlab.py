@@ -171,7 +171,9 @@ import beamfold as bf
 import beamfold.timing, beamfold.cli, beamfold.experiments.sweep
 from beamfold.files.arrays import read_arrays
 from beamfold.files.atomic import FileError
+from beamfold.files.matlab import expect
 from pathlib import Path
+expect(Path(sys.argv[1]))
 H = bf.read_channels(Path(sys.argv[1]))
 assert (bf.read_channels(Path(sys.argv[2])) == H).all()
 design = bf.design(bf.make_scenario(H, bf.solve_covariance(8, [0]), snr_db=6), "fast")
@@ -205,7 +207,7 @@ def test_without_fork_files_are_read_and_designs_made(tmp_path):
     files = [_saved(tmp_path / "c.mat"), _save_v73(tmp_path / "d.mat", "H", H.numpy())]
     files += [tmp_path / "out.mat", _declaring(tmp_path / "e.mat", (1 << 14, 1 << 14))]
     command = [sys.executable, "-W", "error", "-c", ELSEWHERE, *files]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1
     assert "this system has no fork: .mat files are read in this process" in done.stderr

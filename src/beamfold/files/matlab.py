@@ -148,7 +148,7 @@ if GUARDED:
 
 def expect(path: Path) -> None:
     """Start the child already where `path` is a MATLAB file, so that it starts while the caller imports."""
-    if path.suffix.lower() == ".mat" and path.is_file():
+    if GUARDED and path.suffix.lower() == ".mat" and path.is_file():
         with _child.lock:
             _child.start()
 
