@@ -63,7 +63,7 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
     write_channels(good, bf.saleh_valenzuela(8, 2, 3, seed=0), {})
 
     def channels(path: Path) -> object:
-        H = read_channels(path, rows="transpose")
+        H = read_channels(path, rows="h^T")
         return bf.make_scenario(H, np.eye(H.shape[-1]) / H.shape[-1], snr_db=3) if H.shape[-1] <= 64 else H
 
     def verified(path: Path) -> None:

@@ -151,7 +151,7 @@ def same_arrays(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def designing(folder: Path, tally: Tally, rng: random.Random) -> None:
     channels, target = folder / "c.npz", folder / "d.npz"
     finish("generate", "-o", channels, "--antennas", "32", "--count", "200")
-    finish("design", channels, "--method", "start", "-o", target)
+    finish("design", channels, "--method", "phased-zf", "-o", target)
     arguments = ("design", channels, "--method", "pga", "-o", target, "--force")
     idle = ("design", folder / "none.npz", "--method", "pga", "-o", folder / "e.npz")
     replacing(tally, rng, target, arguments, idle, read_arrays, same_arrays)

@@ -31,7 +31,7 @@ from beamfold.files import read_channels
 from beamfold.cli.designs import scenario_of
 from beamfold.threads import torch_threads
 from pathlib import Path
-s = scenario_of(Path(sys.argv[1]), [12.0], 0.3, None, None, None, None, None, "hermitian")
+s = scenario_of(Path(sys.argv[1]), [12.0], 0.3, None, None, None, None, None, "h^H")
 if sys.argv[2] == "fast":
     from beamfold.kernels.fast import run_fast
     from beamfold.methods.fast import _plan

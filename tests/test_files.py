@@ -40,7 +40,7 @@ def test_channels_come_back_from_every_format(tmp_path, suffix):
 
 def test_rows_transpose_conjugates(tmp_path):
     path = _save(tmp_path / "c.npz", H=H.conj().resolve_conj().numpy())
-    assert torch.equal(read_channels(path, rows="transpose"), H)
+    assert torch.equal(read_channels(path, rows="h^T"), H)
 
 
 def test_real_channels_are_accepted(tmp_path):

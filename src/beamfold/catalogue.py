@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from beamfold.defaults import METHOD
+from beamfold.errors import InputError
 from beamfold.result import Design, Trace
 from beamfold.scenario import Scenario
 from beamfold.threads import check_threads, torch_threads
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """progress(done, total), in channels."""
-DEFAULT = "fast"
-"""The method that needs no training and works for every size."""
 
 
 class Method(NamedTuple):
@@ -103,7 +103,7 @@ def method_named(name: str) -> Method:
     """The method of a name.
 
     Raises:
-        ValueError: an unknown name; names the nearest and all.
+        InputError: an unknown name; names the nearest and all.
     """
     if name in _FORMER:
         warnings.warn(f"the method {name} is now called {_FORMER[name]}", FutureWarning, stacklevel=3)
@@ -111,22 +111,22 @@ def method_named(name: str) -> Method:
     if name not in METHODS:
         near = get_close_matches(name, METHODS, n=1)
         hint = f", did you mean {near[0]}?" if near else ";"
-        raise ValueError(f"no method {name[:50]!r}{hint} known: {', '.join(METHODS)}")
+        raise InputError(f"no method {name[:50]!r}{hint} known: {', '.join(METHODS)}")
     return METHODS[name]
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise ValueError unless the method takes all these options; names those that it takes."""
+    """Raise InputError unless the method takes all these options; names those that it takes."""
     takes = method_named(name).options
     unknown = sorted(set(options) - set(takes))
     if unknown:
         known = ", ".join(takes) or "no options"
-        raise ValueError(f"the method {name} does not take {', '.join(unknown)}; it takes {known}")
+        raise InputError(f"the method {name} does not take {', '.join(unknown)}; it takes {known}")
 
 
 def design(
     s: Scenario,
-    method: str = DEFAULT,
+    method: str = METHOD,
     *,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -147,7 +147,7 @@ def design(
         A `Design` with the wall time of the whole batch and the options given.
 
     Raises:
-        ValueError: an unknown method, an option that it does not take, or a wrong number of threads.
+        InputError: an unknown method, an option that it does not take, or a wrong number of threads.
     """
     chosen = method_named(method)
     check_options(method, options)
@@ -189,14 +189,14 @@ def unfolded(
         threads: how many share the batch; default one per processor.
 
     Raises:
-        ValueError: no shipped model of these sizes, or another J than the model's.
+        InputError: no shipped model of these sizes, or another J than the model's.
     """
     from beamfold.files.models import find_model
     from beamfold.methods.unfolded import unfolded as run
 
     held = model or find_model(s.antennas, s.users, s.chains, inner or 20)
     if inner is not None and inner != held.inner:
-        raise ValueError(f"the model has J = {held.inner} inner steps, asked for {inner}")
+        raise InputError(f"the model has J = {held.inner} inner steps, asked for {inner}")
     return run(
         s, held, layers=layers, start=start, engine=engine, record=record, any_size=any_size, threads=threads
     )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from beamfold.errors import InputError
 from beamfold.geometry import steering
 
 
@@ -32,14 +33,14 @@ def saleh_valenzuela(
         H (B, K, N) complex128; row k is h_kᴴ, so that H @ F @ W is what the users receive.
 
     Raises:
-        ValueError: a size below 1 or a negative seed.
+        InputError: a size below 1 or a negative seed.
     """
     for name, value, least in (
         ("antennas", antennas, 1), ("users", users, 1), ("count", count, 1), ("paths", paths, 1),
         ("seed", seed, 0), ("first", first, 0),
     ):  # fmt: skip
         if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+            raise InputError(f"{name} must be at least {least}, got {value}")
     alpha = np.empty((count, users, paths), dtype=np.complex128)
     phi = np.empty((count, users, paths))
     for b in range(count):

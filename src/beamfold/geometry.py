@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from beamfold.errors import InputError
+
 
 def steering(angles: Tensor, antennas: int) -> Tensor:
     r"""a(φ) = N^{-1/2} [1, e^{jπ sin φ}, …, e^{j(N−1)π sin φ}]ᵀ, Eq. (3).
@@ -22,10 +24,10 @@ def steering(angles: Tensor, antennas: int) -> Tensor:
         (…, N) complex128, unit norm along the last axis.
 
     Raises:
-        ValueError: N < 1.
+        InputError: N < 1.
     """
     if antennas < 1:
-        raise ValueError(f"an array has at least 1 antenna, got {antennas}")
+        raise InputError(f"an array has at least 1 antenna, got {antennas}")
     phase = math.pi * torch.sin(angles.to(torch.float64))
     index = torch.arange(antennas, dtype=torch.float64, device=angles.device)
     return torch.exp(1j * phase[..., None] * index) / math.sqrt(antennas)

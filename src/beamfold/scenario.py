@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.defaults import WEIGHT
+from beamfold.errors import InputError
 from beamfold.objective import Measured, beam_error, measure, objective, rate
 from beamfold.sensing import Sensing, at_unit_power
 
@@ -110,32 +112,32 @@ def _tensor(values: Array, dtype: torch.dtype) -> Tensor:
 
 def _check_channels(H: Tensor, chains: int) -> None:
     if H.ndim < 2:
-        raise ValueError(f"channels need axes (…, users, antennas), found shape {tuple(H.shape)}")
+        raise InputError(f"channels need axes (…, users, antennas), found shape {tuple(H.shape)}")
     users, antennas = H.shape[-2:]
     if not users <= chains <= antennas:
-        raise ValueError(
+        raise InputError(
             f"the paper needs K <= M <= N: found {users} users, {chains} RF chains and {antennas} antennas"
             + (" (are the axes (…, users, antennas)?)" if users > antennas else "")
         )
     finite = torch.isfinite(torch.view_as_real(H)).flatten(-3).all(-1).flatten()
     if not finite.all():
         bad = torch.nonzero(~finite).flatten().tolist()
-        raise ValueError(f"channel {bad[0]} holds NaN or Inf ({len(bad)} of {finite.numel()} channels do)")
+        raise InputError(f"channel {bad[0]} holds NaN or Inf ({len(bad)} of {finite.numel()} channels do)")
 
 
 def _check_covariance(radar: Sensing, antennas: int) -> None:
     Psi = radar.Psi
     if Psi.shape != (antennas, antennas):
-        raise ValueError(
+        raise InputError(
             f"Psi is {tuple(Psi.shape)}, expected ({antennas}, {antennas}) for {antennas} antennas"
         )
     if not torch.isfinite(torch.view_as_real(Psi)).all():
-        raise ValueError("Psi holds NaN or Inf")
+        raise InputError("Psi holds NaN or Inf")
     if float((Psi - Psi.mH).abs().max()) > 1e-8 * max(float(Psi.abs().max()), 1e-300):
-        raise ValueError("Psi is not Hermitian, so it is no covariance")
+        raise InputError("Psi is not Hermitian, so it is no covariance")
     top, least = float(radar.spectrum[0][0]), float(radar.spectrum[0][-1])
     if least < -1e-6 * max(top, 0.0) * antennas or top < 0:
-        raise ValueError(f"Psi is not positive semidefinite: its least eigenvalue is {least:.2e}")
+        raise InputError(f"Psi is not positive semidefinite: its least eigenvalue is {least:.2e}")
 
 
 def make_scenario(
@@ -144,7 +146,7 @@ def make_scenario(
     *,
     snr_db: float | Sequence[float],
     chains: int | None = None,
-    weight: float = 0.3,
+    weight: float = WEIGHT,
     noise: float = 1.0,
 ) -> Scenario:
     """Check channels and Ψ once and make the scenario that every method takes.
@@ -162,7 +164,7 @@ def make_scenario(
         A `Scenario` in complex128.
 
     Raises:
-        ValueError: sizes that do not fit, NaN or Inf, ω < 0, σ_n² ≤ 0 or an SNR that is not finite; one
+        InputError: sizes that do not fit, NaN or Inf, ω < 0, σ_n² ≤ 0 or an SNR that is not finite; one
             line that says what was found. A zero h_k is a blocked user, of rate 0; Ψ = 0 makes τ ‖X Xᴴ‖².
     """
     H = _tensor(channels, torch.complex128)
@@ -174,15 +176,15 @@ def make_scenario(
     _check_covariance(radar, H.shape[-1])
     radar = at_unit_power(radar)
     if not (math.isfinite(weight) and weight >= 0):
-        raise ValueError(f"the weight ω must be finite and at least 0, got {weight}")
+        raise InputError(f"the weight ω must be finite and at least 0, got {weight}")
     if not (math.isfinite(noise) and noise > 0):
-        raise ValueError(f"the noise power must be finite and above 0, got {noise}")
+        raise InputError(f"the noise power must be finite and above 0, got {noise}")
     levels = torch.as_tensor(snr_db, dtype=torch.float64)
     several = levels.ndim > 0
     levels = levels.reshape(-1)
     power = noise * 10 ** (levels.to(H.device) / 10)
     if levels.numel() == 0 or not (torch.isfinite(power).all() and (power > 0).all()):
-        raise ValueError(f"the SNR must be finite, in dB; got {snr_db}")
+        raise InputError(f"the SNR must be finite, in dB; got {snr_db}")
     batch = H.shape[:-2]
     if several:
         H = H.expand(len(levels), *H.shape)

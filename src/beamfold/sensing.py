@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from beamfold.errors import InputError
 
 
 class Factor(NamedTuple):
@@ -91,15 +93,15 @@ UNIT = 1e-6
 
 
 def at_unit_power(radar: Sensing) -> Sensing:
-    """Ψ / tr Ψ: τ compares X Xᴴ with P_t Ψ, so only the shape of Ψ counts. Warns where it was scaled.
+    """Ψ / tr Ψ: τ compares X Xᴴ with P_t Ψ, so only the shape of Ψ counts. Says where it was scaled.
 
     A matrix of trace 0 stays as it is.
     """
     trace = float(radar.Psi.diagonal().real.sum())
     if abs(trace - 1) <= UNIT or trace <= 0:
         return radar
-    warnings.warn(
-        f"Psi has trace {trace:.6g}; it is scaled to trace 1, since the power is set by the SNR", stacklevel=3
+    logging.getLogger("beamfold").warning(
+        "Psi has trace %.6g: it is scaled to trace 1, since the SNR sets the power", trace
     )
     return replace(radar, Psi=radar.Psi / trace)
 
@@ -122,5 +124,5 @@ def default_angles(antennas: int) -> int:
 def angle_grid(count: int = PAPER_ANGLES) -> Tensor:
     """θ_t (T,) in radians: T angles from −90° to 90°; the default is the paper's 1° grid."""
     if count < 2:
-        raise ValueError(f"an angular grid needs at least 2 angles, got {count}")
+        raise InputError(f"an angular grid needs at least 2 angles, got {count}")
     return torch.deg2rad(torch.linspace(-90, 90, count, dtype=torch.float64))

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from beamfold.errors import InputError
+
 
 def cores() -> int:
     """Processors that this process may use."""
@@ -24,11 +26,11 @@ def check_threads(threads: int | None) -> int:
     """The number of threads to use: `threads`, or one per processor where it is None.
 
     Raises:
-        ValueError: below 1, or more than this process has processors.
+        InputError: below 1, or more than this process has processors.
     """
     most = cores()
     if threads is not None and not 1 <= threads <= most:
-        raise ValueError(f"threads must be from 1 to {most}, the processors here; got {threads}")
+        raise InputError(f"threads must be from 1 to {most}, the processors here; got {threads}")
     return threads or most
 
 

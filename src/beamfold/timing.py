@@ -36,7 +36,7 @@ def options_of(
     """The options that a method is timed with: those given, and `NEEDED` for those that it has.
 
     Raises:
-        ValueError: an unknown method, or an option that it does not have.
+        InputError: an unknown method, or an option that it does not have.
     """
     asked = {"inner": inner, "layers": layers, "depth": depth, "tau_max_db": tau_max_db}
     given = {name: value for name, value in asked.items() if value is not None}

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from beamfold.defaults import WEIGHT
+from beamfold.errors import InputError
 from beamfold.methods.pga import Engine
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
 from beamfold.objective import DigitalGradient
@@ -40,7 +42,7 @@ class Recipe:
         seed: of the order of the channels and of the powers.
 
     Raises:
-        ValueError: a value that no training can have; names it.
+        InputError: a value that no training can have; names it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
@@ -52,7 +54,7 @@ class Recipe:
     rate: float = 1e-3
     decay: float = 0.97
     snr_db: tuple[float, float] = (0.0, 12.0)
-    weight: float = 0.3
+    weight: float = WEIGHT
     digital: DigitalGradient = "signal"
     initial: float = 0.01
     clip: float = math.inf
@@ -62,20 +64,20 @@ class Recipe:
         """Refuse what cannot be trained."""
         for name in ("layers", "inner", "epochs", "batch"):
             if not 1 <= getattr(self, name) <= 1 << 20:
-                raise ValueError(f"{name} must be at least 1 and at most 2**20, got {getattr(self, name)}")
+                raise InputError(f"{name} must be at least 1 and at most 2**20, got {getattr(self, name)}")
         if not (0 < self.rate < math.inf and 0 < self.decay <= 1 and self.clip > 0):
-            raise ValueError(
+            raise InputError(
                 "training needs a finite rate > 0, 0 < decay <= 1, clip > 0; "
                 f"got {self.rate}, {self.decay}, {self.clip}"
             )
         if not -math.inf < self.snr_db[0] <= self.snr_db[1] < math.inf:
-            raise ValueError(f"the SNR range snr_db must be finite and rise, got {self.snr_db}")
+            raise InputError(f"the SNR range snr_db must be finite and rise, got {self.snr_db}")
         if not 0 <= self.weight < math.inf:
-            raise ValueError(f"weight must be finite and at least 0, got {self.weight}")
+            raise InputError(f"weight must be finite and at least 0, got {self.weight}")
         if not math.isfinite(self.initial):
-            raise ValueError(f"the initial step size must be finite, got {self.initial}")
+            raise InputError(f"the initial step size must be finite, got {self.initial}")
         if not 0 <= self.seed < 1 << 63:
-            raise ValueError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+            raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Position:
         skipped: updates left out because their gradient was not finite.
 
     Raises:
-        ValueError: numbers below 0, or not one value of the curve per epoch.
+        InputError: numbers below 0, or not one value of the curve per epoch.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
@@ -100,9 +102,9 @@ class Position:
     def __post_init__(self) -> None:
         """Refuse a place where no training can be."""
         if self.epoch < 0 or self.skipped < 0:
-            raise ValueError(f"epoch and skipped must be at least 0, got {self.epoch} and {self.skipped}")
+            raise InputError(f"epoch and skipped must be at least 0, got {self.epoch} and {self.skipped}")
         if len(self.curve) != self.epoch:
-            raise ValueError(f"at epoch {self.epoch} with {len(self.curve)} values of R - w tau in the curve")
+            raise InputError(f"at epoch {self.epoch} with {len(self.curve)} values of R - w tau in the curve")
 
 
 @dataclass(frozen=True)

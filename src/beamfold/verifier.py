@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+FEASIBLE = 1e-4
+"""Violation of (7b), (7c) beyond which a design is infeasible."""
+INFEASIBLE, NOT_FINITE = 2, 4
+"""The numbers of these faults in a file, see its `fault_codes`."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class Residuals:
         tau_error: relative difference of the stated τ.
         objective_error: difference of the stated R − ω τ over R + ω τ; None where none is stated.
         mse_error: relative difference of the stated MSE; None where none is stated.
+        fault_error: 1 where the stated faults say another thing than these arrays about (7b), (7c) or about R
+            and τ being finite, else 0; None where none are stated. Whether a design is below its start, or is
+            it, cannot be told from a file.
     """
 
     rate: Array
@@ -40,10 +47,11 @@ class Residuals:
     tau_error: Array
     objective_error: Array | None = None
     mse_error: Array | None = None
+    fault_error: Array | None = None
 
     def worst(self) -> dict[str, float]:
         """The largest of each residual that there is; NaN counts as infinite."""
-        names = ("modulus", "power", "rate_error", "tau_error", "objective_error", "mse_error")
+        names = ("modulus", "power", "rate_error", "tau_error", "objective_error", "mse_error", "fault_error")
         held = {name: getattr(self, name) for name in names}
         return {name: float(np.nan_to_num(v, nan=np.inf).max()) for name, v in held.items() if v is not None}
 
@@ -68,8 +76,8 @@ def verify(
         Psi: (N, N) at unit power.
         power: (B,), P_t.
         noise: σ_n².
-        stated: "rate", "tau" and, where they are known, "objective" and "mse" (B,) as the program stated
-            them.
+        stated: "rate", "tau" and, where they are known, "objective", "mse" and "faults" (B,) as the program
+            stated them.
         weight: ω, for the objective.
         angles: (T,) rad, the grid of the MSE; default 181 from −90° to 90°.
 
@@ -84,7 +92,7 @@ def verify(
         X = W[b] if F is None else F[b] @ W[b]
         total = 0.0
         for k in range(users):
-            gains = [abs(sum(H[b, k, n] * X[n, j] for n in range(antennas))) ** 2 for j in range(users)]
+            gains = [abs(np.sum(H[b, k] * X[:, j])) ** 2 for j in range(users)]
             interference = sum(g for j, g in enumerate(gains) if j != k)
             total += np.log1p(gains[k] / (interference + noise)) / np.log(2)
         covariance = X @ X.conj().T
@@ -102,10 +110,18 @@ def verify(
         objective_error = _relative(stated["objective"], rate - weight * tau, rate + weight * tau)
     if "mse" in stated:  # where both patterns agree to nine digits, rounding is all that their MSE holds
         mse_error = _relative(stated["mse"], mse, np.maximum(mse, 1e-12 * benchmark))
+    fault_error = None
+    if "faults" in stated:
+        faults = stated["faults"].astype(int)
+        infeasible = ~((modulus <= FEASIBLE) & (over <= FEASIBLE))
+        infinite = ~(np.isfinite(rate) & np.isfinite(tau))
+        fault_error = (
+            ((faults & INFEASIBLE != 0) != infeasible) | ((faults & NOT_FINITE != 0) != infinite)
+        ) * 1.0
     return Residuals(
         rate, tau, mse, modulus, over,
         _relative(stated["rate"], rate, rate), _relative(stated["tau"], tau, tau),
-        objective_error, mse_error,
+        objective_error, mse_error, fault_error,
     )  # fmt: skip
 
 

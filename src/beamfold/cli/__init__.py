@@ -52,7 +52,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         with _few_collections():
-            app(args=spread(arguments), standalone_mode=True)
+            app(args=spread(renamed(arguments)), standalone_mode=True)
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(130)
@@ -115,6 +115,22 @@ def spread(arguments: list[str]) -> list[str]:
             option = argument if argument in options else ""
             spelled.append(argument)
     return spelled
+
+
+FORMER = {"--rank": "--psi-rank"}
+"""Options of version 0.1.0, which are accepted with a warning."""
+
+
+def renamed(arguments: list[str]) -> list[str]:
+    """The arguments with today's names of options."""
+    found = []
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
+        if name in FORMER:
+            say(f"note: {name} is now called {FORMER[name]}")
+            name = FORMER[name]
+        found.append(name + sign + value)
+    return found
 
 
 def _number_options(name: str) -> dict[str, bool]:

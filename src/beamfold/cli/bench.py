@@ -9,6 +9,8 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson
+from beamfold.defaults import SNR_DB
+from beamfold.errors import InputError
 
 if TYPE_CHECKING:
     from beamfold.scenario import Scenario
@@ -27,8 +29,8 @@ def bench(
     antennas: Annotated[int, typer.Option(help="N.")] = 64,
     users: Annotated[int, typer.Option(help="K.")] = 4,
     chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
-    rank: Annotated[int | None, typer.Option(help="Rank of Psi. [default: as many as users]")] = None,
-    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = 12.0,
+    psi_rank: Annotated[int | None, typer.Option(help="Rank of Psi. [default: free]")] = None,
+    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = SNR_DB,
     threads: Annotated[int | None, typer.Option(help="Threads of the batch. [default: all cores]")] = None,
     count: Annotated[int, typer.Option(help="Designs to time one by one.")] = 1000,
     as_json: AsJson = False,
@@ -42,12 +44,12 @@ def bench(
     from beamfold.training import Recipe
 
     if count < 1:
-        raise ValueError(f"--count must be at least 1, got {count}")
+        raise InputError(f"--count must be at least 1, got {count}")
     options = timing.options_of(method, inner=inner, layers=layers, depth=depth, tau_max_db=tau_max_db)
     chains = chains or users
     _limit(threads)
     say("preparing: Psi, channels, compiled code (seconds the first time on a machine)")
-    radar = cached_covariance(antennas, rank=rank or users)
+    radar = cached_covariance(antennas, rank=psi_rank)
     s = timing.channels(antennas, users, chains, min(count, 100), radar, snr_db)
     facts = {"inner": None, "layers": None, **options}
     facts["trained"] = method == "unfolded" and _give_model(options, s)
@@ -91,10 +93,10 @@ def _limit(threads: int | None) -> None:
     if threads is None:
         return
     if not hasattr(os, "sched_setaffinity"):
-        raise ValueError("--threads confines the process to processors, which this system does not offer")
+        raise InputError("--threads confines the process to processors, which this system does not offer")
     allowed = sorted(os.sched_getaffinity(0))
     if not 1 <= threads <= len(allowed):
-        raise ValueError(f"--threads must be between 1 and {len(allowed)}, got {threads}")
+        raise InputError(f"--threads must be between 1 and {len(allowed)}, got {threads}")
     os.sched_setaffinity(0, allowed[:threads])
     torch.set_num_threads(threads)
 

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from beamfold.defaults import TARGETS_DEG
+from beamfold.errors import InputError
+
 if TYPE_CHECKING:
     from beamfold.sensing import Sensing
 
@@ -101,9 +104,9 @@ def sensing_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: 
 
     if psi is not None:
         if targets_deg or rank is not None:
-            raise ValueError("--psi brings its own targets and rank; leave --targets-deg and --rank out")
+            raise InputError("--psi brings its own targets and rank; leave --targets-deg and --psi-rank out")
         return read_sensing(psi)
-    return cached_covariance(antennas, targets_deg or (-60.0, 0.0, 60.0), rank=rank)
+    return cached_covariance(antennas, targets_deg or TARGETS_DEG, rank=rank)
 
 
 _FAST = (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64"))

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from beamfold.cli.common import print_json, say
+from beamfold.defaults import TARGETS_DEG
+from beamfold.errors import InputError
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
@@ -41,9 +43,9 @@ def generate(
     check_target(output, force=force, suffixes=RESULTS)
     users = min(USERS, antennas) if users is None else users
     if users > antennas:
-        raise ValueError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
+        raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
     H = saleh_valenzuela(antennas, users, count, seed=seed, paths=paths)
-    write_channels(output, H, {"seed": seed, "paths": paths, "rows": "hermitian"})
+    write_channels(output, H, {"seed": seed, "paths": paths, "rows": "h^H"})
     if as_json:
         print_json({"output": str(output), "shape": list(H.shape), "seed": seed, "paths": paths})
     else:
@@ -61,7 +63,7 @@ def covariance(
         int | None,
         typer.Option(help="T, angles of the grid over -90 to 90. [default: 181, more from N = 115 on]"),
     ] = None,
-    rank: Annotated[int | None, typer.Option(help="A Psi of at most this rank.")] = None,
+    psi_rank: Annotated[int | None, typer.Option(help="A Psi of at most this rank.")] = None,
     solver: Annotated[str, typer.Option(help="fast, clarabel or scs.")] = "fast",
     force: Force = False,
     as_json: AsJson = False,
@@ -76,13 +78,13 @@ def covariance(
 
     check_target(output, force=force, suffixes=RESULTS)
     if solver not in ("fast", "clarabel", "scs"):
-        raise ValueError(f"no solver {solver!r}; known: fast, clarabel, scs")
+        raise InputError(f"no solver {solver!r}; known: fast, clarabel, scs")
     radar = cached_covariance(
         antennas,
-        targets_deg or (-60.0, 0.0, 60.0),
+        targets_deg or TARGETS_DEG,
         width_deg=width_deg,
         angles=angles,
-        rank=rank,
+        rank=psi_rank,
         solver=solver,
     )
     write_sensing(output, radar)

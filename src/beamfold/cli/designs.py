@@ -10,6 +10,8 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say, say_if_compiling, sensing_for, table
 from beamfold.cli.data import AsJson, Force, Output
+from beamfold.defaults import METHOD, SNR_DB, WEIGHT
+from beamfold.errors import InputError
 
 if TYPE_CHECKING:
     from beamfold.result import Design
@@ -23,11 +25,11 @@ Weight = Annotated[float, typer.Option(help="The weight omega of tau in R - omeg
 Chains = Annotated[int | None, typer.Option(help="M, RF chains. [default: as many as users]")]
 Psi = Annotated[Path | None, typer.Option(help="File with Psi, from `beamfold covariance` or your own.")]
 Targets = Annotated[
-    list[float] | None, typer.Option(help="Target angles where no --psi is given. [default: -60 0 60]")
+    list[float] | None, typer.Option(help="Target angles where no --psi is given. [default: -59 0 60]")
 ]
 Rank = Annotated[int | None, typer.Option(help="Rank of Psi where no --psi is given.")]
 Variable = Annotated[str | None, typer.Option(help="Which array of the channel file.")]
-Rows = Annotated[str, typer.Option(help="Rows of H are h_k^H (hermitian) or h_k^T (transpose).")]
+Rows = Annotated[str, typer.Option(help="What row k of H is: h^H or h^T.")]
 Method = Annotated[
     str | None,
     typer.Option(help="fast, unfolded, best, ...; `beamfold methods` lists all. [default: fast]"),
@@ -85,10 +87,8 @@ def scenario_of(
     from beamfold.files import read_channels
     from beamfold.scenario import make_scenario
 
-    if rows not in ("hermitian", "transpose"):
-        raise ValueError(f"--rows is hermitian or transpose, got {rows!r}")
-    H = read_channels(channels, variable=variable, rows=rows)  # type: ignore[arg-type]
-    levels = snr_db or [12.0]
+    H = read_channels(channels, variable=variable, rows=rows)
+    levels = snr_db or [SNR_DB]
     radar = sensing_for(H.shape[-1], psi, targets_deg, rank)
     return make_scenario(
         H, radar, snr_db=levels if len(levels) > 1 else levels[0], chains=chains, weight=weight
@@ -121,13 +121,13 @@ def design(
     settings: Settings = None,
     threads: Threads = None,
     snr_db: Snr = None,
-    weight: Weight = 0.3,
+    weight: Weight = WEIGHT,
     chains: Chains = None,
     psi: Psi = None,
     targets_deg: Targets = None,
-    rank: Rank = None,
+    psi_rank: Rank = None,
     variable: Variable = None,
-    rows: Rows = "hermitian",
+    rows: Rows = "h^H",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -147,7 +147,7 @@ def design(
     from beamfold.files import write_design
 
     limited = tau_max is not None or tau_max_db is not None
-    method = method or ("constrained" if limited else "unfolded" if model or inner else "fast")
+    method = method or ("constrained" if limited else "unfolded" if model or inner else METHOD)
     given = {
         "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
         "precision": precision, "tau_max": tau_max, "tau_max_db": tau_max_db, "model": model,
@@ -158,7 +158,7 @@ def design(
     _check_budget(method, budget_us)
     if model is not None:
         options = _with_model(model, options)
-    s = scenario_of(channels, snr_db, weight, chains, psi, targets_deg, rank, variable, rows)
+    s = scenario_of(channels, snr_db, weight, chains, psi, targets_deg, psi_rank, variable, rows)
     _warn_of_other_sizes(s, options)
     if budget_us is not None:
         options["steps"] = _steps_within(s, budget_us)
@@ -174,7 +174,7 @@ def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:
     held = named_model(model)
     inner = options.pop("inner", held.inner)
     if held.inner != inner:
-        raise ValueError(f"{model} has J = {held.inner} inner steps, --inner asks for {inner}")
+        raise InputError(f"{model} has J = {held.inner} inner steps, --inner asks for {inner}")
     return {**options, "model": held}
 
 
@@ -182,9 +182,9 @@ def _check_budget(method: str, budget_us: float | None) -> None:
     if budget_us is None:
         return
     if method != "fast":
-        raise ValueError(f"--budget-us is for the fast method, not {method}")
+        raise InputError(f"--budget-us is for the fast method, not {method}")
     if not budget_us > 0:
-        raise ValueError(f"--budget-us must be above 0, got {budget_us:g}")
+        raise InputError(f"--budget-us must be above 0, got {budget_us:g}")
 
 
 def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
@@ -235,14 +235,14 @@ def _steps_within(s: Scenario, budget_us: float) -> int:
 def compare(
     channels: Channels,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the designs and the picture.")],
-    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = 12.0,
-    weight: Weight = 0.3,
+    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = SNR_DB,
+    weight: Weight = WEIGHT,
     chains: Chains = None,
     psi: Psi = None,
     targets_deg: Targets = None,
-    rank: Rank = None,
+    psi_rank: Rank = None,
     variable: Variable = None,
-    rows: Rows = "hermitian",
+    rows: Rows = "h^H",
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -259,14 +259,14 @@ def compare(
 
     check_threads(threads)
     if output.exists() and not output.is_dir():
-        raise ValueError(f"{output} is a file; compare writes a folder")
+        raise InputError(f"{output} is a file; compare writes a folder")
     if not output.parent.is_dir():
-        raise ValueError(f"the folder {output.parent} does not exist; make it first")
+        raise InputError(f"the folder {output.parent} does not exist; make it first")
     output.mkdir(exist_ok=True)
     picture, file = output / "beampattern.png", output / "designs.mat"
     for target in (picture, file):
         check_target(target, force=force)
-    s = scenario_of(channels, [snr_db], weight, chains, psi, targets_deg, rank, variable, rows)
+    s = scenario_of(channels, [snr_db], weight, chains, psi, targets_deg, psi_rank, variable, rows)
     designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
     write_designs(file, designs)
     shown = [d for d in designs if d.label in SHOWN]
@@ -312,11 +312,11 @@ def methods(as_json: AsJson = False) -> None:
 
     Example: beamfold methods
     """
-    from beamfold.catalogue import DEFAULT, METHODS
+    from beamfold.catalogue import METHODS
     from beamfold.cli.options import described
 
     found: dict[str, dict[str, Any]] = {
-        name: {"about": method.about, "default": name == DEFAULT, "options": described(name)}
+        name: {"about": method.about, "default": name == METHOD, "options": described(name)}
         for name, method in METHODS.items()
     }
     if as_json:

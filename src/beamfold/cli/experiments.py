@@ -10,6 +10,7 @@ import typer
 
 from beamfold.cli.common import Tick, progress, say
 from beamfold.cli.data import Force
+from beamfold.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,9 +29,7 @@ def reproduce(
         Path | None, typer.Option(help="Channel file for the experiments with its N. [default: drawn]")
     ] = None,
     variable: Annotated[str | None, typer.Option(help="Which array of the channel file.")] = None,
-    rows: Annotated[
-        str, typer.Option(help="Its rows are h_k^H (hermitian) or h_k^T (transpose).")
-    ] = "hermitian",
+    rows: Annotated[str, typer.Option(help="What row k of it is: h^H or h^T.")] = "h^H",
     count: Annotated[int, typer.Option(help="Channels to average over.")] = 100,
     seed: Annotated[int, typer.Option(help="Of drawn channels and random points.")] = 0,
     quick: Annotated[
@@ -68,31 +67,31 @@ def reproduce(
 def _chosen(experiments: list[str]) -> list[str]:
     unknown = [name for name in experiments if name not in (*NAMES, "all")]
     if unknown:
-        raise ValueError(f"no experiment {unknown[0]!r}; known: {', '.join(NAMES)}, all")
+        raise InputError(f"no experiment {unknown[0]!r}; known: {', '.join(NAMES)}, all")
     return list(NAMES) if "all" in experiments else list(dict.fromkeys(experiments))
 
 
 def _make(folder: Path) -> None:
     """The output folder, made where its parent exists."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; the output is a folder")
+        raise InputError(f"{folder} is a file; the output is a folder")
     if not folder.parent.is_dir():
-        raise ValueError(f"the folder {folder.parent} does not exist; make it first")
+        raise InputError(f"the folder {folder.parent} does not exist; make it first")
     folder.mkdir(exist_ok=True)
 
 
 def _channels(path: Path | None, variable: str | None, rows: str, count: int) -> tuple[Any, str, int]:
     if path is None:
         if variable is not None:
-            raise ValueError("--variable names an array of --channels, which is not given")
+            raise InputError("--variable names an array of --channels, which is not given")
         return None, "", count
     import hashlib
 
     from beamfold.files import read_channels
+    from beamfold.files.channels import rows_named
 
-    if rows not in ("hermitian", "transpose"):
-        raise ValueError(f"--rows is hermitian or transpose, got {rows!r}")
-    H = read_channels(path, variable=variable, rows=rows)  # type: ignore[arg-type]
+    rows = rows_named(rows)
+    H = read_channels(path, variable=variable, rows=rows)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     if len(H) < count:
         say(f"{path} holds {len(H)} channels: all are taken")
@@ -104,7 +103,7 @@ def _asked(channels: Path | None, variable: str | None, rows: str) -> str:
     if channels is None:
         return ""
     named = f" --variable {variable}" if variable else ""
-    return f" --channels {channels.name}{named}" + (f" --rows {rows}" if rows != "hermitian" else "")
+    return f" --channels {channels.name}{named}" + (f" --rows {rows}" if rows != "h^H" else "")
 
 
 def _part(tick: Tick, name: str, before: float, cost: float, total: float) -> Callable[[float, str], None]:
@@ -144,7 +143,7 @@ def _refuse_other(target: Path, held: xr.Dataset, setting: Setting) -> None:
     theirs = _parameters(held)
     differ = [f"{k} {theirs.get(k)} -> {v}" for k, v in chosen(setting).items() if theirs.get(k) != v]
     if differ:
-        raise ValueError(f"{target} holds other results ({', '.join(differ)}); --force replaces them")
+        raise InputError(f"{target} holds other results ({', '.join(differ)}); --force replaces them")
 
 
 def export(
@@ -184,9 +183,9 @@ def sweep(
     from beamfold.experiments.sweep import sweep as run
 
     if workers < 0:
-        raise ValueError(f"--workers must be at least 0, got {workers}")
+        raise InputError(f"--workers must be at least 0, got {workers}")
     if workers and scheduler:
-        raise ValueError("--workers starts a cluster, --scheduler joins one; give one of them")
+        raise InputError("--workers starts a cluster, --scheduler joins one; give one of them")
     if scheduler:
         check_scheduler(scheduler)
     grid = read_grid(config)

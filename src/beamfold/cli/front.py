@@ -13,6 +13,7 @@ import typer
 from beamfold.cli.common import print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force
 from beamfold.cli.designs import Chains, Channels, Psi, Rank, Rows, Targets, Variable, scenario_of
+from beamfold.defaults import SNR_DB, WEIGHT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,13 +51,13 @@ def front(
     weights: Weights = None,
     points: Annotated[int, typer.Option(help="Points of a curve.")] = 12,
     inner: Annotated[int, typer.Option(help="J of the unfolded model.")] = 20,
-    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = 12.0,
+    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = SNR_DB,
     chains: Chains = None,
     psi: Psi = None,
     targets_deg: Targets = None,
-    rank: Rank = None,
+    psi_rank: Rank = None,
     variable: Variable = None,
-    rows: Rows = "hermitian",
+    rows: Rows = "h^H",
     quick: Annotated[
         bool, typer.Option("--quick", help=f"At most {QUICK[0]} channels and {QUICK[1]} points.")
     ] = False,
@@ -77,7 +78,7 @@ def front(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
-    s = scenario_of(channels, [snr_db], 0.3, chains, psi, targets_deg, rank, variable, rows)
+    s = scenario_of(channels, [snr_db], WEIGHT, chains, psi, targets_deg, psi_rank, variable, rows)
     if quick:
         s, points = s[: QUICK[0]], min(points, QUICK[1])
     with progress(1000, "front") as tick:

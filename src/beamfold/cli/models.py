@@ -12,6 +12,8 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson, Force, Output
+from beamfold.defaults import TARGETS_DEG, WEIGHT
+from beamfold.errors import InputError
 
 if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe
@@ -22,7 +24,7 @@ Epochs = Annotated[
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. [default: none]")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
-Targets = Annotated[list[float] | None, typer.Option(help="Target angles. [default: -60 0 60]")]
+Targets = Annotated[list[float] | None, typer.Option(help="Target angles. [default: -59 0 60]")]
 
 
 def train(
@@ -40,7 +42,7 @@ def train(
     clip: Clip = None,
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
     snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
-    weight: Annotated[float, typer.Option(help="The weight omega.")] = 0.3,
+    weight: Annotated[float, typer.Option(help="The weight omega.")] = WEIGHT,
     digital: Digital = "signal",
     targets_deg: Targets = None,
     psi: Annotated[Path | None, typer.Option(help="File with Psi instead.")] = None,
@@ -59,7 +61,7 @@ def train(
 
     check_target(output, force=force, suffixes=(".safetensors",))
     if digital not in ("signal", "exact"):
-        raise ValueError(f"--digital is signal or exact, got {digital!r}")
+        raise InputError(f"--digital is signal or exact, got {digital!r}")
     recipe = Recipe(
         layers=layers, inner=inner, epochs=epochs or (100 if inner == 1 else 30), batch=batch, rate=rate,
         decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
@@ -67,7 +69,7 @@ def train(
     )  # fmt: skip
     data = {
         "antennas": antennas, "users": users, "chains": chains or users, "count": count,
-        "targets_deg": targets_deg or [-60.0, 0.0, 60.0], "psi": str(psi) if psi else None,
+        "targets_deg": targets_deg or list(TARGETS_DEG), "psi": str(psi) if psi else None,
     }  # fmt: skip
     checkpoint = output.with_suffix(".checkpoint.safetensors")
     with _processes() as leading:
@@ -166,7 +168,7 @@ def _resume(checkpoint: Path, recipe: Recipe, data: dict[str, Any]) -> Progress 
         f"{key} {theirs.get(key)} -> {value}" for key, value in ours.items() if theirs.get(key) != value
     ]
     if differ:
-        raise ValueError(
+        raise InputError(
             f"{checkpoint} belongs to another training ({', '.join(differ)}); remove it to start anew"
         )
     say(f"going on from {checkpoint}, {held.progress.epoch} of {recipe.epochs} epochs done")

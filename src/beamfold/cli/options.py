@@ -7,6 +7,7 @@ from inspect import Parameter, signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from beamfold.catalogue import METHODS, check_options, method_named
+from beamfold.errors import InputError
 
 OFTEN = ("inner", "layers", "engine", "depth", "precision", "tau_max", "tau_max_db", "any_size", "model")
 """Options that have one of their own in `beamfold design`; all others are given by --set."""
@@ -21,25 +22,25 @@ def options_for(method: str, given: Mapping[str, Any], settings: Sequence[str] =
         settings: further ones as "name=value".
 
     Raises:
-        ValueError: an option that the method does not take, one given twice, or a value of another type;
+        InputError: an option that the method does not take, one given twice, or a value of another type;
             one line that says what is taken.
     """
     texts = dict(_pair(text) for text in settings)
     if len(texts) < len(settings) or set(texts) & set(given):
-        raise ValueError("an option is given twice; give each once")
+        raise InputError("an option is given twice; give each once")
     check_options(method, {**given, **texts})
     hints = _hints(method_named(method).function)
     for name, value in given.items():
         allowed = choices(hints[name])
         if allowed and value not in allowed:
-            raise ValueError(f"{name} of the method {method} is {' or '.join(allowed)}, got {value!r}")
+            raise InputError(f"{name} of the method {method} is {' or '.join(allowed)}, got {value!r}")
     return {**given, **{name: _value(method, name, text, hints[name]) for name, text in texts.items()}}
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise ValueError(f"--set takes name=value, got {text!r}")
+        raise InputError(f"--set takes name=value, got {text!r}")
     return name.strip().replace("-", "_"), value.strip()
 
 
@@ -76,13 +77,13 @@ def _value(method: str, name: str, text: str, hint: Any) -> Any:
 
     kinds = written(hint)
     if not kinds:
-        raise ValueError(f"{name} of the method {method} can be given in Python only")
+        raise InputError(f"{name} of the method {method} can be given in Python only")
     for kind in kinds:
         try:
             return TypeAdapter(kind).validate_strings(text)
         except ValidationError:
             continue
-    raise ValueError(f"{name} of the method {method} is {_kinds(kinds)}, got {text!r}")
+    raise InputError(f"{name} of the method {method} is {_kinds(kinds)}, got {text!r}")
 
 
 def _kinds(kinds: Sequence[Any]) -> str:

@@ -13,6 +13,8 @@ from typing import Literal, get_args
 import torch
 
 from beamfold.covariance.model import Complex, Real, certify, check_antennas, desired_pattern
+from beamfold.defaults import TARGETS_DEG
+from beamfold.errors import InputError
 from beamfold.sensing import Sensing, default_angles
 
 Solver = Literal["fast", "clarabel", "scs"]
@@ -23,7 +25,7 @@ AIM, ACCEPT = 1e-7, 1e-4
 
 def solve_covariance(
     antennas: int,
-    targets_deg: Sequence[float] = (-60.0, 0.0, 60.0),
+    targets_deg: Sequence[float] = TARGETS_DEG,
     *,
     width_deg: float = 5.0,
     angles: int | None = None,
@@ -54,14 +56,14 @@ def solve_covariance(
         solver says; for "clarabel" and "scs" the multipliers come from Ψ alone, which is a looser proof.
 
     Raises:
-        ValueError: targets, width, grid, rank, solver or tolerance that make no sense, in one line.
+        InputError: targets, width, grid, rank, solver or tolerance that make no sense, in one line.
         RuntimeError: the solver stopped short; says the gap reached, or its status and residuals.
     """
     if solver not in get_args(Solver):
-        raise ValueError(f"solver {solver!r}: must be one of {', '.join(get_args(Solver))}")
+        raise InputError(f"solver {solver!r}: must be one of {', '.join(get_args(Solver))}")
     if solver != "fast" and (rank is not None or tolerance is not None):
         name = "rank" if rank is not None else "tolerance"
-        raise ValueError(f"{name} is for the fast solver, not for {solver!r}")
+        raise InputError(f"{name} is for the fast solver, not for {solver!r}")
     chosen = default_angles(check_antennas(antennas)) if angles is None else angles
     pattern, grid = desired_pattern(targets_deg, chosen, width_deg)
     if solver == "fast":

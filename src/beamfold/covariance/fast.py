@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from beamfold.covariance.interior import interior_point, square_root
 from beamfold.covariance.lowrank import low_rank_factor
 from beamfold.covariance.model import Certificate, Complex, Dual, Real, certify, check_problem, lag_basis
+from beamfold.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +63,14 @@ def fast_covariance(
         A `Covariance`; Ψ is exactly Hermitian with a diagonal of exactly 1/N.
 
     Raises:
-        ValueError: bad input, in one line.
+        InputError: bad input, in one line.
         RuntimeError: no acceptable gap certified; states the gap.
     """
     pattern, grid, N = check_problem(pattern, grid_rad, N)
     if not 1e-8 <= tolerance <= 0.1:
-        raise ValueError(f"tolerance {tolerance}: must lie in [1e-8, 0.1]")
+        raise InputError(f"tolerance {tolerance}: must lie in [1e-8, 0.1]")
     if rank is not None and (not np.isfinite(rank) or int(rank) != rank or not 1 <= rank <= N):
-        raise ValueError(f"rank {rank}: must be an integer from 1 to N = {N}")
+        raise InputError(f"rank {rank}: must be an integer from 1 to N = {N}")
     with threadpool_limits(1, user_api="blas"):
         found = _solve(pattern, grid, N, None if rank is None else int(rank), tolerance)
     accept = tolerance if accept is None else max(accept, tolerance)

@@ -30,6 +30,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from beamfold.errors import InputError
+
 Real: TypeAlias = NDArray[np.float64]
 Complex: TypeAlias = NDArray[np.complex128]
 
@@ -76,27 +78,27 @@ def desired_pattern(
         P_d (T,) and the grid θ (T,) in radians.
 
     Raises:
-        ValueError: no target, a target outside ±90°, two targets nearer than the width (their mainlobes
+        InputError: no target, a target outside ±90°, two targets nearer than the width (their mainlobes
             would overlap), or a grid so coarse that a mainlobe holds no angle.
     """
     targets = np.sort(np.atleast_1d(np.asarray(targets_deg, dtype=float)))
     if targets.ndim != 1 or targets.size == 0 or not np.all(np.isfinite(targets)):
-        raise ValueError("targets must be a non-empty list of finite angles in degrees")
+        raise InputError("targets must be a non-empty list of finite angles in degrees")
     if np.abs(targets).max() > 90:
-        raise ValueError(f"target at {targets[np.abs(targets).argmax()]:g} degrees: outside [-90, 90]")
+        raise InputError(f"target at {targets[np.abs(targets).argmax()]:g} degrees: outside [-90, 90]")
     if not (np.isfinite(width_deg) and width_deg > 0):
-        raise ValueError(f"width of {width_deg} degrees: must be positive")
+        raise InputError(f"width of {width_deg} degrees: must be positive")
     if not np.isfinite(T) or int(T) != T or T < 2:
-        raise ValueError(f"T = {T} angles: must be an integer of at least 2")
+        raise InputError(f"T = {T} angles: must be an integer of at least 2")
     closest = np.diff(targets).min() if targets.size > 1 else np.inf
     if closest < width_deg:
-        raise ValueError(f"targets {closest:g} degrees apart overlap: mainlobes are {width_deg:g} wide")
+        raise InputError(f"targets {closest:g} degrees apart overlap: mainlobes are {width_deg:g} wide")
     angles = np.linspace(-90.0, 90.0, int(T))
     # 1e-9 degrees: an angle on the edge of a mainlobe counts as inside whatever its rounding
     inside = np.abs(angles[:, None] - targets) <= width_deg / 2 + 1e-9
     if not inside.any(axis=0).all():
         missed = targets[~inside.any(axis=0)][0]
-        raise ValueError(f"no angle of the {T}-angle grid lies in the mainlobe of the target at {missed:g}")
+        raise InputError(f"no angle of the {T}-angle grid lies in the mainlobe of the target at {missed:g}")
     return inside.any(axis=1).astype(float), np.deg2rad(angles)
 
 
@@ -104,10 +106,10 @@ def check_antennas(N: int) -> int:
     """N as an int.
 
     Raises:
-        ValueError: N is not an integer of at least 1.
+        InputError: N is not an integer of at least 1.
     """
     if not np.isfinite(N) or int(N) != N or N < 1:
-        raise ValueError(f"N = {N} antennas: must be an integer of at least 1")
+        raise InputError(f"N = {N} antennas: must be an integer of at least 1")
     return int(N)
 
 
@@ -129,25 +131,25 @@ def check_problem(pattern: ArrayLike, grid_rad: ArrayLike, N: int) -> tuple[Real
         The pattern and the grid as float arrays, and N as an int.
 
     Raises:
-        ValueError: in one line, what does not fit.
+        InputError: in one line, what does not fit.
     """
     N = check_antennas(N)
     pattern = np.asarray(pattern, dtype=float).ravel()
     grid = np.asarray(grid_rad, dtype=float).ravel()
     if pattern.shape != grid.shape or grid.size < 2:
-        raise ValueError(f"pattern has {pattern.size} values for {grid.size} grid angles")
+        raise InputError(f"pattern has {pattern.size} values for {grid.size} grid angles")
     if not (np.all(np.isfinite(pattern)) and np.all(np.isfinite(grid))):
-        raise ValueError("pattern and grid must be finite")
+        raise InputError("pattern and grid must be finite")
     if np.any(pattern < 0):
-        raise ValueError("pattern must not be negative")
+        raise InputError("pattern must not be negative")
     if not np.any(pattern > 0):
-        raise ValueError("pattern is empty: no grid angle is wanted")
+        raise InputError("pattern is empty: no grid angle is wanted")
     if np.abs(grid).max() > np.pi / 2 + 1e-9 or np.any(np.diff(grid) <= 0):
-        raise ValueError("grid must increase strictly within [-pi/2, pi/2] (radians)")
+        raise InputError("grid must increase strictly within [-pi/2, pi/2] (radians)")
     s = np.sin(grid)
     step = max(np.diff(s).max(), s[0] + 2 - s[-1])
     if step >= 2 / N:
-        raise ValueError(
+        raise InputError(
             f"grid too coarse for N = {N}: a step of {step:.4f} in sin(theta) hides a whole beam "
             f"(2/N = {2 / N:.4f}); a uniform grid needs T >= {int(np.floor(1 + np.pi * N / 2)) + 1}"
         )

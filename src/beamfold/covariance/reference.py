@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 
 from beamfold.covariance.centro import to_complex
 from beamfold.covariance.model import Complex, Real, check_problem, fit, lag_basis
+from beamfold.errors import InputError
 
 Formulation = Literal["hermitian", "centro"]
 
@@ -66,15 +67,15 @@ def reference_covariance(
         A `Reference`.
 
     Raises:
-        ValueError: bad input, in one line.
+        InputError: bad input, in one line.
         RuntimeError: the solver stopped short of its own accuracy (a status other than "optimal"), or its
             Ψ is further than 1e-4/N from feasible; states the status and the residuals.
     """
     pattern, grid, N = check_problem(pattern, grid_rad, N)
     if solver not in ("CLARABEL", "SCS"):
-        raise ValueError(f"solver {solver!r}: must be 'CLARABEL' or 'SCS'")
+        raise InputError(f"solver {solver!r}: must be 'CLARABEL' or 'SCS'")
     if formulation not in ("hermitian", "centro"):
-        raise ValueError(f"formulation {formulation!r}: must be 'hermitian' or 'centro'")
+        raise InputError(f"formulation {formulation!r}: must be 'hermitian' or 'centro'")
 
     cp = _cvxpy()
     matrix, constraints, lags = (_hermitian if formulation == "hermitian" else _centro)(cp, N)

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from beamfold.errors import InputError
 from beamfold.experiments.cells import about, compute, compute_on_one_core
 from beamfold.experiments.grid import Cell
 from beamfold.sensing import Sensing
@@ -46,13 +47,13 @@ def check_scheduler(address: str) -> None:
     """Refuse an address where no scheduler is, before anything is computed.
 
     Raises:
-        ValueError: no address, or no Dask scheduler answers there in time; or Dask is not installed.
+        InputError: no address, or no Dask scheduler answers there in time; or Dask is not installed.
     """
     distributed = _distributed()
     try:
         distributed.comm.addressing.get_address_host_port(address, strict=True)
     except (ValueError, NotImplementedError) as error:
-        raise ValueError(f"--scheduler takes an address like tcp://host:8786, got {address!r}") from error
+        raise InputError(f"--scheduler takes an address like tcp://host:8786, got {address!r}") from error
 
     async def identity() -> Any:
         secure = distributed.Security().get_connection_args("client")
@@ -62,12 +63,12 @@ def check_scheduler(address: str) -> None:
     try:
         kind = asyncio.run(asyncio.wait_for(identity(), ANSWER))["type"]
     except Exception as error:  # whatever listens there may say anything
-        raise ValueError(
+        raise InputError(
             f"no Dask scheduler answers at {address} within {ANSWER:g} s; start one with `dask scheduler`, "
             "or let --workers start a cluster here"
         ) from error
     if kind != "Scheduler":
-        raise ValueError(f"a Dask {kind} is at {address}, not a scheduler")
+        raise InputError(f"a Dask {kind} is at {address}, not a scheduler")
 
 
 def on_cluster(
@@ -88,7 +89,7 @@ def on_cluster(
         waiting: told every other second that nothing came, and why.
 
     Raises:
-        ValueError: no scheduler answers, or a worker has no beamfold or another version.
+        InputError: no scheduler answers, or a worker has no beamfold or another version.
         RuntimeError: the scheduler vanished.
     """
     work = compute if scheduler else compute_on_one_core
@@ -104,7 +105,7 @@ def _distributed() -> Any:
     try:
         import distributed.comm.addressing
     except ImportError as error:
-        raise ValueError("workers need Dask; install it: pip install 'beamfold[cluster]'") from error
+        raise InputError("workers need Dask; install it: pip install 'beamfold[cluster]'") from error
     return distributed
 
 
@@ -202,9 +203,9 @@ def _check_workers(client: Client, new: set[str]) -> None:
     told = client.run(introduced, workers=list(new), on_error="ignore")
     for worker, theirs in told.items():
         if isinstance(theirs, str):
-            raise ValueError(f"the worker {worker} cannot import beamfold ({theirs}); install it there")
+            raise InputError(f"the worker {worker} cannot import beamfold ({theirs}); install it there")
         if theirs != ours:
-            raise ValueError(
+            raise InputError(
                 f"the worker {worker} has beamfold {theirs['version']} with models {theirs['models']}, "
                 f"here are {ours['version']} and {ours['models']}; install the same there"
             )

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from beamfold.defaults import SNR_DB, WEIGHT
 from beamfold.experiments.labelled import (
     about_curves,
     conclude,
@@ -20,9 +21,7 @@ from beamfold.experiments.labelled import (
 )
 from beamfold.experiments.setting import (
     LAYERS,
-    SNR_DB,
     STEP,
-    WEIGHT,
     Curve,
     Setting,
     Steps,

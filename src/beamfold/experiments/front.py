@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 
 from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
+from beamfold.defaults import WEIGHT
+from beamfold.errors import InputError
 from beamfold.experiments.labelled import machine, planes, revision, variable, with_intervals
-from beamfold.experiments.setting import WEIGHT, Tick
+from beamfold.experiments.setting import (
+    Tick,
+)
 from beamfold.experiments.tradeoff import TRAINING_SEED, best_scales, rescaled
 from beamfold.files.models import find_model, model_name, shipped_models
 from beamfold.methods import UnfoldedPGA
@@ -163,8 +167,8 @@ def front(
         where a method has fewer points than another, and the means where a channel's τ₀ is out of reach.
 
     Raises:
-        ValueError: an unknown method, several SNRs, a weight that is not above 0, fewer than two points.
-        FileError: no shipped model for the unfolded method.
+        InputError: an unknown method, several SNRs, a weight that is not above 0, fewer than two points.
+        InputError: no shipped model for the unfolded method.
     """
     _check(s, methods, weights, points)
     weights = default_weights(s, points) if weights is None else np.sort(weights)
@@ -191,16 +195,16 @@ def front(
 
 def _check(s: Scenario, methods: tuple[str, ...], weights: Values | None, points: int) -> None:
     if len(s.batch) != 1:
-        raise ValueError(f"a front is of one SNR, the scenario has the axes {tuple(s.batch)}")
+        raise InputError(f"a front is of one SNR, the scenario has the axes {tuple(s.batch)}")
     unknown = [m for m in methods if m not in WAYS]
     if unknown or not methods:
-        raise ValueError(f"no front of the method {(unknown or [''])[0]!r}; known: {', '.join(WAYS)}")
+        raise InputError(f"no front of the method {(unknown or [''])[0]!r}; known: {', '.join(WAYS)}")
     if len(set(methods)) < len(methods):
-        raise ValueError(f"a method is named twice: {', '.join(methods)}")
+        raise InputError(f"a method is named twice: {', '.join(methods)}")
     if weights is not None and not (len(weights) > 1 and np.isfinite(weights).all() and (weights > 0).all()):
-        raise ValueError(f"a front needs two weights or more, each above 0, got {weights.tolist()}")
+        raise InputError(f"a front needs two weights or more, each above 0, got {weights.tolist()}")
     if points < 2:
-        raise ValueError(f"a curve needs at least 2 points, got {points}")
+        raise InputError(f"a curve needs at least 2 points, got {points}")
 
 
 def _labelled(

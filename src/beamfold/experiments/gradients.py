@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.constraints import total_power
+from beamfold.defaults import SNR_DB, TARGETS_DEG
 from beamfold.experiments.labelled import conclude, inputs, variable, with_intervals
-from beamfold.experiments.setting import SNR_DB, TARGETS_DEG, USERS, Setting, Steps, published_pattern
+from beamfold.experiments.setting import (
+    USERS,
+    Setting,
+    Steps,
+    published_pattern,
+)
 from beamfold.objective import beam_gradient, rate_gradient
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import PAPER_ANGLES, default_angles

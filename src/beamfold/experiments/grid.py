@@ -32,6 +32,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from beamfold.catalogue import METHODS
 from beamfold.covariance.model import check_problem, desired_pattern
+from beamfold.defaults import SNR_DB, TARGETS_DEG
+from beamfold.errors import InputError
 from beamfold.files.atomic import FileError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model
@@ -92,14 +94,14 @@ class Grid(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     methods: list[str] = Field(min_length=1)
-    snr_db: list[Decibel] = Field(default=[12.0], min_length=1)
+    snr_db: list[Decibel] = Field(default=[SNR_DB], min_length=1)
     weight: list[Weight] = Field(default=[0.3], min_length=1)
     antennas: list[Antennas] = Field(default=[64], min_length=1)
     users: list[Positive] = Field(default=[4], min_length=1)
     chains: list[Positive] | None = Field(default=None, min_length=1)
     inner: list[Positive] = Field(default=[20], min_length=1)
     layers: list[Positive] = Field(default=[120], min_length=1)
-    targets_deg: list[list[Finite]] = Field(default=[[-60.0, 0.0, 60.0]], min_length=1)
+    targets_deg: list[list[Finite]] = Field(default=[list(TARGETS_DEG)], min_length=1)
     count: Positive = 100
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     paths: Positive = 10
@@ -108,12 +110,12 @@ class Grid(BaseModel):
     def _known_methods(self) -> Grid:
         for method in self.methods:
             if method not in METHODS:
-                raise ValueError(f"no method {method[:50]!r}{nearest(method, METHODS)}")
+                raise InputError(f"no method {method[:50]!r}{nearest(method, METHODS)}")
             if method in NEEDS:
-                raise ValueError(f"the method {method} needs {NEEDS[method]}, which a sweep does not have")
+                raise InputError(f"the method {method} needs {NEEDS[method]}, which a sweep does not have")
         count = math.prod(len(getattr(self, name) or [None]) for name in LISTS)
         if count > CELLS:
-            raise ValueError(f"the lists multiply to {count} cells, at most {CELLS} are accepted")
+            raise InputError(f"the lists multiply to {count} cells, at most {CELLS} are accepted")
         return self
 
     def cells(self) -> list[Cell]:
@@ -148,7 +150,7 @@ def read_grid(path: Path) -> Grid:
 
     Raises:
         FileError: no such file or no TOML.
-        ValueError: a wrong key, with the nearest right one, or a value that cannot be run.
+        InputError: a wrong key, with the nearest right one, or a value that cannot be run.
     """
     if not path.is_file():
         raise FileError(f"no such file: {path}")
@@ -161,7 +163,7 @@ def read_grid(path: Path) -> Grid:
     try:
         grid = Grid.model_validate(raw)
     except ValidationError as error:
-        raise ValueError(f"{path}: {'; '.join(_told(e) for e in error.errors()[:5])}") from error
+        raise InputError(f"{path}: {'; '.join(_told(e) for e in error.errors()[:5])}") from error
     for cell in grid.cells():
         check_cell(cell)
     return grid
@@ -197,10 +199,10 @@ def check_cell(cell: Cell) -> None:
     """Refuse before anything runs what would fail hours later.
 
     Raises:
-        ValueError: sizes, targets or a model that is not there.
+        InputError: sizes, targets or a model that is not there.
     """
     if not cell.users <= cell.chains <= cell.antennas:
-        raise ValueError(
+        raise InputError(
             f"the sweep has a cell with {cell.users} users, {cell.chains} RF chains and {cell.antennas} "
             "antennas; the paper needs K <= M <= N"
         )
@@ -208,4 +210,4 @@ def check_cell(cell: Cell) -> None:
     if cell.method == "unfolded":
         depth = _depth(cell.antennas, cell.users, cell.chains, cell.inner or 0)
         if (cell.layers or 0) > depth:
-            raise ValueError(f"the unfolded model has {depth} layers, the sweep asks for {cell.layers}")
+            raise InputError(f"the unfolded model has {depth} layers, the sweep asks for {cell.layers}")

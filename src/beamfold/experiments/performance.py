@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from beamfold.defaults import SNR_DB, WEIGHT
 from beamfold.experiments.labelled import (
     about_curves,
     conclude,
@@ -21,8 +22,6 @@ from beamfold.experiments.labelled import (
 from beamfold.experiments.setting import (
     LAYERS,
     SCA_MANOPT,
-    SNR_DB,
-    WEIGHT,
     ZERO_FORCING,
     Curve,
     Setting,

@@ -179,7 +179,7 @@ def sweep(
 
     Raises:
         FileError: the folder holds another configuration's results.
-        ValueError: no scheduler answers, or a worker has no beamfold or another version.
+        InputError: no scheduler answers, or a worker has no beamfold or another version.
         RuntimeError: the scheduler vanished, or cells failed; finished cells are kept.
     """
     cells = grid.cells()

@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 
 from beamfold.channel import saleh_valenzuela
+from beamfold.defaults import SNR_DB, WEIGHT
 from beamfold.experiments.labelled import (
     about_curves,
     conclude,
@@ -28,9 +29,7 @@ from beamfold.experiments.performance import figures
 from beamfold.experiments.setting import (
     LAYERS,
     SCA_MANOPT,
-    SNR_DB,
     USERS,
-    WEIGHT,
     ZERO_FORCING,
     Curve,
     Setting,

@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from beamfold.errors import InputError
+
 LINE = 500  # characters
 
 
-class FileError(ValueError):
+Pathlike = str | os.PathLike[str]
+"""A path as users give it."""
+
+
+class FileError(InputError):
     """A file that cannot be read or written; its text is the one line for the user.
 
     Names out of a file may be of any length and hold anything, so the line is cut and what a terminal

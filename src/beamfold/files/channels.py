@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.errors import InputError
 from beamfold.files.arrays import Array, numbers, read_all, read_arrays, text, write_arrays
-from beamfold.files.atomic import FileError
-from beamfold.sensing import Sensing
+from beamfold.files.atomic import FileError, Pathlike
+from beamfold.sensing import UNIT, Sensing
 
-Rows = Literal["hermitian", "transpose"]
+ROWS = ("h^H", "h^T")
+"""What row k of a file's H is: h_kᴴ, so that H F W is what the users receive, or h_kᵀ."""
+_FORMER_ROWS = {"hermitian": "h^H", "transpose": "h^T"}
+
+
+def rows_named(rows: str) -> str:
+    """One of `ROWS`; the words of version 0.1.0, of which "transpose" conjugated, are taken with a warning.
+
+    Raises:
+        InputError: neither.
+    """
+    if rows in _FORMER_ROWS:
+        warnings.warn(f"rows {rows!r} is now called {_FORMER_ROWS[rows]!r}", FutureWarning, stacklevel=3)
+        return _FORMER_ROWS[rows]
+    if rows not in ROWS:
+        raise InputError(f"rows of H are {' or '.join(ROWS)}, got {rows[:50]!r}")
+    return rows
 
 
 def _candidates(arrays: dict[str, Array]) -> dict[str, Array]:
@@ -53,18 +73,19 @@ def _choose(path: Path, arrays: dict[str, Array], variable: str | None) -> tuple
     return next(iter(found.items()))
 
 
-def read_channels(path: Path, *, variable: str | None = None, rows: Rows = "hermitian") -> Tensor:
+def read_channels(path: Pathlike, *, variable: str | None = None, rows: str = "h^H") -> Tensor:
     """H (B, K, N) complex128 from a channel file.
 
     Args:
         path: `.mat` v5 or v7.3, `.npz` or `.npy`.
         variable: which array, where the file holds several that could be channels.
-        rows: "hermitian" where row k is h_kᴴ, so that H F W is what the users receive; "transpose"
-            where row k is h_kᵀ, as in the published data.
+        rows: "h^H" where row k is h_kᴴ, so that H F W is what the users receive; "h^T" where row k is h_kᵀ,
+            as in the published data: H is then conjugated.
 
     Raises:
         FileError: what was found in the file and what is expected.
     """
+    path, rows = Path(path), rows_named(rows)
     name, value = _choose(path, read_arrays(path), variable)
     if value.ndim == 2:
         value = value[None]
@@ -79,7 +100,7 @@ def read_channels(path: Path, *, variable: str | None = None, rows: Rows = "herm
             "never fewer antennas than users, so the axes are probably not (channels, users, antennas)"
         )
     H = _complex(value)
-    return H.conj().resolve_conj() if rows == "transpose" else H
+    return H.conj().resolve_conj() if rows == "h^T" else H
 
 
 def _complex(value: Array) -> Tensor:
@@ -88,16 +109,16 @@ def _complex(value: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(value, dtype=np.complex128))
 
 
-def write_channels(path: Path, H: Tensor, facts: dict[str, Any]) -> None:
-    """H (B, K, N) with rows h_kᴴ and the facts of its making, as `.mat` or `.npz`."""
-    write_arrays(path, {"H": H.numpy(), **facts})
+def write_channels(path: Pathlike, H: Tensor, facts: Mapping[str, Any] | None = None) -> None:
+    """H (B, K, N) with rows h_kᴴ, and how it was made, as `.mat` or `.npz`."""
+    write_arrays(Path(path), {"H": H.numpy(), **(facts or {})})
 
 
-def write_sensing(path: Path, radar: Sensing) -> None:
+def write_sensing(path: Pathlike, radar: Sensing) -> None:
     """Ψ and the problem it solves, as `.mat` or `.npz`."""
     desired = radar.desired if radar.desired is not None else torch.zeros(0)
     write_arrays(
-        path,
+        Path(path),
         {
             "Psi": radar.Psi.numpy(),
             "targets_deg": np.rad2deg(np.array(radar.targets)),
@@ -111,7 +132,7 @@ def write_sensing(path: Path, radar: Sensing) -> None:
     )
 
 
-def read_sensing(path: Path, *, variable: str | None = None) -> Sensing:
+def read_sensing(path: Pathlike, *, variable: str | None = None) -> Sensing:
     """Ψ from a file: what `write_sensing` wrote, or a bare (N, N) array, which is scaled to trace 1.
 
     A design file holds its Ψ, too, with the grid and the targets but not with α of (6a) and the proof.
@@ -119,6 +140,7 @@ def read_sensing(path: Path, *, variable: str | None = None) -> Sensing:
     Raises:
         FileError: no such array, not square, not Hermitian, not positive semidefinite.
     """
+    path = Path(path)
     held = read_all(path)
     arrays = numbers(held)
     name = variable or (
@@ -187,4 +209,7 @@ def _unit_trace(path: Path, name: str, Psi: Tensor) -> Tensor:
             f"{path}: {name} is not positive semidefinite: its least eigenvalue is {size * least:.2e}"
         )
     trace = float(Psi.diagonal().real.sum())
+    if abs(trace - 1) > UNIT:
+        said = "%s: %s has trace %.6g: it is scaled to trace 1, since the SNR sets the power"
+        logging.getLogger("beamfold").warning(said, path.name, name, trace)
     return Psi / trace if 0 < trace < math.inf else unit / float(unit.diagonal().real.sum())

@@ -37,7 +37,7 @@ def cached_covariance(antennas: int, *args: Any, **options: Any) -> Sensing:
     solved, which is said once.
 
     Raises:
-        ValueError, RuntimeError: as `solve_covariance` does.
+        InputError, RuntimeError: as `solve_covariance` does.
     """
     path = _path(antennas, *args, **options)
     if path is not None and path.exists():

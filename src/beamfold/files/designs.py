@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from beamfold.files.arrays import Array, numbers, read_all, text, write_arrays
-from beamfold.files.atomic import FileError
+from beamfold.files.atomic import FileError, Pathlike
 from beamfold.result import FAULT_CODES, STATUS_CODES, Design, Fault, Status
 
 FORMER = {
@@ -63,12 +63,12 @@ def design_arrays(design: Design) -> dict[str, Any]:
     return arrays
 
 
-def write_design(path: Path, design: Design) -> None:
+def write_design(path: Pathlike, design: Design) -> None:
     """One design as `.mat` or `.npz`."""
-    write_arrays(path, design_arrays(design))
+    write_arrays(Path(path), design_arrays(design))
 
 
-def write_designs(path: Path, designs: list[Design]) -> None:
+def write_designs(path: Pathlike, designs: list[Design]) -> None:
     """Several methods' designs of one scenario in one file, their arrays prefixed by the method's name."""
     shared = ("snr_db", "weight", "noise", "Psi", "angles_deg", "targets_deg", "solver")
     arrays: dict[str, Any] = {}
@@ -77,7 +77,7 @@ def write_designs(path: Path, designs: list[Design]) -> None:
         arrays.update({key: own.pop(key) for key in shared})
         own.pop("method")
         arrays.update({f"{design.label}_{key}": value for key, value in own.items()})
-    write_arrays(path, arrays)
+    write_arrays(Path(path), arrays)
 
 
 class HeldDesign(NamedTuple):
@@ -140,6 +140,8 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
         for key, needed in (("objective", "weight"), ("mse", "angles_deg")):
             if f"{prefix}{key}" in arrays and needed in arrays:
                 stated[key] = _reals(path, arrays, f"{prefix}{key}", count)
+        if f"{prefix}faults" in arrays:
+            stated["faults"] = _reals(path, arrays, f"{prefix}faults", count)
         name = prefix.rstrip("_") or "design"
         found[name] = HeldDesign(
             F,

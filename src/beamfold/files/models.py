@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from beamfold.files.atomic import FileError, write
+from beamfold.errors import InputError
+from beamfold.files.atomic import FileError, Pathlike, write
 from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
 from beamfold.training import Position, Progress, Recipe, facts
 
@@ -29,9 +30,9 @@ class Checkpoint:
     progress: Progress
 
 
-def save_model(path: Path, model: UnfoldedPGA) -> None:
+def save_model(path: Pathlike, model: UnfoldedPGA) -> None:
     """mu (I, J), lam (I,) in float64, `ModelInfo` as JSON in the metadata."""
-    _save(path, {"mu": model.mu.detach(), "lam": model.lam.detach()}, {"info": asdict(model.info)})
+    _save(Path(path), {"mu": model.mu.detach(), "lam": model.lam.detach()}, {"info": asdict(model.info)})
 
 
 def _save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
@@ -82,12 +83,13 @@ def _model(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> Unfo
         raise FileError(f"{path}: {error}") from error
 
 
-def load_model(path: Path) -> UnfoldedPGA:
+def load_model(path: Pathlike) -> UnfoldedPGA:
     """A model from its file.
 
     Raises:
         FileError: not such a file, or metadata and shapes that contradict each other.
     """
+    path = Path(path)
     tensors, meta = _open(path)
     unknown = sorted(set(tensors) - {"mu", "lam"} - (set(MOMENTS) if "recipe" in meta else set()))
     if unknown:
@@ -166,14 +168,15 @@ def find_model(antennas: int, users: int, chains: int, inner: int) -> UnfoldedPG
     """The shipped model for these sizes.
 
     Raises:
-        FileError: there is none; says which there are.
+        InputError: there is none; says which there are, and what needs none.
     """
     name = model_name(antennas, users, chains, inner)
     shipped = shipped_models()
     if name not in shipped:
-        raise FileError(
+        raise InputError(
             f"no shipped model for N={antennas}, K={users}, M={chains}, J={inner}; there are "
-            f"{', '.join(sorted(shipped)) or 'none'}; train one with `beamfold train` and pass it as --model"
+            f"{', '.join(sorted(shipped)) or 'none'}; the method fast needs none, or train one with "
+            "`beamfold train` and pass it as --model"
         )
     return load_model(shipped[name])
 

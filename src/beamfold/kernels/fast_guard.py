@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.errors import InputError
 from beamfold.kernels.fast_design import sizes
 from beamfold.kernels.fast_lanes import inner
 from beamfold.kernels.fast_objective import by_chains, set_masks
@@ -187,12 +188,12 @@ class Guard:
         Where F W cancels, W becomes the least one.
 
         Raises:
-            ValueError: a channel that holds NaN or Inf.
+            InputError: a channel that holds NaN or Inf.
         """
         if self.above(F, W, H, *self._fixed):
             return
         if not np.isfinite(H).all():
-            raise ValueError("the channel holds NaN or Inf")
+            raise InputError("the channel holds NaN or Inf")
         s = replace(self._without, H=torch.from_numpy(H))
         point, start = least_norm(Point(torch.from_numpy(F), torch.from_numpy(W)), s.power), proposed(s)
         f, f0 = (float(s.objective(p.F @ p.W)) for p in (point, start))

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from beamfold.errors import InputError
 from beamfold.methods.fast import conclude_fast
 from beamfold.result import Design
 from beamfold.scenario import Scenario
@@ -34,7 +35,7 @@ def best(
     from beamfold.kernels.fast import DROPPED, plan_for, run_fast
 
     if starts < 1:
-        raise ValueError(f"the reference needs at least one start, got {starts}")
+        raise InputError(f"the reference needs at least one start, got {starts}")
     rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
     plan = plan_for(s.users, s.chains, rank, inner=4, steps=steps)
     run = partial(run_fast, dtype=np.float64, tolerance=1e-12, threads=threads)

@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.errors import InputError
 from beamfold.methods.fast import STATIONARY, residual
 from beamfold.objective import beam_gradient, rate_gradient
 from beamfold.result import Design, Fault, Status, finish
@@ -272,11 +273,11 @@ def constrained(
         `INFEASIBLE` and `tau` is the least that was found.
 
     Raises:
-        ValueError: τ₀ missing, below 0 or not finite, or no start.
+        InputError: τ₀ missing, below 0 or not finite, or no start.
     """
     limit = _limit(s, tau_max, tau_max_db)
     if starts < 1:
-        raise ValueError(f"problem (7) needs at least one start, got {starts}")
+        raise InputError(f"problem (7) needs at least one start, got {starts}")
     F = torch.empty((*s.batch, s.antennas, s.chains), dtype=torch.complex128)
     W = torch.empty((*s.batch, s.chains, s.users), dtype=torch.complex128)
     places = list(np.ndindex(*s.batch))
@@ -301,10 +302,10 @@ def constrained(
 def _limit(s: Scenario, tau_max: float | Tensor | None, tau_max_db: float | None) -> Tensor:
     """τ₀ (…) in the units of τ."""
     if (tau_max is None) == (tau_max_db is None):
-        raise ValueError("problem (7) needs τ₀: either tau_max or tau_max_db")
+        raise InputError("problem (7) needs τ₀: either tau_max or tau_max_db")
     if tau_max_db is not None:
         tau_max = 10 ** (tau_max_db / 10) * s.power**2 * float(torch.linalg.matrix_norm(s.Psi)) ** 2
     limit = torch.as_tensor(tau_max, dtype=torch.float64).expand(s.batch)
     if not (torch.isfinite(limit).all() and (limit >= 0).all()):
-        raise ValueError(f"τ₀ must be finite and at least 0, got {tau_max}")
+        raise InputError(f"τ₀ must be finite and at least 0, got {tau_max}")
     return limit

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
+from beamfold.errors import InputError
 from beamfold.methods.digital_jcas import digital_jcas, sphere_tangent, subspace
 from beamfold.methods.manopt import inner, spread
 from beamfold.methods.sca import sca
@@ -245,12 +246,12 @@ def digital(
         A fully digital `Design`, `CONVERGED` where the best end is stationary within the tolerance.
 
     Raises:
-        ValueError: no start, an unknown one, one of another shape, or a negative limit.
+        InputError: no start, an unknown one, one of another shape, or a negative limit.
     """
     check_limits(tolerance, iterations)
     unknown = [x for x in starts if isinstance(x, str) and x not in STARTS]
     if unknown or not len(starts):
-        raise ValueError(f"no start {(unknown or ['at all'])[0]!r}; known: {', '.join(STARTS)}")
+        raise InputError(f"no start {(unknown or ['at all'])[0]!r}; known: {', '.join(STARTS)}")
     begin = torch.stack([digital_start(s, STARTS[x](s) if isinstance(x, str) else x) for x in starts])
     # The named starts lie in the span; another one brings its own columns, so as to lose nothing.
     given = [b for b, x in zip(begin, starts, strict=True) if not isinstance(x, str)]

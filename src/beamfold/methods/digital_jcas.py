@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
+from beamfold.errors import InputError
 from beamfold.methods.manopt import Manifold, Move, Problem, conjugate_gradient, inner, spread
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import check_limits, digital_start, flatten
@@ -194,13 +195,13 @@ def digital_jcas(
         which for this nonconvex problem need not be the global minimum.
 
     Raises:
-        ValueError: ρ outside [0, 1], an unknown norm, a target or start of another shape, a negative limit.
+        InputError: ρ outside [0, 1], an unknown norm, a target or start of another shape, a negative limit.
     """
     check_limits(tolerance, iterations)
     if not 0 <= rho <= 1:
-        raise ValueError(f"the weight ρ must be within [0, 1], got {rho}")
+        raise InputError(f"the weight ρ must be within [0, 1], got {rho}")
     if norm not in ("power", "unit_columns"):
-        raise ValueError(f"no norm {norm!r}; known: power, unit_columns")
+        raise InputError(f"no norm {norm!r}; known: power, unit_columns")
     goal = digital_start(s, sca(s).X if target is None else target)
     begin = goal if start is None else digital_start(s, start)
     matrix = goal.shape[-2:]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from beamfold.defaults import WEIGHT
+from beamfold.errors import InputError
 from beamfold.objective import Measured
 from beamfold.result import Design, Fault, Status, finish
 from beamfold.scenario import Scenario
@@ -38,9 +40,9 @@ def _plan(depth: str | None, steps: int | None, radar: Sensing, users: int, chai
     from beamfold.kernels.fast import DROPPED, plan_for
 
     if depth is not None and depth not in DEPTHS:
-        raise ValueError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
+        raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
     if steps is not None and steps < 0:
-        raise ValueError(f"the fast design needs steps >= 0, got {steps}")
+        raise InputError(f"the fast design needs steps >= 0, got {steps}")
     given = DEPTHS[depth or "deep"] | ({} if steps is None else {"steps": steps})
     return plan_for(users, chains, radar.factor(DROPPED[dtype]).U.shape[1], **given)
 
@@ -130,14 +132,14 @@ def fast(
         most `STATIONARY`, else ITERATION_LIMIT; the fault START_RETURNED where it is that start.
 
     Raises:
-        ValueError: an unknown depth or steps < 0, or channels that are not on the CPU.
+        InputError: an unknown depth or steps < 0, or channels that are not on the CPU.
     """
     import numpy as np
 
     from beamfold.kernels.fast import run_fast
 
     if s.H.device.type != "cpu":
-        raise ValueError(f"the fast design runs on the CPU, the channels are on {s.H.device}")
+        raise InputError(f"the fast design runs on the CPU, the channels are on {s.H.device}")
     dtype: Any = np.float64 if precision == "double" else np.float32
     plan = _plan(depth, steps, s.radar, s.users, s.chains, dtype)
     with torch_threads():
@@ -151,7 +153,7 @@ def prepare_fast(
     users: int,
     chains: int | None = None,
     snr_db: float,
-    weight: float = 0.3,
+    weight: float = WEIGHT,
     noise: float = 1.0,
     steps: int | None = None,
     depth: str | None = None,
@@ -179,7 +181,7 @@ def prepare_fast(
         precision: arithmetic of the kernel.
 
     Raises:
-        ValueError: an unknown depth or steps < 0.
+        InputError: an unknown depth or steps < 0.
     """
     import numpy as np
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import total_power, unit_modulus
+from beamfold.errors import InputError
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import check_limits, digital_start
 from beamfold.result import Design, Status, finish
@@ -224,13 +225,13 @@ def start_phases(s: Scenario, X: Tensor, start: str | Tensor) -> Tensor:
     if isinstance(start, Tensor):
         expected = (*s.batch, s.antennas, s.chains)
         if start.shape != expected:
-            raise ValueError(f"the start F is {tuple(start.shape)}, expected {expected}")
+            raise InputError(f"the start F is {tuple(start.shape)}, expected {expected}")
         return torch.sgn(start.to(X.dtype))
     if start == "target":
         columns = torch.cat([X, STARTS["proposed"](s).F[..., s.users :]], -1)
         return torch.exp(1j * columns.angle())
     if start not in STARTS:
-        raise ValueError(f"no start {start!r}; known: target, {', '.join(STARTS)}")
+        raise InputError(f"no start {start!r}; known: target, {', '.join(STARTS)}")
     return STARTS[start](s).F
 
 
@@ -258,7 +259,7 @@ def manopt(
         A hybrid `Design`, `CONVERGED` where the rule was met within `iterations`.
 
     Raises:
-        ValueError: an unknown start, a target of another shape, or a negative limit.
+        InputError: an unknown start, a target of another shape, or a negative limit.
     """
     check_limits(tolerance, iterations)
     X = digital_start(s, sca(s).X if target is None else target)

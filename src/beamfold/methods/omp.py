@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import total_power
+from beamfold.errors import InputError
 from beamfold.geometry import steering
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.manopt import least_squares
@@ -56,11 +57,11 @@ def omp(s: Scenario, *, target: Tensor | None = None, rho: float = 0.8, atoms: i
         A hybrid `Design`, `CLOSED_FORM`: a greedy choice, of which nothing is claimed.
 
     Raises:
-        ValueError: a target of another shape, or fewer atoms than RF chains.
+        InputError: a target of another shape, or fewer atoms than RF chains.
     """
     atoms = 4 * s.antennas if atoms is None else atoms
     if atoms < s.chains:
-        raise ValueError(f"OMP picks {s.chains} atoms, one for each RF chain, from a grid of {atoms}")
+        raise InputError(f"OMP picks {s.chains} atoms, one for each RF chain, from a grid of {atoms}")
     X = digital_start(s, digital_jcas(s, rho=rho).X if target is None else target)
     F = pursue(X, dictionary(s, atoms), s.chains)
     W = total_power(F, least_squares(F, X), s.power)

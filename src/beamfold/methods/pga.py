@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import total_power, unit_modulus
+from beamfold.errors import InputError
 from beamfold.methods.loop import Outcome, iterate, trace
 from beamfold.objective import DigitalGradient, gradient_F, gradient_W
 from beamfold.result import Design, finish
@@ -115,10 +116,10 @@ def pga(
         A `Design`; `BELOW_START` where the step sizes were too long, as (J, η) = (1, 1) is known for.
 
     Raises:
-        ValueError: inner < 1 or layers < 0, or an unknown start.
+        InputError: inner < 1 or layers < 0, or an unknown start.
     """
     if inner < 1 or layers < 0:
-        raise ValueError(f"PGA needs inner >= 1 and layers >= 0, got {inner} and {layers}")
+        raise InputError(f"PGA needs inner >= 1 and layers >= 0, got {inner} and {layers}")
     eta = 1 / s.antennas if eta is None else eta
     full = partial(torch.full, dtype=torch.float64, device=s.H.device)
     steps = full((layers, inner), mu), full((layers,), lam)
@@ -147,5 +148,5 @@ def starting_point(s: Scenario, start: str | Point) -> Point:
     if isinstance(start, Point):
         return start
     if start not in STARTS:
-        raise ValueError(f"no start {start!r}; known: {', '.join(STARTS)}")
+        raise InputError(f"no start {start!r}; known: {', '.join(STARTS)}")
     return STARTS[start](s)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.constraints import full_power
+from beamfold.errors import InputError
 from beamfold.methods.wmmse import ascend, check_limits, digital_start, solve
 from beamfold.objective import received
 from beamfold.result import Design, finish
@@ -193,11 +194,11 @@ def sca(
         A fully digital `Design`, `CONVERGED` where the rule was met within `iterations`.
 
     Raises:
-        ValueError: an unknown engine or start, or a negative tolerance or number of iterations.
+        InputError: an unknown engine or start, or a negative tolerance or number of iterations.
     """
     check_limits(tolerance, iterations)
     if engine not in ("fast", "cvxpy"):
-        raise ValueError(f"no engine {engine!r}; known: fast, cvxpy")
+        raise InputError(f"no engine {engine!r}; known: fast, cvxpy")
     one = step if engine == "fast" else reference_step
     X, status, steps = ascend(s, one, digital_start(s, start), tolerance, iterations)
     return finish(s, "sca", None, X, status=status, iterations=steps)

@@ -36,7 +36,7 @@ def sca_manopt(
         A hybrid `Design`, `CONVERGED` where all three steps are.
 
     Raises:
-        ValueError: as the three steps.
+        InputError: as the three steps.
     """
     rate = sca(s, tolerance=tolerance, iterations=iterations)
     trade = digital_jcas(s, rho=rho, target=rate.X, norm=norm)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from beamfold.defaults import WEIGHT
+from beamfold.errors import InputError
 from beamfold.methods.pga import Engine, conclude, run_layers
 from beamfold.objective import DigitalGradient
 from beamfold.result import Design
@@ -41,7 +43,7 @@ class ModelInfo:
         extra: further facts, e.g. the training set's size.
 
     Raises:
-        ValueError: sizes other than 1 <= K <= M <= N, or a value out of its range; names it.
+        InputError: sizes other than 1 <= K <= M <= N, or a value out of its range; names it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
@@ -51,7 +53,7 @@ class ModelInfo:
     chains: int
     eta: float
     digital: DigitalGradient = "signal"
-    weight: float = 0.3
+    weight: float = WEIGHT
     snr_db: tuple[float, float] = (0.0, 12.0)
     seed: int = 0
     note: str = ""
@@ -62,17 +64,17 @@ class ModelInfo:
         """Refuse what no model can be made for."""
         sizes = self.users, self.chains, self.antennas
         if not 1 <= self.users <= self.chains <= self.antennas <= 1 << 20:
-            raise ValueError(f"sizes K <= M <= N expected, each at least 1, found {sizes}")
+            raise InputError(f"sizes K <= M <= N expected, each at least 1, found {sizes}")
         if not 0 < self.eta <= 1:
-            raise ValueError(f"eta must be above 0 and at most 1, got {self.eta}")
+            raise InputError(f"eta must be above 0 and at most 1, got {self.eta}")
         if not 0 <= self.weight < math.inf:
-            raise ValueError(f"weight must be finite and at least 0, got {self.weight}")
+            raise InputError(f"weight must be finite and at least 0, got {self.weight}")
         if not all(map(math.isfinite, self.snr_db)):
-            raise ValueError(f"snr_db must be finite, got {self.snr_db}")
+            raise InputError(f"snr_db must be finite, got {self.snr_db}")
         if not 0 <= self.seed < 1 << 63:
-            raise ValueError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+            raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
         if len(self.note) > 10_000:
-            raise ValueError(f"note must be at most 10,000 characters, got {len(self.note)}")
+            raise InputError(f"note must be at most 10,000 characters, got {len(self.note)}")
 
 
 class UnfoldedPGA(nn.Module):
@@ -100,14 +102,14 @@ class UnfoldedPGA(nn.Module):
         """A model of given step sizes mu (I, J), lam (I,).
 
         Raises:
-            ValueError: shapes that do not fit, or values that are not finite.
+            InputError: shapes that do not fit, or values that are not finite.
         """
         if mu.ndim != 2 or lam.shape != mu.shape[:1]:
-            raise ValueError(
+            raise InputError(
                 f"expected mu (I, J) and lam (I,), found {tuple(mu.shape)} and {tuple(lam.shape)}"
             )
         if not (torch.isfinite(mu).all() and torch.isfinite(lam).all()):
-            raise ValueError("the step sizes hold NaN or Inf")
+            raise InputError("the step sizes hold NaN or Inf")
         model = cls(info, *mu.shape)
         with torch.no_grad():
             model.mu.copy_(mu)
@@ -136,11 +138,11 @@ class UnfoldedPGA(nn.Module):
         return differentiable(s, begin, self.mu, self.lam, self.info.eta, self.info.digital)
 
     def check(self, s: Scenario) -> None:
-        """Raise ValueError unless the scenario has the sizes that the model was trained for."""
+        """Raise InputError unless the scenario has the sizes that the model was trained for."""
         ours = (self.info.antennas, self.info.users, self.info.chains)
         theirs = (s.antennas, s.users, s.chains)
         if ours != theirs:
-            raise ValueError(
+            raise InputError(
                 "the model was trained for (N, K, M) = ({}, {}, {}), the channels have ({}, {}, {})".format(
                     *ours, *theirs
                 )
@@ -171,13 +173,13 @@ def unfolded(
         threads: how many share the batch in the kernel; default one per processor.
 
     Raises:
-        ValueError: sizes other than the model's without `any_size`, or more layers than it has.
+        InputError: sizes other than the model's without `any_size`, or more layers than it has.
     """
     if not any_size:
         model.check(s)
     depth = model.layers if layers is None else layers
     if not 0 <= depth <= model.layers:
-        raise ValueError(f"the model has {model.layers} layers, asked for {depth}")
+        raise InputError(f"the model has {model.layers} layers, asked for {depth}")
     eta = 1 / s.antennas if any_size and s.antennas != model.info.antennas else model.info.eta
     with torch.no_grad(), torch_threads():
         begin = proposed(s) if start is None else start
@@ -193,7 +195,7 @@ def prepare(
     radar: Sensing,
     *,
     snr_db: float,
-    weight: float = 0.3,
+    weight: float = WEIGHT,
     noise: float = 1.0,
     layers: int | None = None,
     dtype: Any = None,
@@ -219,7 +221,7 @@ def prepare(
     dtype = dtype or np.float32
     info = model.info
     if radar.antennas != info.antennas:
-        raise ValueError(f"the model was trained for N = {info.antennas}, Psi has N = {radar.antennas}")
+        raise InputError(f"the model was trained for N = {info.antennas}, Psi has N = {radar.antennas}")
     return Prepared(
         factor(radar, info.users, info.chains, dtype).numpy(),
         extra_columns(radar, info.chains - info.users).to(torch.complex128).numpy(),

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
+from beamfold.errors import InputError
 from beamfold.objective import rate, received
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
@@ -62,15 +63,15 @@ def digital_start(s: Scenario, start: str | Tensor) -> Tensor:
     """A named fully digital start, or the given X (…, N, K), scaled to (7c).
 
     Raises:
-        ValueError: an unknown name, or an X of another shape.
+        InputError: an unknown name, or an X of another shape.
     """
     if isinstance(start, str):
         if start not in DIGITAL_STARTS:
-            raise ValueError(f"no digital start {start!r}; known: {', '.join(DIGITAL_STARTS)}")
+            raise InputError(f"no digital start {start!r}; known: {', '.join(DIGITAL_STARTS)}")
         return full_power(DIGITAL_STARTS[start](s.H), s.power)
     expected = (*s.batch, s.antennas, s.users)
     if start.shape != expected:
-        raise ValueError(f"the start X is {tuple(start.shape)}, expected {expected}")
+        raise InputError(f"the start X is {tuple(start.shape)}, expected {expected}")
     return full_power(start.to(s.H.dtype), s.power)
 
 
@@ -154,7 +155,7 @@ def wmmse(
         A fully digital `Design`, `CONVERGED` where the rule was met within `iterations`.
 
     Raises:
-        ValueError: an unknown start, or a negative tolerance or number of iterations.
+        InputError: an unknown start, or a negative tolerance or number of iterations.
     """
     check_limits(tolerance, iterations)
     X, status, steps = ascend(s, step, digital_start(s, start), tolerance, iterations)
@@ -162,6 +163,6 @@ def wmmse(
 
 
 def check_limits(tolerance: float, iterations: int) -> None:
-    """Raise ValueError unless tolerance ≥ 0 and iterations ≥ 0."""
+    """Raise InputError unless tolerance ≥ 0 and iterations ≥ 0."""
     if not (tolerance >= 0 and iterations >= 0):
-        raise ValueError(f"tolerance and iterations can't be below 0, got {tolerance} and {iterations}")
+        raise InputError(f"tolerance and iterations can't be below 0, got {tolerance} and {iterations}")
