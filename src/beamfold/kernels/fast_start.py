@@ -27,19 +27,25 @@ RIDGE = 0.03
 """ε of the factorisation."""
 
 
+@leaf
+def taken(A, j, o):
+    """Σ |L_ji|² over the columns i before j: what they took from A_jj."""
+    share = like(A, 0.0)
+    for i in range(j):
+        share += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
+    return share
+
+
 @kernel
 def cholesky(A, n, o, least):
     """A = L Lᴴ in place, L[i, j] at A[:, j, o + i].
 
-    Where a pivot is at most `least` of A_jj, what the columns before j leave of column j is rounding: column j
-    of L is zero, and L Lᴴ stays A to that share.
+    Where a pivot is at most `least` of A_jj, what the columns before j leave of column j counts as rounding:
+    column j of L is zero, and L Lᴴ is A to that share.
     """
     for j in range(n):
         pivot = A[0, j, o + j]
-        whole = pivot
-        for i in range(j):
-            whole += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
-        if not pivot > least * whole:
+        if not pivot > least * (pivot + taken(A, j, o)):
             for z in range(2):
                 for d in range(o + n):
                     A[z, j, d] = like(A, 0.0)
