@@ -330,13 +330,13 @@ def carve(buffer, N, K, M, r, numbers):
 
 @kernel
 def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
-    """{F, W} for one channel; f in the kernel's precision, the steps of F made, and whether a user was too loud.
+    """{F, W} for one channel; f in the kernel's precision, steps of F made, whether a user was too loud.
 
     F (N, M), W (M, K), H (K, N) complex128; U (2, r, N padded), mixing (2, K, M padded) in the kernel's
     precision, with the `buffer` of `floats` numbers; figures float64 = [P_t, √P_t/σ, then `setting`];
     plan = digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital
     steps below 0 the start is the {F, W} that the arrays hold. Where users depend on
-    others, `PATIENCE` times the digital steps are made. With a user that is too loud f is that of a weaker one.
+    others, `PATIENCE` times the digital steps are made. With a user too loud f is that of a weaker one.
     """
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
