@@ -2,9 +2,9 @@ r"""Users far above the noise: the kernel designs for weaker ones, then W meets 
 
 Far above the noise R grows by log₂ of P_t ‖h_k‖²/σ² whatever {F, W} is, so that the best F hardly depends on
 it. The condition of the problem does: interference counts once it reaches the noise, the least step of F
-turns some of the signal into it, and quasi-Newton steps no longer find the nulls. So the kernel scales the channel
-of a user with P_t ‖h_k‖²/σ² above a limit down to that limit. W then takes out the interference that this
-leaves at the true noise: with X in units of √P_t, C = H F √P_t/σ and O = C W off its diagonal, 0 on it,
+turns some of the signal into it, and quasi-Newton steps no longer find the nulls. So the kernel scales the
+channel of a user with P_t ‖h_k‖²/σ² above a limit down to that limit. W then takes out the interference that
+this leaves at the true noise: with X in units of √P_t, C = H F √P_t/σ and O = C W off its diagonal, 0 on it,
 D minimises
 
     ‖C D + O‖² + K ‖F D‖²,      W ← W + D,
