@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/scenarios.py --hard [--count 1000]
 
 Low rank: H = A B with complex normal A (K, r) and B (r, 64), r < K = M, 10 dB. Far above the noise:
-Saleh-Valenzuela channels of N = 64, K = M = 4 times a scale, 10 dB. `random_scenarios` draws neither. A line
-has the number of channels, the mean R - w tau of each entry point, how many of its designs are the start (26),
+Saleh-Valenzuela channels of N = 64, K = M = 4 times a scale, 10 dB. `random_scenarios` draws neither. A
+line has the number of channels, the mean R - w tau of each entry point, how many of its designs are the start (26),
 and its worst loss against `best` of 8 starts, relative to the latter.
 """
 
@@ -48,18 +48,14 @@ def one_by_one(s: Scenario) -> tuple[Tensor, Tensor]:
 
 def line(label: str, s: Scenario, compare: int) -> str:
     """The three entry points beside `best` on the first `compare` channels."""
-    ways = {
-        "single": lambda: (lambda d: (d.F, d.W))(fast(s)),
-        "double": lambda: (lambda d: (d.F, d.W))(fast(s, precision="double")),
-        "one channel": lambda: one_by_one(s),
-    }
+    single, double = fast(s), fast(s, precision="double")
+    ways = {"single": (single.F, single.W), "double": (double.F, double.W), "one channel": one_by_one(s)}
     top = best(s[:compare], starts=8).objective if compare else None
     start = proposed(s).F
     text = f"{label:12s} {len(s.H):5d}"
-    for name, way in ways.items():
-        F, W = way()
+    for name, (F, W) in ways.items():
         f = objective(s.H, F @ W, s.Psi_t, s.weight, s.noise)
-        left = int((F == start).flatten(1).all(-1).sum())
+        left = int((start == F).flatten(1).all(-1).sum())
         text += f"  {name} {float(f.mean()):8.3f} {left:3d} at (26)"
         if top is not None:
             loss = (top - f[:compare]) / (1 + top.abs())
