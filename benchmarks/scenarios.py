@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/scenarios.py [--count 100000] [--seed 0] [--json FILE]
     python benchmarks/scenarios.py --replay GROUP [--seed 0]
+    python benchmarks/scenarios.py --hard [--count 1000]
 
 Scenarios come in groups of 25 channels, see `random_scenarios`; each group goes through one method. Every
 design is measured again by `beamfold.verifier`, which shares no code with the methods. Differences
@@ -30,6 +31,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import hard_channels
 from random_scenarios import Rng, draw_group
 
 from beamfold.kernels.unfolded import run_kernel
@@ -266,9 +268,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--replay", type=int, metavar="GROUP", help="show one group, channel by channel")
+    parser.add_argument("--hard", action="store_true", help="channels of low rank and far above the noise")
     parser.add_argument("--json", type=Path, help="write the tallies to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.hard:
+        hard_channels.table(min(options.count, 1000))
+        return 0
     if options.replay is not None:
         replay(options.seed, options.replay)
         return 0

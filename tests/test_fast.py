@@ -154,6 +154,64 @@ def test_an_entry_without_size_keeps_its_phase(dtype):
     np.testing.assert_allclose(V[1, 0, :4], [1, 1, 0, 0], rtol=4 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("least", [1e-6, 1e-12])
+def test_cholesky_of_dependent_columns(least):
+    """Column 2 is the sum of columns 0 and 1: no column of L, and L Lᴴ is the matrix all the same."""
+    g = np.random.default_rng(3)
+    Z = g.standard_normal((9, 5)) + 1j * g.standard_normal((9, 5))
+    Z[:, 2] = Z[:, 0] + Z[:, 1]
+    G = Z.conj().T @ Z
+    A = np.zeros((2, 8, 16))
+    A[0, :5, :5], A[1, :5, :5] = G.T.real, G.T.imag
+    cholesky(A, 5, 0, least)
+    L = (A[0] + 1j * A[1])[:5, :5].T
+    assert (L[:, 2] == 0).all()
+    assert relative(L @ L.conj().T, G) < 1e-12
+
+
+def low_rank(users, rank, count, seed=0):
+    """H = A B (count, K, 64) with complex normal A (K, r) and B (r, 64)."""
+    g = np.random.default_rng([seed, users, rank])
+    A, B = g.standard_normal((2, count, users, rank)), g.standard_normal((2, count, rank, 64))
+    return torch.from_numpy((A[0] + 1j * A[1]) @ (B[0] + 1j * B[1]) / 2)
+
+
+@pytest.mark.parametrize(("users", "rank", "count"), [(4, 2, 100), (24, 5, 40)])
+def test_channels_of_low_rank(users, rank, count):
+    """None is left at (26), and single precision is as good as double on the mean."""
+    s = make_scenario(low_rank(users, rank, count), solve_covariance(64, (-60, 0, 60)), snr_db=10)
+    single, double = fast(s), fast(s, precision="double")
+    start = proposed(s).F
+    for d in (single, double):
+        assert not (start == d.F).flatten(1).all(-1).any()
+    assert float(single.objective.mean()) > (1 - 5e-3) * float(double.objective.mean())
+    F, _, _ = prepare_fast(s.radar, users=users, snr_db=10)(s.H[0].numpy())
+    assert not np.array_equal(F, start[0].numpy())
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_far_above_the_noise_the_rate_grows_by_the_logarithm(precision):
+    """Ten times the channel is 2 log₂ 10 more for each of four users, at the same τ."""
+    H = saleh_valenzuela(64, 4, 20, seed=5)
+    radar = solve_covariance(64, (-60, 0, 60))
+    values = [
+        fast(make_scenario(H * 10.0**e, radar, snr_db=10), precision=precision).objective.mean()
+        for e in (3, 4, 6)
+    ]
+    for before, after, decades in zip(values, values[1:], (1, 2), strict=False):
+        assert float(after - before) == pytest.approx(8 * math.log2(10) * decades, rel=1e-2)
+
+
+def test_many_users_with_the_last_pairs_in_the_place_of_a_dense_matrix():
+    """W of 2 K M > 300 unknowns: f is that of the design, and more steps of F are never worse."""
+    s = small(32, 16, count=3, snr_db=10.0)
+    few, many = (run_fast(s, Plan(steps=i), dtype=np.float64) for i in (5, 40))
+    for point, f, _ in (few, many):
+        truth = s.objective(point.F @ point.W)
+        assert relative(f, truth) < 1e-6
+    assert (many[1] >= few[1] - 1e-12).all()
+
+
 @pytest.mark.parametrize("options", SIZES)
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_promises(options, precision):

@@ -59,7 +59,7 @@ def verify(
 def _one(held: HeldDesign, H: NDArray[Any]) -> dict[str, float]:
     """The worst residuals of one method of the file, over all SNRs and channels."""
     import numpy as np
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from beamfold.verifier import verify as check
 

@@ -124,36 +124,49 @@ def swap(V, a, b):
 @kernel
 def dependent(L, K, o):
     """Whether one of the first K columns of L is zero."""
+    nothing = 0
     for k in range(K):
         if L[0, k, o + k] == like(L, 0.0):
-            return True
-    return False
+            nothing += 1
+    return nothing > 0
+
+
+@kernel
+def exchange(G, a, b, K, o):
+    """Rows and columns a and b of the Gram matrix of K users in each other's place."""
+    for z in range(2):
+        for i in range(K):
+            G[z, a, o + i], G[z, b, o + i] = G[z, b, o + i], G[z, a, o + i]
+        for i in range(K):
+            G[z, i, o + a], G[z, i, o + b] = G[z, i, o + b], G[z, i, o + a]
+
+
+@kernel
+def strongest(G, first, K, o):
+    """The user from `first` on with the largest diagonal entry of G."""
+    most = first
+    for i in range(first + 1, K):
+        if G[0, i, o + i] > G[0, most, o + most]:
+            most = i
+    return most
 
 
 @kernel
 def independent_first(V, G, order, K, o, least):
-    """Users in the order of a Cholesky factorisation with pivots: each adds most to what those before it span.
+    """Users in the order of a Cholesky factorisation with pivots.
 
-    G[:, j, o + i] = h_iᴴ h_j is overwritten.
+    Each user adds the most to what those before it span. G[:, j, o + i] = h_iᴴ h_j is overwritten.
     """
     top = like(G, 0.0)
     for j in range(K):
-        most = j
-        for i in range(j + 1, K):
-            if G[0, i, o + i] > G[0, most, o + most]:
-                most = i
-        if j == 0:
-            top = G[0, most, o + most]
+        most = strongest(G, j, K, o)
+        top = max(top, G[0, most, o + most])
         if not G[0, most, o + most] > least * top:
             return
         if most != j:
             swap(V, o + j, o + most)
             order[j], order[most] = order[most], order[j]
-            for z in range(2):
-                for i in range(K):
-                    G[z, j, o + i], G[z, most, o + i] = G[z, most, o + i], G[z, j, o + i]
-                for i in range(K):
-                    G[z, i, o + j], G[z, i, o + most] = G[z, i, o + most], G[z, i, o + j]
+            exchange(G, j, most, K, o)
         for c in range(j + 1, K):
             re, im = G[0, c, o + j] / G[0, j, o + j], G[1, c, o + j] / G[0, j, o + j]
             for i in range(j + 1, K):
@@ -165,8 +178,8 @@ def independent_first(V, G, order, K, o, least):
 def load_channel(V, L, order, H, U, gain, least, loudest, o):
     """V = [0, h_1 … h_K, U] in canonical form and L = the Cholesky factor of its Gram matrix.
 
-    Coordinate o + k belongs to user order[k]. Returns whether users depend on others and whether one was louder
-    than `loudest`.
+    Coordinate o + k belongs to user order[k]. Returns whether users depend on others, and whether one was
+    louder than `loudest`.
     """
     K, r = H.shape[0], U.shape[1]
     strength = np.empty(K)
@@ -317,13 +330,13 @@ def carve(buffer, N, K, M, r, numbers):
 
 @kernel
 def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
-    """{F, W} for one channel; f in the kernel's precision, the steps of F that were made, and whether f is that
-    of a user less loud than the channel has it.
+    """{F, W} for one channel; f in the kernel's precision, steps of F made, whether a user was too loud.
 
     F (N, M), W (M, K), H (K, N) complex128; U (2, r, N padded), mixing (2, K, M padded) in the kernel's
     precision, with the `buffer` of `floats` numbers; figures float64 = [P_t, √P_t/σ, then `setting`];
     plan = digital steps, alternations, first steps of W, steps of W per step of F, steps of F. With digital
-    steps below 0 the start is the {F, W} that the arrays hold. Dependent users get `PATIENCE` times the digital steps.
+    steps below 0 the start is the {F, W} that the arrays hold. Where users depend on
+    others, `PATIENCE` times the digital steps are made. With a user too loud f is that of a weaker one.
     """
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]

@@ -1,14 +1,16 @@
-r"""Users far above the noise: the kernel designs for them as if they were less so, then W meets the true noise.
+r"""Users far above the noise: the kernel designs for weaker ones, then W meets the true noise.
 
-Far above the noise R grows by log₂ of P_t ‖h_k‖²/σ² whatever {F, W} is, so that the best F hardly depends on it.
-The condition of the problem does: interference counts once it reaches the noise, the least step of F turns some of
-the signal into it, and quasi-Newton steps no longer find the nulls. So the kernel scales the channel of a user with
-P_t ‖h_k‖²/σ² above a limit down to that limit. The interference that this leaves at the true noise is taken out by W
-afterwards: with X in units of √P_t, C = H F √P_t/σ and O = C W off its diagonal, 0 on it, D minimises
+Far above the noise R grows by log₂ of P_t ‖h_k‖²/σ² whatever {F, W} is, so that the best F hardly depends on
+it. The condition of the problem does: interference counts once it reaches the noise, the least step of F
+turns some of the signal into it, and quasi-Newton steps no longer find the nulls. So the kernel scales the
+channel of a user with P_t ‖h_k‖²/σ² above a limit down to that limit. W then takes out the interference that
+this leaves at the true noise: with X in units of √P_t, C = H F √P_t/σ and O = C W off its diagonal, 0 on it,
+D minimises
 
     ‖C D + O‖² + K ‖F D‖²,      W ← W + D,
 
-as in regularised zero forcing. In the orthonormal basis Q of F = Q T this is D = −T^† Ĉᴴ (Ĉ Ĉᴴ + K I)⁻¹ O, Ĉ = H Q √P_t/σ.
+as in regularised zero forcing. In the orthonormal basis Q of F = Q T, with G = H Q √P_t/σ, this is
+D = −T^† Gᴴ (G Gᴴ + K I)⁻¹ O.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ DEPENDENT = 1e-6
 def value(
     F: Complex, W: Complex, H: Complex, U: Complex, power: float, gain: float, energy: float, square: float
 ) -> float:
-    """f = R − ω τ of F (N, M), W (M, K) scaled to power P_t, gain = √P_t/σ, energy = ω P_t², square = ‖Ψ‖², Ψ = U Uᴴ."""
+    """f = R − ω τ of F (N, M), W (M, K) scaled to power P_t.
+
+    gain = √P_t/σ, energy = ω P_t², square = ‖Ψ‖², Ψ ≈ U Uᴴ with U (N, r).
+    """
     X = F @ (W / np.sqrt(power))
     X /= np.linalg.norm(X)
     received = np.abs(gain * (H @ X)) ** 2

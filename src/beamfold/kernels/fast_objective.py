@@ -34,8 +34,8 @@ from beamfold.kernels.simd import add, divide, fma, like, load, multiply, splat,
 
 LOG2E = 1.4426950408889634
 OMEGA, SQUARE, DIGITAL, CHAINS, PHASES, DEPENDENT, LOUDEST, SHARES = range(8)
-"""Places in `setting`: ω, ‖Ψ‖², the first steps of Z, W and F, `cholesky`'s `least`, the largest P_t ‖h_k‖²/σ²,
-and then shares of sensing beams."""
+"""Places in `setting`: ω, ‖Ψ‖², the first steps of Z, W and F, `cholesky`'s `least`, the largest
+P_t ‖h_k‖²/σ², and then shares of sensing beams."""
 
 
 @kernel

@@ -27,19 +27,25 @@ RIDGE = 0.03
 """ε of the factorisation."""
 
 
+@leaf
+def taken(A, j, o):
+    """Σ |L_ji|² over the columns i before j: what they took from A_jj."""
+    share = like(A, 0.0)
+    for i in range(j):
+        share += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
+    return share
+
+
 @kernel
 def cholesky(A, n, o, least):
     """A = L Lᴴ in place, L[i, j] at A[:, j, o + i].
 
-    Where a pivot is at most `least` of A_jj, what the columns before j leave of column j is rounding: column j
-    of L is zero, and L Lᴴ stays A to that share.
+    Where a pivot is at most `least` of A_jj, what the columns before j leave of column j counts as rounding:
+    column j of L is zero, and L Lᴴ is A to that share.
     """
     for j in range(n):
         pivot = A[0, j, o + j]
-        whole = pivot
-        for i in range(j):
-            whole += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
-        if not pivot > least * whole:
+        if not pivot > least * (pivot + taken(A, j, o)):
             for z in range(2):
                 for d in range(o + n):
                     A[z, j, d] = like(A, 0.0)
@@ -247,6 +253,15 @@ def move(Z, base, R, row, t):
                 store(Z, z, k, d, fma(v, step, load(base, z, k, d, LANES)))
 
 
+@leaf
+def energy(S, Z):
+    """‖Z‖² from S = Zᴴ Z: f does not depend on it, a step from a pair of rounding could let it overflow."""
+    size = like(S, 0.0)
+    for k in range(Z.shape[1]):
+        size += S[0, k, k]
+    return size
+
+
 @kernel
 def ascend_digital(steps, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks, setting):
     """Up to `steps` L-BFGS steps on Z, never down."""
@@ -260,7 +275,7 @@ def ascend_digital(steps, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks
             break
         move(Z, base, R, 2 * MEMORY + 2, t)
         after = by_coordinates(R, new, G, T, E, N3, Y, S, L, Z, masks, setting)
-        if not (after >= f + like(R, 1e-4) * t * along):
+        if not (after >= f + like(R, 1e-4) * t * along and energy(S, G) < like(R, 1e6)):
             t = shorter(R, t, along, after - f)
             continue
         f = after
