@@ -19,7 +19,6 @@ from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.methods.best import best
 from beamfold.methods.fast import fast, prepare_fast
-from beamfold.objective import objective
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 
@@ -55,7 +54,7 @@ def line(label: str, s: Scenario, compare: int) -> str:
     start = proposed(s).F
     text = f"{label:12s} {len(s.H):5d}"
     for name, (F, W) in ways.items():
-        f = objective(s.H, F @ W, s.Psi_t, s.weight, s.noise)
+        f = s.objective(F @ W)
         left = int((start == F).flatten(1).all(-1).sum())
         text += f"  {name} {float(f.mean()):8.3f} {left:3d} at (26)"
         if top is not None:

@@ -269,8 +269,8 @@ def constrained(
 
     Returns:
         A `Design`, CONVERGED where `fast.residual` for its `multiplier` is at most `fast.STATIONARY` and τ is
-        τ₀ or the multiplier 0, else LAYERS_DONE. Where no design with τ ≤ τ₀ was found the status is
-        `INFEASIBLE` and `tau` is the least that was found.
+        τ₀ or the multiplier 0, else ITERATION_LIMIT. Where no design with τ ≤ τ₀ was found it has the fault
+        TAU_ABOVE_LIMIT, and `tau` is the least that was found.
 
     Raises:
         InputError: τ₀ missing, below 0 or not finite, or no start.
