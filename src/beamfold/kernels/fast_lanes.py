@@ -167,7 +167,10 @@ def combine_adjoint(out, E, W, K, M):
 
 @kernel
 def phases_of(V, X, W, M):
-    """Column m of V = the phases of Σ_k X[k] W*[k, m], m < M; a zero keeps the phase it had."""
+    """Column m of V = the phases of Σ_k X[k] W*[k, m], m < M; a zero keeps the phase it had.
+
+    So does what is so small that 1e-16 of its square underflows: the root of a subnormal number is not exact.
+    """
     for m in range(M):
         for n in range(0, X.shape[2], LANES):
             re, im = zeros(X, LANES), zeros(X, LANES)
@@ -176,9 +179,10 @@ def phases_of(V, X, W, M):
                 br, bi = splat(W[0, k, m], LANES), splat(W[1, k, m], LANES)
                 re = fma(ai, bi, fma(ar, br, re))
                 im = fnma(ar, bi, fma(ai, br, im))
-            r = root(fma(im, im, multiply(re, re)))
-            store(V, 0, m, n, where_zero(r, load(V, 0, m, n, LANES), divide(re, r)))
-            store(V, 1, m, n, where_zero(r, load(V, 1, m, n, LANES), divide(im, r)))
+            square = fma(im, im, multiply(re, re))
+            r, normal = root(square), multiply(square, splat(like(V, 1e-16), LANES))
+            store(V, 0, m, n, where_zero(normal, load(V, 0, m, n, LANES), divide(re, r)))
+            store(V, 1, m, n, where_zero(normal, load(V, 1, m, n, LANES), divide(im, r)))
 
 
 @kernel
