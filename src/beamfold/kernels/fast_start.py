@@ -253,15 +253,6 @@ def move(Z, base, R, row, t):
                 store(Z, z, k, d, fma(v, step, load(base, z, k, d, LANES)))
 
 
-@leaf
-def energy(S, Z):
-    """‖Z‖² from S = Zᴴ Z: f does not depend on it, a step from a pair of rounding could let it overflow."""
-    size = like(S, 0.0)
-    for k in range(Z.shape[1]):
-        size += S[0, k, k]
-    return size
-
-
 @kernel
 def ascend_digital(steps, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks, setting):
     """Up to `steps` L-BFGS steps on Z, never down."""
@@ -275,7 +266,7 @@ def ascend_digital(steps, R, tables, small, base, G, T, E, N3, Y, S, L, Z, masks
             break
         move(Z, base, R, 2 * MEMORY + 2, t)
         after = by_coordinates(R, new, G, T, E, N3, Y, S, L, Z, masks, setting)
-        if not (after >= f + like(R, 1e-4) * t * along and energy(S, G) < like(R, 1e6)):
+        if not (after >= f + like(R, 1e-4) * t * along):
             t = shorter(R, t, along, after - f)
             continue
         f = after
