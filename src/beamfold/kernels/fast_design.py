@@ -283,7 +283,10 @@ def output(F, W, V, W_planes, order, power):
             for m in range(M):
                 x += F[n, m] * W[m, k]
             total += x.real * x.real + x.imag * x.imag
-    W *= np.sqrt(power / total)
+    scale = np.sqrt(power / total)
+    for m in range(M):
+        for k in range(K):
+            W[m, k] *= scale
 
 
 @kernel
@@ -316,12 +319,13 @@ def carve(buffer, N, K, M, r, numbers):
     N3, at = take(buffer, at, 2, K, Kq)
     tables, at = take(buffer, at, 2, MEMORY, MEMORY)
     small, at = take(buffer, at, 1, 4, 2 * MEMORY)
+    Wp, _ = take(buffer, at, 2, K, Mq)  # W and g lie in the rows POINT and NEW
+    g, _ = take(buffer, at + 6 * w, 2, K, Mq)
     rows, at = take(buffer, at, 1, 8, w)
     B, at = take(buffer, at, 1, b, w)
-    flat = rows.reshape(8 * w)
-    Wp, g = flat[: 2 * K * Mq].reshape((2, K, Mq)), flat[6 * w : 6 * w + 2 * K * Mq].reshape((2, K, Mq))
     setting = buffer[at : at + numbers]
-    buffer[:at] = like(buffer, 0.0)
+    for i in range(at):
+        buffer[i] = like(buffer, 0.0)
     return (
         V, X, base, R, Rp, C, Y, E, E2, L, coordinates, masks, Z, Zb, Zs, G, T, A, S, N3, tables, small, rows,
         B, Wp, g, setting,
@@ -345,7 +349,8 @@ def design(F, W, H, U, mixing, figures, tolerance, plan, buffer):
         B, Wp, g, setting,
     ) = carve(buffer, N, K, M, r, len(figures) - 2)  # fmt: skip
     Mq, columns = C.shape[1], V.shape[1]
-    setting[:] = figures[2:]
+    for i in range(len(setting)):
+        setting[i] = figures[2 + i]
     order = np.empty(K, np.int64)
     set_masks(masks, Mq, K, r)
     deficient, loud = load_channel(V, L, order, H, U, figures[1], setting[DEPENDENT], setting[LOUDEST], Mq)

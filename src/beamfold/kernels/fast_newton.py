@@ -19,7 +19,7 @@ import numpy as np
 
 from beamfold.kernels.fast_lanes import leaf, totals
 from beamfold.kernels.fast_objective import CHAINS, by_chains
-from beamfold.kernels.rows import LANES, kernel, one
+from beamfold.kernels.rows import LANES, erase, kernel, one
 from beamfold.kernels.simd import add, fma, like, load, multiply, splat, store, subtract, total, zeros
 
 MEMORY = 8
@@ -86,7 +86,7 @@ def image(rows, to, B, source):
 @kernel
 def multiple_of_identity(B, q):
     """B = q I."""
-    B[:] = like(B, 0.0)
+    erase(B)
     for j in range(B.shape[1]):
         B[0, j, j] = q
 
@@ -204,8 +204,8 @@ def forget(R, tables, small):
     for i in range(2 * MEMORY):
         for j in range(0, R.shape[2], LANES):
             store(R, 0, i, j, nothing)
-    tables[:] = like(R, 0.0)
-    small[:] = like(R, 0.0)
+    erase(tables)
+    erase(small)
 
 
 @leaf

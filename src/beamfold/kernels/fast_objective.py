@@ -29,7 +29,7 @@ from beamfold.kernels.fast_lanes import (
     leaf,
     log2,
 )
-from beamfold.kernels.rows import LANES, kernel
+from beamfold.kernels.rows import LANES, erase, kernel
 from beamfold.kernels.simd import add, divide, fma, like, load, multiply, splat, store, total, zeros
 
 LOG2E = 1.4426950408889634
@@ -41,7 +41,7 @@ P_t ‖h_k‖²/σ², and then shares of sensing beams."""
 @kernel
 def set_masks(masks, first, users, rank):
     """`masks` for users at the coordinates `first` on and U's r behind them."""
-    masks[:] = like(masks, 0.0)
+    erase(masks)
     for k in range(users):
         for d in range(first, first + users + rank):
             masks[1, k, d] = like(masks, 1.0)

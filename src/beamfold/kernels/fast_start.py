@@ -20,7 +20,7 @@ import numpy as np
 from beamfold.kernels.fast_lanes import inner, leaf, phases_of
 from beamfold.kernels.fast_newton import MEMORY, first_direction, next_direction, shorter
 from beamfold.kernels.fast_objective import DIGITAL, SHARES, by_coordinates
-from beamfold.kernels.rows import LANES, copy, kernel, one
+from beamfold.kernels.rows import LANES, copy, erase, kernel, one
 from beamfold.kernels.simd import fma, fnma, like, load, multiply, splat, store
 
 RIDGE = 0.03
@@ -132,7 +132,7 @@ def zero_forcing(Z, L, A, o, K):
             A[0, k, i], A[1, k, i] = re, im
         A[0, k, k] += like(L, K)
     cholesky(A, K, 0, like(A, 0.0))
-    Z[:] = like(L, 0.0)
+    erase(Z)
     for k in range(K):
         if L[0, k, o + k] == like(L, 0.0):
             continue
@@ -203,7 +203,7 @@ def deal(T, L, Z, o, K, beams):
 @kernel
 def sensing_beams(Z, L, T, o, K, beams):
     """Z = U_1 T in the basis Q."""
-    Z[:] = like(L, 0.0)
+    erase(Z)
     for k in range(K):
         for m in range(K + beams):
             for j in range(beams):

@@ -221,6 +221,16 @@ def small_scale_add(out, a, b, B):
 
 
 @kernel
+def erase(A):
+    """A = 0, all entries of its three axes. A loop: assigning to a slice takes Numba seconds to compile."""
+    nothing = like(A, 0.0)
+    for z in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            for i in range(A.shape[2]):
+                A[z, j, i] = nothing
+
+
+@kernel
 def one(array):
     """1 in the precision of `array`."""
     return like(array, 1.0)
