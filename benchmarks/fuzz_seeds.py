@@ -45,7 +45,7 @@ DTYPES = (
     "<m8[s]",
     "|S3",
 )
-TOML = """methods = ["pga", "start", "unfolded"]
+TOML = """methods = ["pga", "phased-zf", "unfolded"]
 snr_db = [0, 6.5, 12]
 weight = [0.1, 0.3]
 antennas = [32, 64]

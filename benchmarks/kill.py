@@ -177,7 +177,7 @@ def reporting(folder: Path, tally: Tally, rng: random.Random) -> None:
     replacing(tally, rng, target, arguments, idle, parsed, lambda one, other: one == other)
 
 
-SWEEP = """methods = ["pga", "start", "fast"]
+SWEEP = """methods = ["pga", "phased-zf", "fast"]
 snr_db = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 weight = [0.1, 0.2, 0.3, 0.5]
 antennas = [32]

@@ -107,9 +107,9 @@ def test_verify_says_what_an_older_file_does_not_state(run):
     write_arrays(Path("c.npz"), {"H": saleh_valenzuela(8, 2, 3, seed=5).numpy()})
     code, out, err = run("verify", old, "c.npz", "--json")
     found = json.loads(out)
-    assert (code, found["passed"], found["not_checked"]) == (0, True, ["mse"])
+    assert (code, found["passed"], found["not_checked"]) == (0, True, ["mse", "faults"])
     assert set(found["worst"]["design"]) == {"modulus", "power", "rate_error", "tau_error", "objective_error"}
-    assert "does not state mse" in err
+    assert "does not state mse and faults" in err
     held = read_arrays(old)
     write_arrays(Path("bad.npz"), {**held, "objective": held["objective"] + 0.01})
     assert run("verify", "bad.npz", "c.npz")[0] == 1
@@ -208,10 +208,10 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message
 
 
 def test_several_numbers_may_follow_an_option():
-    assert spread(["x", "--targets-deg", "-60", "0", "60", "-o", "f"]) == [
-        "x", "--targets-deg=-60", "--targets-deg=0", "--targets-deg=60", "-o", "f",
+    assert spread(["design", "--targets-deg", "-60", "0", "60", "-o", "f"]) == [
+        "design", "--targets-deg=-60", "--targets-deg=0", "--targets-deg=60", "-o", "f",
     ]  # fmt: skip
-    assert spread(["--snr-db", "12", "--weight", "0.3"]) == ["--snr-db=12", "--weight", "0.3"]
+    assert spread(["design", "--snr-db", "12", "--rows", "h^T"]) == ["design", "--snr-db=12", "--rows", "h^T"]
     assert spread(["--snr-db"]) == ["--snr-db"]
 
 
@@ -242,7 +242,8 @@ def test_any_number_of_antennas_needs_no_option(run, antennas):
     F, W = (read_arrays(Path("d.npz"))[name] for name in "FW")
     assert np.allclose(abs(F), 1)
     assert np.square(np.abs(F @ W)).sum((-2, -1)) == pytest.approx(10**1.2)
-    assert np.isfinite(held["results"][0]["mse_db"])
+    error = held["results"][0]["mse_db"]  # 0 for one antenna, in dB -inf, in JSON null
+    assert error is None if antennas == 1 else np.isfinite(error)
 
 
 def test_more_users_than_antennas_are_refused_by_name(run):
@@ -252,7 +253,7 @@ def test_more_users_than_antennas_are_refused_by_name(run):
 
 
 def test_the_grid_of_a_sweep_and_of_the_covariance_command_follow_the_antennas(run):
-    assert _json(run("covariance", "--antennas", 120, "-o", "p.npz", "--json"))["certified_gap"] <= 1e-7
+    assert _json(run("covariance", "--antennas", 120, "-o", "p.npz", "--json"))["certified_gap"] <= 1e-6
     assert len(read_arrays(Path("p.npz"))["angles_deg"]) == 901
     assert benchmark(120, (-60.0, 0.0, 60.0)).angles.shape == (901,)
 
@@ -297,9 +298,12 @@ def test_compiling_is_announced_only_where_something_is_compiled(capsys, monkeyp
     say_if_compiling("fast", "double")
     say_if_compiling("unfolded")
     say_if_compiling("omp")
-    assert asked == ["float64", "float32"]
-    line = "compiling the kernels for this machine: about 20 s, once per installation\n"
-    assert capsys.readouterr().err == ("" if ready else 2 * line)
+    assert asked == (["float64", "float64", "float32"] if ready else ["float64", "float32"])
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == (0 if ready else 2)
+    assert all(
+        line.startswith("compiling the kernels for this machine, once per installation") for line in said
+    )
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("generate", "-o", "c.npz", "--count", 0)])

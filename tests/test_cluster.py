@@ -19,7 +19,7 @@ from beamfold.experiments.sweep import sweep
 pytest.importorskip("distributed", reason="dask[distributed] is not installed")
 
 CONFIG = """
-methods = ["pga", "start"]
+methods = ["pga", "phased-zf"]
 snr_db = [0, 2, 4, 6, 8, 10, 12]
 weight = [0.1, 0.2, 0.3, 0.4]
 antennas = [16]

@@ -48,7 +48,7 @@ def test_stationary_on_the_limit():
     """∇R = ω ∇τ by autograd over (∠F, W) at power P_t, τ = τ₀: the conditions of a local optimum of (7)."""
     s = scenario()
     limit = 0.5 * fast(weighed(s, 0.0)).tau
-    d = constrained(s, limit, starts=4)
+    d = constrained(s, limit, starts=4, polish=100)
     np.testing.assert_allclose(d.tau, limit, rtol=1e-6)
     for b in range(3):
         one = s[b]

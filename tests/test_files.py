@@ -1,4 +1,4 @@
-"""The doors: what comes in is right or refused in one line; what goes out comes back the same."""
+"""Files: what is read is right or refused in one line; what is written is read back the same."""
 
 import zipfile
 from pathlib import Path
@@ -394,3 +394,35 @@ def test_an_error_is_one_line_whatever_the_file_says():
     text = str(FileError("two\nlines, \x1b[31mred\x1b[0m, " + "long " * 1000))
     assert text.startswith("two lines, ?[31mred?[0m, long")
     assert len(text) < 510
+
+
+def test_a_design_file_of_version_0_1_opens_with_its_statuses_right():
+    """There 0 was the limit of iterations, or a fixed depth, and a fault took the place of the reason."""
+    from pathlib import Path
+
+    from beamfold.files.arrays import read_arrays
+    from beamfold.files.designs import FORMER, read_designs
+    from beamfold.result import Fault, Status
+
+    path = Path(__file__).with_name("data") / "design-0.1.npz"
+    written = read_arrays(path)["status"].ravel().tolist()
+    held = read_designs(path, 3, 2, 8)["design"]
+    assert held.status is not None and held.faults is not None
+    expected = [FORMER[code] for code in written]
+    layered = {Status.FIXED_DEPTH, Status.ITERATION_LIMIT}
+    for (status, fault), ours, faults in zip(expected, held.status, held.faults, strict=True):
+        assert Status(ours) == status or {Status(ours), status} == layered
+        assert Fault(faults) == fault
+    assert FORMER[3] == (Status.ITERATION_LIMIT, Fault.BELOW_START)
+
+
+def test_a_new_design_file_says_what_its_numbers_mean(tmp_path):
+    from beamfold.files.arrays import read_all, text
+    from beamfold.result import FAULT_CODES, STATUS_CODES
+    from beamfold.testing import small
+
+    bf.write_design(tmp_path / "d.mat", phased_zf(small(8, 2)))
+    held = read_all(tmp_path / "d.mat")
+    assert text(held, "status_codes") == STATUS_CODES
+    assert "2 closed_form" in STATUS_CODES and "6 iteration_limit" in STATUS_CODES
+    assert text(held, "fault_codes") == FAULT_CODES

@@ -63,7 +63,7 @@ def test_rate_and_tau_are_the_papers(problem):
     R, tau = oracle.rate(H, F, W, noise), oracle.tau(F, W, Psi)
     assert float(rate(tH, tX, noise)) == pytest.approx(R, rel=1e-11)
     assert float(beam_error(tX, tPsi)) == pytest.approx(tau, rel=1e-11)
-    value = float(objective(tH, tX, tPsi, weight, noise))
+    value = float(objective(tH, tX, tPsi, 1.0, weight, noise))
     assert value == pytest.approx(R - weight * tau, abs=1e-11 * (R + weight * tau))
 
 
@@ -93,11 +93,11 @@ def test_gradients_are_half_of_autograds(problem):
     tH, tF, tW, tPsi = tensors(H, F, W, Psi)
     tF.requires_grad_()
     tW.requires_grad_()
-    objective(tH, tF @ tW, tPsi, weight, noise).backward()
+    objective(tH, tF @ tW, tPsi, 1.0, weight, noise).backward()
     omega = torch.tensor([[weight]], dtype=torch.float64)
     with torch.no_grad():
-        on_F = gradient_F(tH, tF, tW, tPsi, omega, noise)
-        on_W = gradient_W(tH, tF, tW, tPsi, omega, noise)
+        on_F = gradient_F(tH, tF, tW, tPsi, 1.0, omega, noise)
+        on_W = gradient_W(tH, tF, tW, tPsi, 1.0, omega, noise)
         # Both sides subtract ω ∇τ from ∇R: compare against the parts, not against what is left.
         X = tF @ tW
         R, tau = rate_gradient(tH, X, noise), weight * beam_gradient(X, tPsi)
@@ -114,8 +114,8 @@ def test_gradients_are_slopes(problem, seed):
     rng = np.random.default_rng(seed)
     omega = torch.tensor([[weight]], dtype=torch.float64)
     tH, tF, tW, tPsi = tensors(H, F, W, Psi)
-    on_F = gradient_F(tH, tF, tW, tPsi, omega, noise).numpy()
-    on_W = gradient_W(tH, tF, tW, tPsi, omega, noise).numpy()
+    on_F = gradient_F(tH, tF, tW, tPsi, 1.0, omega, noise).numpy()
+    on_W = gradient_W(tH, tF, tW, tPsi, 1.0, omega, noise).numpy()
 
     def value(F, W):
         return oracle.rate(H, F, W, noise) - weight * oracle.tau(F, W, Psi)
@@ -139,9 +139,9 @@ def test_gradients_broadcast_over_leading_axes():
     )
     Psi, omega = three_beams(6).Psi, torch.full((2, 3, 1, 1), 0.3, dtype=torch.float64)
     for gradient in (gradient_F, gradient_W):
-        whole = gradient(H, F, W, Psi, omega, 1.0)
+        whole = gradient(H, F, W, Psi, 1.0, omega, 1.0)
         for i, j in np.ndindex(2, 3):
-            part = gradient(H[i, j], F[i, j], W[i, j], Psi, omega[i, j], 1.0)
+            part = gradient(H[i, j], F[i, j], W[i, j], Psi, 1.0, omega[i, j], 1.0)
             assert relative(whole[i, j], part) < 1e-13
 
 

@@ -62,7 +62,7 @@ def test_no_public_function_is_hidden_by_a_module():
 
 def test_former_names_warn_once_each():
     with pytest.warns(FutureWarning, match="now called Sensing"):
-        assert bf.Sensing is bf.Sensing
+        assert bf.Benchmark is bf.Sensing
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = bf.nothing
 

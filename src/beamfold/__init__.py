@@ -94,7 +94,7 @@ _HOME = {
     "write_sensing": "files",
     "zf_digital": "methods.zero_forcing",
 }
-_FORMER = {"Sensing": "Sensing", "read_sensing": "read_sensing", "write_sensing": "write_sensing"}
+_FORMER = {"Benchmark": "Sensing", "read_benchmark": "read_sensing", "write_benchmark": "write_sensing"}
 """Names of version 0.1.0, which are accepted with a warning."""
 __all__ = [  # noqa: PLE0604
     "__version__",

@@ -99,15 +99,21 @@ _FORMER = {
 """Names of earlier releases, which are accepted with a warning."""
 
 
+def current_name(name: str) -> str:
+    """Today's name of a method that an earlier release called `name`, with a warning; else `name` itself."""
+    if name not in _FORMER:
+        return name
+    warnings.warn(f"the method {name} is now called {_FORMER[name]}", FutureWarning, stacklevel=4)
+    return _FORMER[name]
+
+
 def method_named(name: str) -> Method:
     """The method of a name.
 
     Raises:
         InputError: an unknown name; names the nearest and all.
     """
-    if name in _FORMER:
-        warnings.warn(f"the method {name} is now called {_FORMER[name]}", FutureWarning, stacklevel=3)
-        name = _FORMER[name]
+    name = current_name(name)
     if name not in METHODS:
         near = get_close_matches(name, METHODS, n=1)
         hint = f", did you mean {near[0]}?" if near else ";"

@@ -99,6 +99,15 @@ class Scenario:
         )
 
 
+def check_on_cpu(s: Scenario, method: str) -> None:
+    """Raise InputError unless the scenario is on the CPU, where the compiled methods run."""
+    if s.H.device.type != "cpu":
+        raise InputError(
+            f"the method {method} is compiled code for the CPU, the channels are on {s.H.device}; "
+            'move them with s.to("cpu"), or use pga or unfolded with engine="torch"'
+        )
+
+
 def _ends_open(index: Any) -> bool:
     """Whether an index holds an ellipsis, which would let its last entries reach the axes K and N."""
     return isinstance(index, tuple) and any(entry is Ellipsis for entry in index)
@@ -110,15 +119,20 @@ def _tensor(values: Array, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
 
 
-def _check_channels(H: Tensor, chains: int) -> None:
-    if H.ndim < 2:
-        raise InputError(f"channels need axes (…, users, antennas), found shape {tuple(H.shape)}")
-    users, antennas = H.shape[-2:]
+def check_sizes(users: int, chains: int, antennas: int) -> None:
+    """Raise InputError unless K ≤ M ≤ N."""
     if not users <= chains <= antennas:
         raise InputError(
             f"the paper needs K <= M <= N: found {users} users, {chains} RF chains and {antennas} antennas"
             + (" (are the axes (…, users, antennas)?)" if users > antennas else "")
         )
+
+
+def _check_channels(H: Tensor, chains: int) -> None:
+    if H.ndim < 2:
+        raise InputError(f"channels need axes (…, users, antennas), found shape {tuple(H.shape)}")
+    users, antennas = H.shape[-2:]
+    check_sizes(users, chains, antennas)
     finite = torch.isfinite(torch.view_as_real(H)).flatten(-3).all(-1).flatten()
     if not finite.all():
         bad = torch.nonzero(~finite).flatten().tolist()

@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 for module in (data, designs, front, models, experiments, bench, verify):
     module.register(app)
+COMMANDS = tuple(app.registered_commands)
 
 
 @app.callback(invoke_without_command=True)
@@ -136,7 +137,7 @@ def renamed(arguments: list[str]) -> list[str]:
 def _number_options(name: str) -> dict[str, bool]:
     """The options of a command that take numbers, and whether they take several."""
     found = {}
-    for command in app.registered_commands:
+    for command in COMMANDS:
         function = command.callback
         if function is None or name not in (command.name, function.__name__.replace("_", "-")):
             continue

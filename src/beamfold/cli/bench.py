@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 def bench(
     method: Annotated[str, typer.Option(help="Any method of `beamfold design`.")] = "unfolded",
-    inner: Annotated[int | None, typer.Option(help="J of unfolded and pga. [default: 20]")] = None,
+    inner: Annotated[int | None, typer.Option(help="J of unfolded and pga. (default: 20)")] = None,
     layers: Annotated[
-        int | None, typer.Option(help="I of unfolded, pga and conventional-pga. [default: 120]")
+        int | None, typer.Option(help="I of unfolded, pga and conventional-pga. (default: 120)")
     ] = None,
     depth: Annotated[str | None, typer.Option(help="Of the fast method, see `design`.")] = None,
     tau_max_db: Annotated[
-        float | None, typer.Option(help="Of the constrained method, see `design`. [default: -4]")
+        float | None, typer.Option(help="Of the constrained method, see `design`. (default: -4)")
     ] = None,
     antennas: Annotated[int, typer.Option(help="N.")] = 64,
     users: Annotated[int, typer.Option(help="K.")] = 4,
-    chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
-    psi_rank: Annotated[int | None, typer.Option(help="Rank of Psi. [default: free]")] = None,
+    chains: Annotated[int | None, typer.Option(help="M. (default: as many as users)")] = None,
+    psi_rank: Annotated[int | None, typer.Option(help="Rank of Psi. (default: free)")] = None,
     snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = SNR_DB,
-    threads: Annotated[int | None, typer.Option(help="Threads of the batch. [default: all cores]")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the batch. (default: all cores)")] = None,
     count: Annotated[int, typer.Option(help="Designs to time one by one.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
@@ -41,12 +41,14 @@ def bench(
     """
     from beamfold import timing
     from beamfold.files import cached_covariance
+    from beamfold.scenario import check_sizes
     from beamfold.training import Recipe
 
     if count < 1:
         raise InputError(f"--count must be at least 1, got {count}")
     options = timing.options_of(method, inner=inner, layers=layers, depth=depth, tau_max_db=tau_max_db)
     chains = chains or users
+    check_sizes(users, chains, antennas)
     _limit(threads)
     say("preparing: Psi, channels, compiled code (seconds the first time on a machine)")
     radar = cached_covariance(antennas, rank=psi_rank)

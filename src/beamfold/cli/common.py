@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from beamfold.sensing import Sensing
 
 
+TARGETS = " ".join(f"{angle:g}" for angle in TARGETS_DEG)
+"""The default targets as one writes them on the command line."""
+
+
 def say(text: str) -> None:
     """A line for people, on standard error, so that standard output stays for results."""
     print(text, file=sys.stderr)  # noqa: T201
@@ -109,13 +113,13 @@ def sensing_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: 
     return cached_covariance(antennas, targets_deg or TARGETS_DEG, rank=rank)
 
 
-_FAST = (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64"))
-_LAYERS = (("layers", "forward", "float32"),)
-COMPILED: dict[str, tuple[tuple[str, str, str], ...]] = {
+_FAST = (60, (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64")))
+_LAYERS = (15, (("layers", "forward", "float32"),))
+COMPILED: dict[str, tuple[int, tuple[tuple[str, str, str], ...]]] = {
     "fast": _FAST, "best": _FAST, "constrained": _FAST,
     "pga": _LAYERS, "conventional-pga": _LAYERS, "unfolded": _LAYERS,
 }  # fmt: skip
-"""Method → module, name and precision ("" for the one asked for) of the kernels that it runs by default."""
+"""Method → seconds of compiling, and module, name and precision ("" for the one asked for) of its kernels."""
 
 
 def say_if_compiling(method: str, precision: str = "single") -> None:
@@ -130,9 +134,10 @@ def say_if_compiling(method: str, precision: str = "single") -> None:
     from beamfold.kernels.compiled import is_compiled
 
     asked = {"single": "float32", "double": "float64"}[precision]
+    seconds, names = COMPILED[method]
     kernels = [
         (getattr(import_module(f"beamfold.kernels.{module}"), name), scalar or asked)
-        for module, name, scalar in COMPILED[method]
+        for module, name, scalar in names
     ]
     if not all(is_compiled(*kernel) for kernel in kernels):
-        say("compiling the kernels for this machine: about 20 s, once per installation")
+        say(f"compiling the kernels for this machine, once per installation: about {seconds} s")

@@ -23,7 +23,7 @@ def generate(
     output: Output,
     antennas: Annotated[int, typer.Option(help="N, antennas of the base station.")] = 64,
     users: Annotated[
-        int | None, typer.Option(help="K, single-antenna users. [default: 4, or N where N is below 4]")
+        int | None, typer.Option(help="K, single-antenna users. (default: 4, or N where N is below 4)")
     ] = None,
     count: Annotated[int, typer.Option(help="Number of channel matrices.")] = 100,
     paths: Annotated[int, typer.Option(help="Q, propagation paths per user.")] = 10,
@@ -61,7 +61,7 @@ def covariance(
     width_deg: Annotated[float, typer.Option(help="Full width of a mainlobe.")] = 5.0,
     angles: Annotated[
         int | None,
-        typer.Option(help="T, angles of the grid over -90 to 90. [default: 181, more from N = 115 on]"),
+        typer.Option(help="T, angles of the grid over -90 to 90. (default: 181, more from N = 115 on)"),
     ] = None,
     psi_rank: Annotated[int | None, typer.Option(help="A Psi of at most this rank.")] = None,
     solver: Annotated[str, typer.Option(help="fast, clarabel or scs.")] = "fast",
@@ -70,7 +70,7 @@ def covariance(
 ) -> None:
     """Solve (6) for the sensing covariance Psi, with a proof of how close it is.
 
-    Example: beamfold covariance --antennas 64 --targets-deg -60 0 60 -o psi.npz
+    Example: beamfold covariance --antennas 64 --targets-deg -59 0 60 -o psi.npz
     """
     from beamfold.files import cached_covariance, write_sensing
     from beamfold.files.arrays import RESULTS

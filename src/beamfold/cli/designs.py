@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, say_if_compiling, sensing_for, table
+from beamfold.cli.common import TARGETS, print_json, progress, say, say_if_compiling, sensing_for, table
 from beamfold.cli.data import AsJson, Force, Output
 from beamfold.defaults import METHOD, SNR_DB, WEIGHT
 from beamfold.errors import InputError
@@ -20,23 +20,25 @@ if TYPE_CHECKING:
 Channels = Annotated[
     Path, typer.Argument(help="Channel file: .mat, .npz or .npy with H (channels, users, antennas).")
 ]
-Snr = Annotated[list[float] | None, typer.Option(help="P_t/noise in dB; several are allowed. [default: 12]")]
+Snr = Annotated[
+    list[float] | None, typer.Option(help=f"P_t/noise in dB; several are allowed. (default: {SNR_DB:g})")
+]
 Weight = Annotated[float, typer.Option(help="The weight omega of tau in R - omega tau.")]
-Chains = Annotated[int | None, typer.Option(help="M, RF chains. [default: as many as users]")]
+Chains = Annotated[int | None, typer.Option(help="M, RF chains. (default: as many as users)")]
 Psi = Annotated[Path | None, typer.Option(help="File with Psi, from `beamfold covariance` or your own.")]
 Targets = Annotated[
-    list[float] | None, typer.Option(help="Target angles where no --psi is given. [default: -59 0 60]")
+    list[float] | None, typer.Option(help=f"Target angles where no --psi is given. (default: {TARGETS})")
 ]
 Rank = Annotated[int | None, typer.Option(help="Rank of Psi where no --psi is given.")]
 Variable = Annotated[str | None, typer.Option(help="Which array of the channel file.")]
 Rows = Annotated[str, typer.Option(help="What row k of H is: h^H or h^T.")]
 Method = Annotated[
     str | None,
-    typer.Option(help="fast, unfolded, best, ...; `beamfold methods` lists all. [default: fast]"),
+    typer.Option(help=f"fast, unfolded, best, ...; `beamfold methods` lists all. (default: {METHOD})"),
 ]
-Threads = Annotated[int | None, typer.Option(help="Threads of the batch. [default: one per processor]")]
+Threads = Annotated[int | None, typer.Option(help="Threads of the batch. (default: one per processor)")]
 Precision = Annotated[
-    str | None, typer.Option(help="Of the fast method: single or double. [default: single]")
+    str | None, typer.Option(help="Of the fast method: single or double. (default: single)")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -44,8 +46,8 @@ Settings = Annotated[
         "--set", help="Any other option of the method as name=value, see `beamfold methods`; repeat."
     ),
 ]
-Inner = Annotated[int | None, typer.Option(help="J, updates of F per layer. [default: 20]")]
-Layers = Annotated[int | None, typer.Option(help="Stop after this many layers. [default: all]")]
+Inner = Annotated[int | None, typer.Option(help="J, updates of F per layer. (default: 20)")]
+Layers = Annotated[int | None, typer.Option(help="Stop after this many layers. (default: all)")]
 Model = Annotated[str | None, typer.Option(help="A model file, or the name of a shipped one.")]
 AnySize = Annotated[bool, typer.Option(help="Use a model on other sizes than it was trained for.")]
 Engine = Annotated[
@@ -262,11 +264,12 @@ def compare(
         raise InputError(f"{output} is a file; compare writes a folder")
     if not output.parent.is_dir():
         raise InputError(f"the folder {output.parent} does not exist; make it first")
-    output.mkdir(exist_ok=True)
     picture, file = output / "beampattern.png", output / "designs.mat"
     for target in (picture, file):
-        check_target(target, force=force)
+        if output.exists():
+            check_target(target, force=force)
     s = scenario_of(channels, [snr_db], weight, chains, psi, targets_deg, psi_rank, variable, rows)
+    output.mkdir(exist_ok=True)
     designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
     write_designs(file, designs)
     shown = [d for d in designs if d.label in SHOWN]
@@ -325,7 +328,7 @@ def methods(as_json: AsJson = False) -> None:
     for name, facts in found.items():
         typer.echo(f"{name}{' (default)' if facts['default'] else ''}: {facts['about']}")
         for option in facts["options"]:
-            default = "" if option["default"] is None else f" [default: {option['default']}]"
+            default = "" if option["default"] is None else f" (default: {option['default']})"
             typer.echo(f"    {option['name']}: {option['takes']}{default}")
 
 

@@ -26,7 +26,7 @@ def reproduce(
     experiments: Annotated[list[str], typer.Argument(help=f"{', '.join(NAMES)}, or all.")],
     output: Folder = Path("results"),
     channels: Annotated[
-        Path | None, typer.Option(help="Channel file for the experiments with its N. [default: drawn]")
+        Path | None, typer.Option(help="Channel file for the experiments with its N. (default: drawn)")
     ] = None,
     variable: Annotated[str | None, typer.Option(help="Which array of the channel file.")] = None,
     rows: Annotated[str, typer.Option(help="What row k of it is: h^H or h^T.")] = "h^H",
@@ -47,8 +47,10 @@ def reproduce(
     from beamfold.experiments.claims import write_claims
 
     chosen = _chosen(experiments)
-    _make(output)
+    _check_folder(output)
     H, source, count = _channels(channels, variable, rows, min(count, QUICK) if quick else count)
+    Setting(count, seed, quick, H, source, "", output)  # refuses what cannot be run
+    output.mkdir(exist_ok=True)
     total = sum(EXPERIMENTS[name].cost for name in chosen)
     before = 0.0
     with progress(1000, "reproduce") as tick:
@@ -71,13 +73,12 @@ def _chosen(experiments: list[str]) -> list[str]:
     return list(NAMES) if "all" in experiments else list(dict.fromkeys(experiments))
 
 
-def _make(folder: Path) -> None:
-    """The output folder, made where its parent exists."""
+def _check_folder(folder: Path) -> None:
+    """Refuse an output folder that is a file, or whose parent does not exist."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; the output is a folder")
     if not folder.parent.is_dir():
         raise InputError(f"the folder {folder.parent} does not exist; make it first")
-    folder.mkdir(exist_ok=True)
 
 
 def _channels(path: Path | None, variable: str | None, rows: str, count: int) -> tuple[Any, str, int]:
@@ -190,7 +191,8 @@ def sweep(
         check_scheduler(scheduler)
     grid = read_grid(config)
     cells = grid.cells()
-    _make(output)
+    _check_folder(output)
+    output.mkdir(exist_ok=True)
     held = Held(output)
     held.agree(grid)
     left = held.rest(cells)

@@ -25,11 +25,11 @@ NAMES = "constrained, fast, best, unfolded, sca-manopt, digital or digital-jcas"
 USUAL = "constrained fast unfolded sca-manopt"
 Methods = Annotated[
     list[str] | None,
-    typer.Option("--method", help=f"A curve: {NAMES}; repeat it. [default: {USUAL}]"),
+    typer.Option("--method", help=f"A curve: {NAMES}; repeat it. (default: {USUAL})"),
 ]
 Weights = Annotated[
     list[float] | None,
-    typer.Option(help="The weights omega. [default: --points of them, from 1/P_t^2 to 1000/P_t^2]"),
+    typer.Option(help="The weights omega. (default: --points of them, from 1/P_t^2 to 1000/P_t^2)"),
 ]
 HEADINGS = {
     "method": "method",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say
+from beamfold.cli.common import TARGETS, print_json, progress, say
 from beamfold.cli.data import AsJson, Force, Output
 from beamfold.defaults import TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 Epochs = Annotated[
-    int | None, typer.Option(help="Passes over the channels. [default: 100 if J = 1, else 30]")
+    int | None, typer.Option(help="Passes over the channels. (default: 100 if J = 1, else 30)")
 ]
-Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. [default: none]")]
+Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. (default: none)")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
-Targets = Annotated[list[float] | None, typer.Option(help="Target angles. [default: -59 0 60]")]
+Targets = Annotated[list[float] | None, typer.Option(help=f"Target angles. (default: {TARGETS})")]
 
 
 def train(
     output: Output,
     antennas: Annotated[int, typer.Option(help="N.")] = 64,
     users: Annotated[int, typer.Option(help="K.")] = 4,
-    chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
+    chains: Annotated[int | None, typer.Option(help="M. (default: as many as users)")] = None,
     inner: Annotated[int, typer.Option(help="J, updates of F per layer.")] = 20,
     layers: Annotated[int, typer.Option(help="I.")] = 120,
     epochs: Epochs = None,
@@ -208,7 +208,7 @@ def import_steps(
     output: Output,
     antennas: Annotated[int, typer.Option(help="N.")] = 64,
     users: Annotated[int, typer.Option(help="K.")] = 4,
-    chains: Annotated[int | None, typer.Option(help="M. [default: as many as users]")] = None,
+    chains: Annotated[int | None, typer.Option(help="M. (default: as many as users)")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:

@@ -28,9 +28,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from beamfold.catalogue import METHODS
+from beamfold.catalogue import METHODS, current_name
 from beamfold.covariance.model import check_problem, desired_pattern
 from beamfold.defaults import SNR_DB, TARGETS_DEG
 from beamfold.errors import InputError
@@ -105,6 +105,11 @@ class Grid(BaseModel):
     count: Positive = 100
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     paths: Positive = 10
+
+    @field_validator("methods")
+    @classmethod
+    def _current_names(cls, methods: list[str]) -> list[str]:
+        return [current_name(method) for method in methods]
 
     @model_validator(mode="after")
     def _known_methods(self) -> Grid:

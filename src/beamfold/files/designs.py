@@ -40,26 +40,26 @@ def design_arrays(design: Design) -> dict[str, Any]:
     s = design.scenario
     power = s.power.reshape(s.power.shape[0], -1)[:, 0] if s.power.ndim > 1 else s.power.reshape(-1)[:1]
     arrays: dict[str, Any] = {
-        "W": design.W.numpy(),
-        "rate": design.rate.numpy(),
-        "tau": design.tau.numpy(),
-        "objective": design.objective.numpy(),
-        "status": design.status.numpy(),
+        "W": design.W.cpu().numpy(),
+        "rate": design.rate.cpu().numpy(),
+        "tau": design.tau.cpu().numpy(),
+        "objective": design.objective.cpu().numpy(),
+        "status": design.status.cpu().numpy(),
         "status_codes": STATUS_CODES,
-        "faults": design.faults.numpy(),
+        "faults": design.faults.cpu().numpy(),
         "fault_codes": FAULT_CODES,
-        "snr_db": 10 * np.log10(power.numpy() / s.noise),
+        "snr_db": 10 * np.log10(power.cpu().numpy() / s.noise),
         "weight": float(s.weight.reshape(-1)[0]),
         "noise": s.noise,
         "method": design.method,
-        "Psi": s.Psi.numpy(),
-        "mse": design.pattern_error(s.radar.angles).numpy(),
-        "angles_deg": np.rad2deg(s.radar.angles.numpy()),
+        "Psi": s.Psi.cpu().numpy(),
+        "mse": design.pattern_error(s.radar.angles).cpu().numpy(),
+        "angles_deg": np.rad2deg(s.radar.angles.cpu().numpy()),
         "targets_deg": np.rad2deg(np.array(s.radar.targets)),
         "solver": s.radar.solver,
     }
     if design.F is not None:
-        arrays["F"] = design.F.numpy()
+        arrays["F"] = design.F.cpu().numpy()
     return arrays
 
 

@@ -171,16 +171,21 @@ class Guard:
         other._space = tuple(array.copy() for array in self._space)
         return other
 
-    def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
-        """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""
+    def margin(self, power: float, weight: float) -> float:
+        """How far `gain` may be off: what U leaves out of Ψ, and rounding."""
         energy = weight * power * power
         # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
-        margin = 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
-        figures = np.array([energy, self._square])
-        gain = gain_over_start(
-            F, W, H, self._extra, power, math.sqrt(power / self._noise), figures, *self._space
-        )
-        return bool(gain > margin)
+        return 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
+
+    def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
+        """R − ω τ of {F, W} less that of (26) for H (K, N); −∞ where that is not known well enough."""
+        figures = np.array([weight * power * power, self._square])
+        root = math.sqrt(power / self._noise)
+        return gain_over_start(F, W, H, self._extra, power, root, figures, *self._space)
+
+    def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
+        """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""
+        return bool(self.gain(F, W, H, power, weight) > self.margin(power, weight))
 
     def __call__(self, F: Complex, W: Complex, H: Complex) -> None:
         """Put (26) in the place of F (N, M), W (M, K) where that is better for H (K, N).

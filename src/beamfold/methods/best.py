@@ -10,7 +10,7 @@ import torch
 from beamfold.errors import InputError
 from beamfold.methods.fast import conclude_fast
 from beamfold.result import Design
-from beamfold.scenario import Scenario
+from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.start import Point
 
 
@@ -34,6 +34,7 @@ def best(
     """
     from beamfold.kernels.fast import DROPPED, plan_for, run_fast
 
+    check_on_cpu(s, "best")
     if starts < 1:
         raise InputError(f"the reference needs at least one start, got {starts}")
     rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]

@@ -29,7 +29,7 @@ from beamfold.errors import InputError
 from beamfold.methods.fast import STATIONARY, residual
 from beamfold.objective import beam_gradient, rate_gradient
 from beamfold.result import Design, Fault, Status, finish
-from beamfold.scenario import Scenario
+from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.start import Point, proposed
 from beamfold.threads import parallel_for
 
@@ -275,6 +275,7 @@ def constrained(
     Raises:
         InputError: τ₀ missing, below 0 or not finite, or no start.
     """
+    check_on_cpu(s, "constrained")
     limit = _limit(s, tau_max, tau_max_db)
     if starts < 1:
         raise InputError(f"problem (7) needs at least one start, got {starts}")

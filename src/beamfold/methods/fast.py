@@ -16,7 +16,7 @@ from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.objective import Measured
 from beamfold.result import Design, Fault, Status, finish
-from beamfold.scenario import Scenario
+from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.sensing import Sensing
 from beamfold.start import Point, least_norm, proposed
 from beamfold.threads import torch_threads
@@ -138,8 +138,7 @@ def fast(
 
     from beamfold.kernels.fast import run_fast
 
-    if s.H.device.type != "cpu":
-        raise InputError(f"the fast design runs on the CPU, the channels are on {s.H.device}")
+    check_on_cpu(s, "fast")
     dtype: Any = np.float64 if precision == "double" else np.float32
     plan = _plan(depth, steps, s.radar, s.users, s.chains, dtype)
     with torch_threads():

@@ -14,7 +14,7 @@ from beamfold.errors import InputError
 from beamfold.methods.loop import Outcome, iterate, trace
 from beamfold.objective import DigitalGradient, gradient_F, gradient_W
 from beamfold.result import Design, finish
-from beamfold.scenario import Scenario
+from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.start import STARTS, Point
 from beamfold.threads import torch_threads
 
@@ -66,6 +66,8 @@ def run_layers(
     """
     if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu"):
         from beamfold.kernels.unfolded import run_kernel
+
+        check_on_cpu(s, "pga or unfolded with engine='kernel'")
 
         point, status, points = run_kernel(s, start, mu, lam, eta, digital, record=record, threads=threads)
         return Outcome(point, status, trace(s, points) if record else None)
