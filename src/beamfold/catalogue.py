@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -19,7 +22,7 @@ from beamfold.defaults import METHOD
 from beamfold.errors import InputError
 from beamfold.result import Design, Trace
 from beamfold.scenario import Scenario
-from beamfold.threads import check_threads, torch_threads
+from beamfold.threads import check_threads, cores, torch_threads
 
 if TYPE_CHECKING:
     from beamfold.methods.pga import Engine
@@ -61,7 +64,7 @@ def _load(path: str) -> Callable[..., Design]:
     return getattr(import_module(f"beamfold.{module}"), function)
 
 
-BYTES = 64 << 20
+BYTES = 48 << 20
 """Working memory of a part of a batch."""
 SLOW = 10
 
@@ -158,13 +161,17 @@ def design(
     chosen = method_named(method)
     check_options(method, options)
     check_threads(threads)
+    size, workers, torches = chosen.part or part_size(s), 1, threads or 1
+    run = chosen.function
     if "threads" in chosen.options:
-        run, torches = _with(chosen.function, {"threads": threads}), 1
-    else:
-        run, torches = chosen.function, threads or 1
+        torches = 1
+        if chosen.part is None:  # parts side by side, each on one thread
+            workers = threads or cores()
+        alone = workers == 1 or count_of(s) <= size
+        run = _with(run, {"threads": threads if alone else 1})
     begin = time.perf_counter()
     with torch_threads(torches):
-        found = in_parts(run, s, chosen.part or part_size(s), progress, options)
+        found = in_parts(run, s, size, progress, options, workers)
     taken = time.perf_counter() - begin
     return replace(found, seconds=taken, options={**found.options, **options})
 
@@ -223,20 +230,39 @@ def in_parts(
     size: int,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
+    workers: int = 1,
 ) -> Design:
-    """run(part, **options) for parts of `size` channels along the last batch axis, joined."""
-    options = options or {}
-    count = s.batch[-1] if s.batch else 1
-    parts = _parts(s, size, options) if count > size else [(s, options)]
+    """run(part, **options) for parts of at most `size` channels along the last batch axis, joined.
+
+    With several `workers` so many parts are worked on side by side, each in a thread of its own. What a part
+    holds does not depend on their number, so neither do the results.
+    """
+    options, count = options or {}, count_of(s)
+    parts = list(_parts(s, _even(count, size), options)) if count > size else [(s, options)]
     found, done = [], 0
-    for part, mine in parts:
+    with ThreadPoolExecutor(workers) if workers > 1 and len(parts) > 1 else nullcontext() as pool:
+        ends = (run(part, **mine) for part, mine in parts)
+        if pool is not None:
+            ends = (f.result() for f in [pool.submit(run, part, **mine) for part, mine in parts])
         if progress is not None:
-            progress(done, count)
-        found.append(run(part, **mine))
-        done += part.batch[-1] if part.batch else 1
-    if progress is not None:
-        progress(count, count)
+            progress(0, count)
+        for end in ends:
+            found.append(end)
+            done += count_of(end.scenario)
+            if progress is not None:
+                progress(done, count)
     return found[0] if len(found) == 1 else join(s, found)
+
+
+def count_of(s: Scenario) -> int:
+    """Channels along the last batch axis."""
+    return s.batch[-1] if s.batch else 1
+
+
+def _even(count: int, size: int) -> int:
+    """Channels of a part, at most `size`, so that a multiple of four parts has nearly equal ones."""
+    parts = 4 * math.ceil(count / size / 4)
+    return math.ceil(count / parts)
 
 
 def _parts(s: Scenario, size: int, options: Mapping[str, Any]) -> Iterator[tuple[Scenario, dict[str, Any]]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from beamfold.geometry import steering
+from beamfold.geometry import lag_basis, steering
 
 
 def beampattern(X: Tensor, angles: Tensor) -> Tensor:
@@ -29,6 +30,22 @@ def covariance_pattern(Psi: Tensor, angles: Tensor) -> Tensor:
     return antennas * ((a.conj() @ Psi) * a).sum(-1).real
 
 
+PART = 512
+"""Channels whose Fourier transforms are in memory at once."""
+
+
+def lags(X: Tensor) -> Tensor:
+    """x = (ρ_0, Re ρ_d, Im ρ_d) with ρ_d = Σ_m [X Xᴴ]_{m, m+d}, see `geometry.lag_basis`; (…, 2N − 1) real.
+
+    The sums are the autocorrelations of X's columns, by Fourier transforms: without an N × N matrix.
+    """
+    antennas = X.shape[-2]
+    Z = torch.fft.fft(X, n=1 << (2 * antennas - 2).bit_length(), dim=-2)
+    spectrum = (Z.real.square() + Z.imag.square()).sum(-1)
+    r = torch.fft.ifft(spectrum, dim=-1)[..., :antennas]  # Σ_m x_{m+d} x_m*
+    return torch.cat([r.real, -r.imag[..., 1:]], -1)
+
+
 def pattern_error(X: Tensor, Psi: Tensor, power: Tensor, angles: Tensor) -> Tensor:
     """MSE = T⁻¹ Σ_t |(ā(θ_t)ᴴ (X Xᴴ − Ψ) ā(θ_t)) / P_t|², the beampattern MSE of Fig. 8.
 
@@ -44,8 +61,16 @@ def pattern_error(X: Tensor, Psi: Tensor, power: Tensor, angles: Tensor) -> Tens
     Returns:
         (…) real, linear.
     """
-    difference = beampattern(X, angles) / power[..., None] - covariance_pattern(Psi, angles)
-    return difference.square().mean(-1)
+    wanted = covariance_pattern(Psi, angles)
+    A = torch.from_numpy(lag_basis(angles.cpu().numpy(), X.shape[-2])).to(wanted)
+    batch = X.shape[:-2]
+    each, levels = X.reshape(-1, *X.shape[-2:]), power.expand(batch).reshape(-1, 1)
+    found = []
+    for first in range(0, len(each), PART):
+        part, level = each[first : first + PART], levels[first : first + PART]
+        difference = lags(part) @ A.mT / level - wanted
+        found.append(difference.square().mean(-1))
+    return torch.cat(found).reshape(batch) if found else power.new_zeros(batch)
 
 
 def desired_error(X: Tensor, desired: Tensor, scale: Tensor | float, power: Tensor, angles: Tensor) -> Tensor:

@@ -166,6 +166,11 @@ class Design:
         pairs = zip(self.status[part].flatten().tolist(), self.faults[part].flatten().tolist(), strict=True)
         return {described(*pair): count for pair, count in Counter(pairs).most_common()}
 
+    @cached_property
+    def mse(self) -> Tensor:
+        """Beampattern MSE against Ψ's pattern (…), linear, on the grid that Ψ was solved on."""
+        return self.pattern_error(self.scenario.radar.angles)
+
     def beampattern(self, angles: Tensor) -> Tensor:
         """p(θ)/P_t (…, T) over angles (T,) in radians."""
         return beampattern(self.X, angles) / self.scenario.power[..., None]

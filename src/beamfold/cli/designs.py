@@ -202,7 +202,7 @@ def _tell(output: Path, result: Design, as_json: bool) -> None:
 
     s = result.scenario
     _warn_of_faults(result)
-    figures = summary(result, s.radar.angles)
+    figures = summary(result)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
                     "weight": float(s.weight.flatten()[0]), "results": figures})  # fmt: skip
@@ -277,7 +277,7 @@ def compare(
         f"N = {s.antennas}, K = {s.users}, M = {s.chains}, {snr_db:g} dB, mean over {s.batch[-1]} channels"
     )
     write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
-    figures = [row for d in designs for row in summary(d, s.radar.angles)]
+    figures = [row for d in designs for row in summary(d)]
     if as_json:
         print_json({"designs": str(file), "picture": str(picture), "results": figures})
     else:

@@ -22,8 +22,16 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from beamfold.covariance.interior import interior_point, square_root
 from beamfold.covariance.lowrank import low_rank_factor
-from beamfold.covariance.model import Certificate, Complex, Dual, Real, certify, check_problem, lag_basis
+from beamfold.covariance.model import (
+    Certificate,
+    Complex,
+    Dual,
+    Real,
+    certify,
+    check_problem,
+)
 from beamfold.errors import InputError
+from beamfold.geometry import lag_basis
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beamfold.errors import InputError
+from beamfold.geometry import lag_basis
 
 Real: TypeAlias = NDArray[np.float64]
 Complex: TypeAlias = NDArray[np.complex128]
@@ -154,12 +155,6 @@ def check_problem(pattern: ArrayLike, grid_rad: ArrayLike, N: int) -> tuple[Real
             f"(2/N = {2 / N:.4f}); a uniform grid needs T >= {int(np.floor(1 + np.pi * N / 2)) + 1}"
         )
     return pattern, grid, N
-
-
-def lag_basis(grid_rad: Real, N: int) -> Real:
-    """A with p = A x: columns 1, 2 cos(πd sin θ), −2 sin(πd sin θ) for d = 1 … N−1; (T, 2N−1)."""
-    phase = np.pi * np.sin(grid_rad)[:, None] * np.arange(1, N)
-    return np.hstack([np.ones((len(grid_rad), 1)), 2 * np.cos(phase), -2 * np.sin(phase)])
 
 
 def lag_sums(Psi: Complex) -> Real:

@@ -25,8 +25,14 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from beamfold.covariance.centro import to_complex
-from beamfold.covariance.model import Complex, Real, check_problem, fit, lag_basis
+from beamfold.covariance.model import (
+    Complex,
+    Real,
+    check_problem,
+    fit,
+)
 from beamfold.errors import InputError
+from beamfold.geometry import lag_basis
 
 Formulation = Literal["hermitian", "centro"]
 

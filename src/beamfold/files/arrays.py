@@ -129,6 +129,9 @@ def entries(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays (and strings, numbers) by name as `.mat` (v5) or `.npz`, atomically.
 
+    Not compressed: the last bits of computed numbers are noise, which hardly shrinks, and trying to takes
+    longer than all else that a command does with ten thousand channels.
+
     Raises:
         FileError: another suffix, or the disk said no.
     """
@@ -138,13 +141,13 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
         def save(target: Path) -> None:
             with target.open("wb") as stream:
-                np.savez_compressed(stream, **plain)
+                np.savez(stream, allow_pickle=False, **plain)
     elif suffix == ".mat":
 
         def save(target: Path) -> None:
             import scipy.io
 
-            scipy.io.savemat(str(target), dict(arrays), do_compression=True)
+            scipy.io.savemat(str(target), dict(arrays))
     else:
         raise FileError(f"{path}: results are written as .mat or .npz, not {suffix or 'without a suffix'}")
     write(path, save)

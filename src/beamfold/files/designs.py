@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from beamfold.files.arrays import Array, numbers, read_all, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
@@ -53,7 +52,7 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "noise": s.noise,
         "method": design.method,
         "Psi": s.Psi.cpu().numpy(),
-        "mse": design.pattern_error(s.radar.angles).cpu().numpy(),
+        "mse": design.mse.cpu().numpy(),
         "angles_deg": np.rad2deg(s.radar.angles.cpu().numpy()),
         "targets_deg": np.rad2deg(np.array(s.radar.targets)),
         "solver": s.radar.solver,
@@ -194,12 +193,12 @@ def _reals(path: Path, arrays: dict[str, Array], name: str, count: int | None = 
     return value.astype(np.float64)
 
 
-def summary(design: Design, angles: torch.Tensor) -> list[dict[str, Any]]:
+def summary(design: Design) -> list[dict[str, Any]]:
     """Mean figures per SNR, as plain values: what tables show and `--json` prints."""
     s = design.scenario
     several = len(s.batch) > 1
     parts = range(s.batch[0]) if several else [slice(None)]
-    error = design.pattern_error(angles)
+    error = design.mse
     rows = []
     for part in parts:
         power = float(s.power[part].reshape(-1)[0])
