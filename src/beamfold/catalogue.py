@@ -25,7 +25,7 @@ from beamfold.scenario import Scenario
 from beamfold.threads import check_threads, cores, torch_threads
 
 if TYPE_CHECKING:
-    from beamfold.methods.pga import Engine
+    from beamfold.methods.pga import Engine, Precision
     from beamfold.methods.unfolded import UnfoldedPGA
     from beamfold.start import Point
 
@@ -187,6 +187,7 @@ def unfolded(
     record: bool = False,
     any_size: bool = False,
     threads: int | None = None,
+    precision: Precision = "single",
 ) -> Design:
     """The design of a trained model: `methods.unfolded.unfolded` with a shipped model where none is given.
 
@@ -200,6 +201,7 @@ def unfolded(
         record: keep R and τ after every layer.
         any_size: let a model run on sizes that it was not trained for.
         threads: how many share the batch; default one per processor.
+        precision: arithmetic of the kernel.
 
     Raises:
         InputError: no shipped model of these sizes, or another J than the model's.
@@ -211,7 +213,15 @@ def unfolded(
     if inner is not None and inner != held.inner:
         raise InputError(f"the model has J = {held.inner} inner steps, asked for {inner}")
     return run(
-        s, held, layers=layers, start=start, engine=engine, record=record, any_size=any_size, threads=threads
+        s,
+        held,
+        layers=layers,
+        start=start,
+        engine=engine,
+        record=record,
+        any_size=any_size,
+        threads=threads,
+        precision=precision,
     )
 
 

@@ -19,14 +19,14 @@ def beampattern(X: Tensor, angles: Tensor) -> Tensor:
         (…, T) real, in units of power; its mean over a uniform sin θ is the total power.
     """
     antennas = X.shape[-2]
-    a = steering(angles, antennas).to(X.dtype)
+    a = steering(angles.to(X.device), antennas).to(X.dtype)
     return antennas * (a.conj() @ X).abs().square().sum(-1)
 
 
 def covariance_pattern(Psi: Tensor, angles: Tensor) -> Tensor:
     """ā(θ)ᴴ Ψ ā(θ) for Ψ (…, N, N); returns (…, T) real."""
     antennas = Psi.shape[-1]
-    a = steering(angles, antennas).to(Psi.dtype)
+    a = steering(angles.to(Psi.device), antennas).to(Psi.dtype)
     return antennas * ((a.conj() @ Psi) * a).sum(-1).real
 
 

@@ -37,7 +37,7 @@ class Status(enum.IntEnum):
     @property
     def advice(self) -> str:
         """What it means, and what a user can do."""
-        return _ADVICE[self]
+        return _WHY[self]
 
 
 class Fault(enum.IntFlag):
@@ -58,15 +58,18 @@ class Fault(enum.IntFlag):
     @property
     def advice(self) -> str:
         """What it means, and what a user can do."""
-        return _ADVICE[self]
+        return _WRONG[self]
 
 
-_ADVICE: dict[Status | Fault, str] = {
+# Two tables: as keys of one, members of different enumerations with the same number would be the same.
+_WHY: dict[Status, str] = {
     Status.FIXED_DEPTH: "All layers ran; a method of fixed depth claims nothing about an optimum.",
     Status.CONVERGED: "The method's own stopping rule was met.",
     Status.CLOSED_FORM: "The design is a formula or a greedy choice; there was nothing to iterate.",
     Status.DIVERGED: "The next iterate was not finite; the last finite one is returned. Use shorter steps.",
     Status.ITERATION_LIMIT: "The stopping rule was not met within the allowed iterations; more may gain.",
+}
+_WRONG: dict[Fault, str] = {
     Fault.NONE: "Nothing is wrong with the design.",
     Fault.BELOW_START: "R - omega tau is below that of the method's start. Use shorter steps, or the start.",
     Fault.INFEASIBLE: "Unit modulus (7b) or total power (7c) is violated by more than 1e-4. Do not use it.",

@@ -65,6 +65,24 @@ class Scenario:
         """ω as (…, 1, 1), to multiply matrices."""
         return self.weight[..., None, None]
 
+    def levels(self) -> list[tuple[float, Any]]:
+        """The SNRs in dB, each with the index of its part of the batch.
+
+        The first of several batch axes is one of SNRs where P_t changes along it and along no other; else all
+        channels are at one SNR, whatever their axes.
+
+        Raises:
+            InputError: P_t changes in another way.
+        """
+        power = self.power.expand(self.batch)
+        first = power.reshape(power.shape[0], -1)[:, 0] if power.ndim > 1 else power.reshape(-1)[:1]
+        alone = power.ndim < 2 or (len(first) > 1 and bool((first == first[0]).all()))
+        like = first[0] if alone else first.reshape(-1, *[1] * (power.ndim - 1))
+        if not bool((power == like).all()):
+            raise InputError("the power of the channels changes along another axis than the first")
+        snr_db = (10 * torch.log10(first / self.noise)).tolist()
+        return [(snr_db[0], ...)] if alone else list(zip(snr_db, range(len(first)), strict=True))
+
     def rate(self, X: Tensor) -> Tensor:
         """R of X (…, N, K), Eq. (4), in bit/s/Hz; (…)."""
         return rate(self.H, X, self.noise)

@@ -114,7 +114,7 @@ def sensing_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: 
 
 
 _FAST = (60, (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64")))
-_LAYERS = (15, (("layers", "forward", "float32"),))
+_LAYERS = (15, (("layers", "forward", ""),))
 COMPILED: dict[str, tuple[int, tuple[tuple[str, str, str], ...]]] = {
     "fast": _FAST, "best": _FAST, "constrained": _FAST,
     "pga": _LAYERS, "conventional-pga": _LAYERS, "unfolded": _LAYERS,

@@ -38,7 +38,8 @@ Method = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(help="Threads of the batch. (default: one per processor)")]
 Precision = Annotated[
-    str | None, typer.Option(help="Of the fast method: single or double. (default: single)")
+    str | None,
+    typer.Option(help="Of fast, unfolded and pga: single or double. (default: single)"),
 ]
 Settings = Annotated[
     list[str] | None,

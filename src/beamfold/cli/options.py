@@ -48,11 +48,17 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The types of the options; names that only a type checker imports are imported here."""
     from torch import Tensor
 
-    from beamfold.methods.pga import Engine
+    from beamfold.methods.pga import Engine, Precision
     from beamfold.methods.unfolded import UnfoldedPGA
     from beamfold.start import Point
 
-    names = {"Tensor": Tensor, "Engine": Engine, "UnfoldedPGA": UnfoldedPGA, "Point": Point}
+    names = {
+        "Tensor": Tensor,
+        "Engine": Engine,
+        "Precision": Precision,
+        "UnfoldedPGA": UnfoldedPGA,
+        "Point": Point,
+    }
     return get_type_hints(function, localns=names)
 
 

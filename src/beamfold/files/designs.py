@@ -37,7 +37,6 @@ def design_arrays(design: Design) -> dict[str, Any]:
     `F`, and its `W` (…, N, K) is X itself.
     """
     s = design.scenario
-    power = s.power.reshape(s.power.shape[0], -1)[:, 0] if s.power.ndim > 1 else s.power.reshape(-1)[:1]
     arrays: dict[str, Any] = {
         "W": design.W.cpu().numpy(),
         "rate": design.rate.cpu().numpy(),
@@ -47,7 +46,7 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "status_codes": STATUS_CODES,
         "faults": design.faults.cpu().numpy(),
         "fault_codes": FAULT_CODES,
-        "snr_db": 10 * np.log10(power.cpu().numpy() / s.noise),
+        "snr_db": np.array([snr_db for snr_db, _ in s.levels()]),
         "weight": float(s.weight.reshape(-1)[0]),
         "noise": s.noise,
         "method": design.method,
@@ -196,17 +195,13 @@ def _reals(path: Path, arrays: dict[str, Array], name: str, count: int | None = 
 def summary(design: Design) -> list[dict[str, Any]]:
     """Mean figures per SNR, as plain values: what tables show and `--json` prints."""
     s = design.scenario
-    several = len(s.batch) > 1
-    parts = range(s.batch[0]) if several else [slice(None)]
-    error = design.mse
     rows = []
-    for part in parts:
-        power = float(s.power[part].reshape(-1)[0])
-        mse = float(error[part].mean())
+    for snr_db, part in s.levels():
+        mse = float(design.mse[part].mean())
         rows.append(
             {
                 "method": design.label,
-                "snr_db": round(10 * float(np.log10(power / s.noise)), 6),
+                "snr_db": round(snr_db, 6),
                 "channels": design.status[part].numel(),
                 "rate": float(design.rate[part].mean()),
                 "tau": float(design.tau[part].mean()),

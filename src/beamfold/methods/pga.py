@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from beamfold.start import STARTS, Point
 from beamfold.threads import torch_threads
 
 Engine = Literal["auto", "kernel", "torch"]
+Precision = Literal["single", "double"]
+DTYPES = {"single": np.float32, "double": np.float64}
 
 
 def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital: DigitalGradient) -> Point:
@@ -57,19 +60,23 @@ def run_layers(
     engine: Engine = "auto",
     record: bool = False,
     threads: int | None = None,
+    precision: Precision = "single",
 ) -> Outcome:
     """Algorithm 1 from `start` with step sizes mu (I, J) and lam (I,).
 
     `engine="torch"` is the readable path above, in the scenario's precision, on its device and
-    differentiable; `"kernel"` the compiled one in `beamfold.kernels`, the same steps in float32 on the
-    CPU, on `threads` threads; `"auto"` takes the kernel for channels on the CPU.
+    differentiable; `"kernel"` the compiled one in `beamfold.kernels`, the same steps on the CPU in float32
+    or, with `precision="double"`, in float64, on `threads` threads; `"auto"` takes the kernel for channels
+    on the CPU.
     """
     if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu"):
         from beamfold.kernels.unfolded import run_kernel
 
         check_on_cpu(s, "pga or unfolded with engine='kernel'")
 
-        point, status, points = run_kernel(s, start, mu, lam, eta, digital, record=record, threads=threads)
+        point, status, points = run_kernel(
+            s, start, mu, lam, eta, digital, record=record, threads=threads, dtype=DTYPES[precision]
+        )
         return Outcome(point, status, trace(s, points) if record else None)
 
     def layer(point: Point, i: int) -> Point:
@@ -98,6 +105,7 @@ def pga(
     engine: Engine = "auto",
     record: bool = False,
     threads: int | None = None,
+    precision: Precision = "single",
 ) -> Design:
     """Projected gradient ascent with constant step sizes, Section III-B.
 
@@ -113,6 +121,7 @@ def pga(
         engine: "kernel" (compiled, float32), "torch" (readable, complex128) or "auto".
         record: keep R and τ after every layer in `trace`.
         threads: how many share the batch in the kernel; default one per processor.
+        precision: arithmetic of the kernel; the design's figures are complex128 in any case.
 
     Returns:
         A `Design`; `BELOW_START` where the step sizes were too long, as (J, η) = (1, 1) is known for.
@@ -127,7 +136,9 @@ def pga(
     steps = full((layers, inner), mu), full((layers,), lam)
     with torch_threads():
         begin = starting_point(s, start)
-        outcome = run_layers(s, begin, *steps, eta, digital, engine=engine, record=record, threads=threads)
+        outcome = run_layers(
+            s, begin, *steps, eta, digital, engine=engine, record=record, threads=threads, precision=precision
+        )
         return conclude(s, "pga", begin, outcome, options={"inner": inner})
 
 
@@ -139,9 +150,12 @@ def conventional_pga(
     engine: Engine = "auto",
     record: bool = False,
     threads: int | None = None,
+    precision: Precision = "single",
 ) -> Design:
     """The baseline of Section IV-B: J = 1, step sizes 0.01, η = 1/N; η = 1 is (9)-(12) to the letter."""
-    design = pga(s, inner=1, layers=layers, eta=eta, engine=engine, record=record, threads=threads)
+    design = pga(
+        s, inner=1, layers=layers, eta=eta, engine=engine, record=record, threads=threads, precision=precision
+    )
     return replace(design, method="conventional-pga", options={})
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
-from beamfold.methods.pga import Engine, conclude, run_layers
+from beamfold.methods.pga import Engine, Precision, conclude, run_layers
 from beamfold.objective import DigitalGradient
 from beamfold.result import Design
 from beamfold.scenario import Scenario
@@ -159,6 +159,7 @@ def unfolded(
     record: bool = False,
     any_size: bool = False,
     threads: int | None = None,
+    precision: Precision = "single",
 ) -> Design:
     """The design of a trained model, Algorithm 1.
 
@@ -171,6 +172,7 @@ def unfolded(
         record: keep R and τ after every layer.
         any_size: let a model run on sizes it was not trained for; η becomes 1/N of the scenario.
         threads: how many share the batch in the kernel; default one per processor.
+        precision: arithmetic of the kernel; the design's figures are complex128 in any case.
 
     Raises:
         InputError: sizes other than the model's without `any_size`, or more layers than it has.
@@ -185,7 +187,16 @@ def unfolded(
         begin = proposed(s) if start is None else start
         mu, lam = model.mu[:depth].to(s.H.device), model.lam[:depth].to(s.H.device)
         outcome = run_layers(
-            s, begin, mu, lam, eta, model.info.digital, engine=engine, record=record, threads=threads
+            s,
+            begin,
+            mu,
+            lam,
+            eta,
+            model.info.digital,
+            engine=engine,
+            record=record,
+            threads=threads,
+            precision=precision,
         )
         return conclude(s, "unfolded", begin, outcome, options={"inner": model.inner})
 
