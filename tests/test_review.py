@@ -116,3 +116,11 @@ def test_double_precision_is_an_option_of_the_layers(name):
     double = bf.design(s, name, engine="kernel", precision="double", **options)
     torch_path = bf.design(s, name, engine="torch", **options)
     torch.testing.assert_close(double.rate, torch_path.rate, rtol=1e-11, atol=0)
+
+
+def test_the_page_on_results_names_every_number():
+    from conftest import ROOT
+
+    page = (ROOT / "docs" / "results.md").read_text()
+    for member in (*Status, *Fault):
+        assert f"| {member.value} | {member.label} | {member.advice} |" in page
