@@ -6,9 +6,8 @@ import inspect
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -250,18 +249,29 @@ def in_parts(
     options, count = options or {}, count_of(s)
     parts = list(_parts(s, _even(count, size), options)) if count > size else [(s, options)]
     found, done = [], 0
-    with ThreadPoolExecutor(workers) if workers > 1 and len(parts) > 1 else nullcontext() as pool:
-        ends = (run(part, **mine) for part, mine in parts)
-        if pool is not None:
-            ends = (f.result() for f in [pool.submit(run, part, **mine) for part, mine in parts])
+    if progress is not None:
+        progress(0, count)
+    for end in _ends(run, parts, workers):
+        found.append(end)
+        done += count_of(end.scenario)
         if progress is not None:
-            progress(0, count)
-        for end in ends:
-            found.append(end)
-            done += count_of(end.scenario)
-            if progress is not None:
-                progress(done, count)
+            progress(done, count)
     return found[0] if len(found) == 1 else join(s, found)
+
+
+def _ends(
+    run: Callable[..., Design], parts: Sequence[tuple[Scenario, Mapping[str, Any]]], workers: int
+) -> Iterator[Design]:
+    """The designs of the parts in their order, as they are ready."""
+    if workers == 1 or len(parts) == 1:
+        yield from (run(part, **mine) for part, mine in parts)
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for future in [pool.submit(run, part, **mine) for part, mine in parts]:
+            yield future.result()
+    finally:  # also where a part failed or the user has stopped the program: the rest is not begun
+        pool.shutdown(cancel_futures=True)
 
 
 def count_of(s: Scenario) -> int:
