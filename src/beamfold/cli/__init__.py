@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 for module in (data, designs, front, models, experiments, bench, verify):
     module.register(app)
+STOPPED = 130
+"""Exit code after Ctrl-C, which the library for commands turns into an exit by itself."""
 COMMANDS = tuple(app.registered_commands)
 
 
@@ -54,9 +56,13 @@ def main() -> None:
     try:
         with _few_collections():
             app(args=spread(renamed(arguments)), standalone_mode=True)
+    except SystemExit as stop:
+        if stop.code == STOPPED:
+            say("stopped")
+        raise
     except KeyboardInterrupt:
         say("stopped")
-        sys.exit(130)
+        sys.exit(STOPPED)
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
