@@ -242,8 +242,8 @@ def test_any_number_of_antennas_needs_no_option(run, antennas):
     F, W = (read_arrays(Path("d.npz"))[name] for name in "FW")
     assert np.allclose(abs(F), 1)
     assert np.square(np.abs(F @ W)).sum((-2, -1)) == pytest.approx(10**1.2)
-    error = held["results"][0]["mse_db"]  # 0 for one antenna, in dB -inf, in JSON null
-    assert error is None if antennas == 1 else np.isfinite(error)
+    error = held["results"][0]["mse_db"]  # 0 but for rounding: null
+    assert (error is None or error < -250) if antennas == 1 else np.isfinite(error)
 
 
 def test_more_users_than_antennas_are_refused_by_name(run):

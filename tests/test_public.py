@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 import beamfold as bf
 
@@ -48,6 +49,7 @@ def declared() -> dict[str, str]:
 
 def test_both_lists_of_names_are_one():
     assert declared() == bf._HOME
+    assert set(bf.__all__) == {"__version__", *bf._HOME}
     for name in bf.__all__:
         assert getattr(bf, name) is not None
     assert set(dir(bf)) == set(bf.__all__)
@@ -70,7 +72,8 @@ def test_former_names_warn_once_each():
 def test_a_type_checker_sees_the_right_types(tmp_path):
     """mypy on a user's file: none of what it reveals is Any."""
     (tmp_path / "user.py").write_text(PROGRAM)
-    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "user.py"]
+    config = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
+    command = [sys.executable, "-m", "mypy", *config, "user.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     revealed = [line.split("Revealed type is")[1] for line in done.stdout.splitlines() if "Revealed" in line]

@@ -1,7 +1,7 @@
 """Hybrid precoders for joint communications and sensing; README.md has a first example.
 
 The names below are loaded when they are first used, so that the command line starts at once. A type checker
-reads the imports under TYPE_CHECKING, Python the table `_HOME`; a test compares the two.
+reads the imports under TYPE_CHECKING and `__all__`, Python the table `_HOME`; a test compares them.
 """
 
 from __future__ import annotations
@@ -96,9 +96,52 @@ _HOME = {
 }
 _FORMER = {"Benchmark": "Sensing", "read_benchmark": "read_sensing", "write_benchmark": "write_sensing"}
 """Names of version 0.1.0, which are accepted with a warning."""
-__all__ = [  # noqa: PLE0604
+__all__ = [
+    "METHODS",
+    "Design",
+    "Fault",
+    "InputError",
+    "ModelInfo",
+    "Recipe",
+    "Scenario",
+    "Sensing",
+    "Status",
+    "UnfoldedPGA",
     "__version__",
-    *sorted(_HOME),
+    "angle_grid",
+    "beampattern",
+    "best",
+    "constrained",
+    "conventional_pga",
+    "design",
+    "digital",
+    "digital_jcas",
+    "fast",
+    "load_model",
+    "make_scenario",
+    "manopt",
+    "omp",
+    "pga",
+    "phased_zf",
+    "prepare",
+    "prepare_fast",
+    "read_channels",
+    "read_sensing",
+    "saleh_valenzuela",
+    "save_model",
+    "sca",
+    "sca_manopt",
+    "solve_covariance",
+    "steering",
+    "train",
+    "unfolded",
+    "verify",
+    "wmmse",
+    "write_channels",
+    "write_design",
+    "write_designs",
+    "write_sensing",
+    "zf_digital",
 ]
 
 

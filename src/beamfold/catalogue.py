@@ -54,7 +54,12 @@ class Method(NamedTuple):
     @property
     def options(self) -> tuple[str, ...]:
         """The names of its options, from its signature."""
-        return tuple(inspect.signature(self.function).parameters)[1:]
+        return _options(self.path)
+
+
+@cache
+def _options(path: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(_load(path)).parameters)[1:]
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +76,7 @@ class Constants(NamedTuple):
 CONSTANTS = Constants()
 
 
+@lru_cache(maxsize=256)
 def mixing(chains: int, users: int, which: int = 0) -> Complex:
     """(M, K): F starts from the phases of X times its transpose. 0 is the identity, others random unitary.
 
@@ -87,7 +89,9 @@ def mixing(chains: int, users: int, which: int = 0) -> Complex:
     ]
     if which == 0:
         Q[:users] = np.eye(users)
-    return np.ascontiguousarray(Q)
+    Q = np.ascontiguousarray(Q)
+    Q.flags.writeable = False  # the same array for every call
+    return Q
 
 
 def _planes(rows: Complex, lanes: int, dtype: Any) -> Planes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from copy import copy
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,12 @@ class Guard:
         F[:], W[:] = best.F.numpy(), best.W.numpy()
 
 
+@lru_cache(maxsize=4)
+def _guard(radar: Sensing, users: int, chains: int, noise: float) -> Guard:
+    """A `Guard` that serves any power and weight; its working space is copied for each thread."""
+    return Guard(radar, users=users, chains=chains, power=1.0, weight=1.0, noise=noise)
+
+
 def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> Tensor:
     """(…) bool: where a point of each channel of a scenario is above the start (26) for certain.
 
@@ -215,7 +222,7 @@ def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> 
     H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
     F, W = (z.resolve_conj().numpy().reshape(count, *z.shape[-2:]) for z in point)
     power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
-    guard = Guard(s.radar, users=K, chains=M, power=power[0], weight=weight[0], noise=s.noise)
+    guard = _guard(s.radar, K, M, s.noise)
     above = np.zeros(count, np.bool_)
 
     def work(first: int, last: int) -> None:

@@ -32,6 +32,8 @@ DEPTHS: dict[str, dict[str, int]] = {
     "deeper": {"steps": 100},
 }
 """Named depths: what differs from `kernels.fast.plan_for`."""
+ROUNDING = 1e-9
+"""Relative difference of R − ω τ up to which a point and the start (26) count as equally good."""
 STATIONARY = 1e-4
 """The `residual` at which a design counts as converged."""
 
@@ -86,7 +88,7 @@ def start_where_better(s: Scenario, point: Point, threads: int | None = None) ->
     part, (F, W) = s[open_still], point
     start = proposed(part)
     ours, theirs = part.objective(F[open_still] @ W[open_still]), part.objective(start.F @ start.W)
-    lost = ~(ours >= theirs)  # also where the point is not finite
+    lost = ~(ours >= theirs - ROUNDING * (1 + theirs.abs()))  # also where the point is not finite
     taken[open_still] = lost
     F, W = F.clone(), W.clone()
     F[taken], W[taken] = start.F[lost], start.W[lost]
