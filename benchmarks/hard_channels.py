@@ -6,8 +6,8 @@ Low rank: H = A B with complex normal A (K, r) and B (r, 64), r < K = M, 10 dB. 
 Saleh-Valenzuela channels of N = 64, K = M = 4 times a scale, 10 dB. `random_scenarios` draws neither.
 
 A line has the number of channels, the mean R - w tau of each entry point, how many of its designs are the
-start (26), and its mean and worst loss against `best` of 8 starts on the first 20 channels, relative to 1 plus
-the size of the latter.
+start (26), and its mean and worst loss against `best` of 8 starts on the first 20 channels, relative to 1
+plus the size of the latter.
 """
 
 from __future__ import annotations
