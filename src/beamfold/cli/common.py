@@ -86,11 +86,12 @@ def table(rows: Iterable[dict[str, Any]], names: dict[str, str], title: str = ""
     from rich.table import Table
 
     grid = Table(title=title or None, title_justify="left")
-    for i, heading in enumerate(names.values()):
-        grid.add_column(escape(heading), justify="left" if i == 0 else "right", no_wrap=True)
+    for i, (key, heading) in enumerate(names.items()):
+        # Figures are never cut; how channels ended goes on in a second line where the terminal is narrow.
+        grid.add_column(escape(heading), justify="left" if i == 0 else "right", no_wrap=key != "status")
     for row in rows:
         grid.add_row(*(_cell(row[key]) for key in names))
-    wide = None if sys.stdout.isatty() else 120
+    wide = None if sys.stdout.isatty() else 160
     Console(width=wide).print(grid)
 
 
