@@ -108,7 +108,13 @@ def check(design):
     assert np.isfinite(found.mse).all()
     assert found.modulus.max() < 1e-9
     assert found.power.max() < 1e-9
-    assert found.rate_error.max() < 1e-9
+    # Interference sums amplitudes of ‖H‖ ‖F‖ ‖W‖/σ: far above the noise its rounding is part of R, see
+    # benchmarks/scenarios.py, which allows for 1e-6 of them as this does.
+    sizes = [torch.linalg.matrix_norm(Z).numpy() for Z in (s.H, design.W)]
+    sizes.append(1.0 if design.F is None else torch.linalg.matrix_norm(design.F).numpy())
+    amplitude = sizes[0] * sizes[1] * sizes[2] / s.noise**0.5
+    allowed = 1e-9 * np.maximum(1, 1e-6 * amplitude / np.maximum(found.rate, 1))
+    assert (found.rate_error < allowed).all()
     assert found.tau_error.max() < 1e-9
     assert np.allclose(design.pattern_error(s.radar.angles).numpy(), found.mse, rtol=1e-9, atol=1e-12)
     assert not (design.faults & int(Fault.INFEASIBLE | Fault.NOT_FINITE)).any()
