@@ -30,8 +30,9 @@ import cvxpy as cp
 import numpy as np
 import scipy.io
 
+from beamfold.covariance.certificate import certify, fit
 from beamfold.covariance.fast import fast_covariance
-from beamfold.covariance.model import Complex, Real, certify, desired_pattern, fit
+from beamfold.covariance.problem import Complex, Real, check_problem, desired_pattern
 from beamfold.covariance.reference import reference_covariance
 
 T = TypeVar("T")
@@ -79,21 +80,25 @@ def as_written(pattern: Real, grid: Real, N: int, solver: str) -> tuple[Complex,
 def against_cvxpy(turns: int, quick: bool) -> None:
     pattern, grid = desired_pattern((-60, 0, 60))
     tolerances = (1e-4, 1e-7)
-    ours = {t: fast_covariance(pattern, grid, 64, tolerance=t) for t in tolerances}
+    ours = {t: fast_covariance(check_problem(pattern, grid, 64), tolerance=t) for t in tolerances}
     fast: dict[float, list[float]] = {t: [] for t in tolerances}
     slow: list[float] = []
     others: list[tuple[str, str, Complex, float | None]] = []
     for _ in range(turns):
         for tolerance in tolerances:
             for _ in range(5):
-                used, _ = timed(lambda t=tolerance: fast_covariance(pattern, grid, 64, tolerance=t))
+                used, _ = timed(
+                    lambda t=tolerance: fast_covariance(check_problem(pattern, grid, 64), tolerance=t)
+                )
                 fast[tolerance].append(used)
         if not quick:
             used, (Psi, raw) = timed(lambda: as_written(pattern, grid, 64, "SCS"))
             slow.append(used)
             others = [("CVXPY, SCS, as written", spread(slow), Psi, raw)]
     for solver in ("SCS", "CLARABEL"):
-        used, other = timed(lambda s=solver: reference_covariance(pattern, grid, 64, s, "centro"))
+        used, other = timed(
+            lambda s=solver: reference_covariance(check_problem(pattern, grid, 64), s, "centro")
+        )
         others.append((f"CVXPY, {solver}, centro form", f"{used:.2f}", other.Psi, None))
     print(f"\n1. N = 64, T = 181, targets -60, 0, 60; {turns} turns, 5 fast runs each\n")
     print("| solver | s, median [min, max] | SCS as written / it | objective | gap | fast 1e-4 above it |")
@@ -103,7 +108,7 @@ def against_cvxpy(turns: int, quick: bool) -> None:
         cells = f"{spread(fast[tolerance])} | {ratio} | {found.objective:.6f} | {found.gap:.1e}"
         print(f"| fast, {tolerance:.0e} | {cells} | |")
     for name, used, Psi, raw in others:
-        proof = certify(pattern, grid, Psi, ours[1e-7].dual)
+        proof = certify(check_problem(pattern, grid, 64), Psi, ours[1e-7].dual)
         above = ours[1e-4].objective / proof.objective - 1
         print(f"| {name} | {used} | | {proof.objective:.6f} | {proof.gap:.1e} | {above:+.1e} |")
         if raw is not None:
@@ -121,9 +126,11 @@ def sizes(quick: bool) -> None:
         for setting in ({"tolerance": 1e-4}, {"tolerance": 1e-7}, {"tolerance": 1e-4, "rank": 4}):
             seconds = []
             for _ in range(11 if N <= 128 else 3):
-                used, found = timed(lambda p=pattern, g=grid, n=N, s=setting: fast_covariance(p, g, n, **s))
+                used, found = timed(
+                    lambda p=pattern, g=grid, n=N, s=setting: fast_covariance(check_problem(p, g, n), **s)
+                )
                 seconds.append(used)
-            proof = certify(pattern, grid, found.Psi, found.dual)
+            proof = certify(check_problem(pattern, grid, N), found.Psi, found.dual)
             name = f"{setting['tolerance']:.0e}" + (", rank 4" if "rank" in setting else "")
             print(
                 f"| {N} | {angles} | {name} | {spread(seconds)} | {found.iterations} | {proof.gap:.1e} "
@@ -142,7 +149,9 @@ def breadth(quick: bool) -> None:
             gaps, seconds = [], []
             for angles in GRIDS:
                 pattern, grid = desired_pattern(targets, angles)
-                used, found = timed(lambda p=pattern, g=grid, s=setting: fast_covariance(p, g, 56, **s))
+                used, found = timed(
+                    lambda p=pattern, g=grid, s=setting: fast_covariance(check_problem(p, g, 56), **s)
+                )
                 gaps.append(found.gap)
                 seconds.append(used)
             cells += [f"{max(gaps):.1e}", f"{max(seconds):.3f}"]
@@ -159,20 +168,27 @@ def minimisers() -> None:
         published = data["J"][:, :, 0, 0] / np.trace(data["J"][:, :, 0, 0]).real
         cases["published"] = (data["Pd_theta"].ravel().astype(float), data["theta"].ravel(), published)
     for name, (pattern, grid, published) in cases.items():
-        best = fast_covariance(pattern, grid, 64, tolerance=1e-7)
+        best = fast_covariance(check_problem(pattern, grid, 64), tolerance=1e-7)
         found = {"fast, 1e-7 (default)": best.Psi}
-        found["fast, 1e-4"] = fast_covariance(pattern, grid, 64).Psi
+        found["fast, 1e-4"] = fast_covariance(check_problem(pattern, grid, 64)).Psi
         for rank in (2, 3, 4):
-            found[f"fast, rank {rank}"] = fast_covariance(pattern, grid, 64, rank=rank, tolerance=1e-7).Psi
+            found[f"fast, rank {rank}"] = fast_covariance(
+                check_problem(pattern, grid, 64), rank=rank, tolerance=1e-7
+            ).Psi
         for solver in ("SCS", "CLARABEL"):
-            found[f"{solver}, centro form"] = reference_covariance(pattern, grid, 64, solver, "centro").Psi
+            found[f"{solver}, centro form"] = reference_covariance(
+                check_problem(pattern, grid, 64), solver, "centro"
+            ).Psi
         if published is not None:
             found["published"] = published
         for choice, Psi in found.items():
             eigenvalues = np.linalg.eigvalsh(Psi)[::-1]
             leading = " ".join(f"{value:.3f}" for value in eigenvalues[:7])
-            objective = fit(pattern, grid, Psi)[2]
-            gap, floor = certify(pattern, grid, Psi, best.dual).gap, float(np.sum(eigenvalues[4:] ** 2))
+            objective = fit(check_problem(pattern, grid, 64), Psi)[2]
+            gap, floor = (
+                certify(check_problem(pattern, grid, 64), Psi, best.dual).gap,
+                float(np.sum(eigenvalues[4:] ** 2)),
+            )
             print(
                 f"| {name} | {choice} | {objective:.6f} | {gap:.1e} | {floor:.1e} | {leading} |", flush=True
             )

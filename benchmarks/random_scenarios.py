@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from beamfold.arrays import steering
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.geometry import steering
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing
 

@@ -14,22 +14,14 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import beamfold.covariance
+from beamfold.arrays import line_array
 from beamfold.covariance import solve_covariance
 from beamfold.covariance.centro import to_complex, to_real
+from beamfold.covariance.certificate import Dual, certify, dual_bound, fit
 from beamfold.covariance.fast import fast_covariance
-from beamfold.covariance.interior import newton_matrix, square_root
+from beamfold.covariance.interior import Form, newton_matrix, square_root
 from beamfold.covariance.lowrank import _value_and_gradient
-from beamfold.covariance.model import (
-    Dual,
-    certify,
-    check_problem,
-    desired_pattern,
-    dual_bound,
-    fit,
-    lag_adjoint,
-    lag_basis,
-    lag_sums,
-)
+from beamfold.covariance.problem import check_problem, desired_pattern
 from beamfold.covariance.reference import reference_covariance
 from beamfold.sensing import Sensing, default_angles
 
@@ -49,16 +41,6 @@ def random_feasible(N, seed):
     return H * scale[:, None] * scale
 
 
-def test_lags_give_the_pattern_and_the_adjoint_is_one():
-    _, grid = desired_pattern([0], 41)
-    Psi = random_hermitian(9, 0)
-    steering = np.exp(1j * np.pi * np.outer(np.arange(9), np.sin(grid)))
-    literal = [(a.conj() @ Psi @ a).real for a in steering.T]
-    assert np.allclose(lag_basis(grid, 9) @ lag_sums(Psi), literal)
-    y = np.random.default_rng(1).standard_normal(17)
-    assert np.isclose(np.trace(lag_adjoint(y, 9) @ Psi).real, y @ lag_sums(Psi))
-
-
 @pytest.mark.parametrize("N", [2, 3, 8, 9])
 def test_real_form_round_trip_and_spectrum(N):
     H = random_hermitian(N, 2, centro=True)
@@ -69,23 +51,25 @@ def test_real_form_round_trip_and_spectrum(N):
 def test_fft_newton_matrix_equals_the_dense_traces():
     N = 5
     X, Y = random_hermitian(N, 3, centro=True), random_hermitian(N, 4, centro=True)
-    lags = [lag_adjoint(unit, N) for unit in np.eye(2 * N - 1)]
+    problem = check_problem(*desired_pattern([0], 41), N)
+    lags = [problem.lags.adjoint(unit) for unit in np.eye(2 * N - 1)]
     diagonals = [-np.diag((np.eye(N)[n] + np.eye(N)[N - 1 - n]) / (1 + (n == N // 2))) for n in range(3)]
     basis = [2 * B for B in lags] + diagonals
     dense = np.array([[np.trace(X @ B @ Y @ C).real for C in basis] for B in basis])
     dense[np.arange(2 * N - 1), np.arange(2 * N - 1)] += 2
-    assert np.allclose(newton_matrix(X, Y, np.eye(2 * N - 1), np.eye(2 * N - 1)), dense)
+    assert np.allclose(newton_matrix(Form(np.eye(2 * N - 1), problem), X, Y), dense)
 
 
 def test_low_rank_gradient_against_central_differences():
     N, r = 7, 3
     _, grid = desired_pattern([-20, 30], 61)
-    R = square_root(lag_basis(grid, N))
+    lags = line_array(N).lags
+    R = square_root(lags.basis(check_problem(np.ones(61), grid, N).cosines))
     u = np.random.default_rng(5).standard_normal(2 * N * r)
-    _, gradient = _value_and_gradient(u, R.T @ R, N, r)
+    _, gradient = _value_and_gradient(u, R.T @ R, lags, r)
     for i in range(0, u.size, 5):
         h = np.eye(u.size)[i] * 1e-6
-        above, below = (_value_and_gradient(v, R.T @ R, N, r)[0] for v in (u + h, u - h))
+        above, below = (_value_and_gradient(v, R.T @ R, lags, r)[0] for v in (u + h, u - h))
         assert gradient[i] == pytest.approx((above - below) / 2e-6, rel=1e-6, abs=1e-6)
 
 
@@ -93,15 +77,16 @@ def test_dual_bound_is_below_every_feasible_objective():
     N = 6
     pattern, grid = desired_pattern([-30, 10], 61)
     rng = np.random.default_rng(6)
-    best = fast_covariance(pattern, grid, N, tolerance=1e-7)
+    problem = check_problem(pattern, grid, N)
+    best = fast_covariance(problem, tolerance=1e-7)
     for seed in range(20):
         Psi = random_feasible(N, seed)
-        assert fit(pattern, grid, Psi)[2] >= best.lower_bound
-        bound, _ = dual_bound(pattern, grid, N, Dual(rng.standard_normal(61), rng.standard_normal(N)))
+        assert fit(problem, Psi)[2] >= best.lower_bound
+        bound, _ = dual_bound(problem, Dual(rng.standard_normal(61), rng.standard_normal(N)))
         assert bound <= best.objective
         q, nu = best.dual
         near = Dual(q + 0.1 * rng.standard_normal(61), nu + 0.1 * rng.standard_normal(N))
-        assert dual_bound(pattern, grid, N, near)[0] <= best.objective
+        assert dual_bound(problem, near)[0] <= best.objective
 
 
 EPS = np.finfo(float).eps
@@ -126,15 +111,16 @@ def gap_rounding(result, T):
 @pytest.mark.parametrize("N, T", [(8, 91), (15, 181), (64, 181), (33, 1801)])
 def test_certified_optimal_and_feasible(targets, N, T):
     pattern, grid = desired_pattern(targets, T)
-    result = fast_covariance(pattern, grid, N)
-    proof = certify(pattern, grid, result.Psi, result.dual)
+    problem = check_problem(pattern, grid, N)
+    result = fast_covariance(problem)
+    proof = certify(problem, result.Psi, result.dual)
     assert result.gap <= 1e-4
     assert proof.gap == pytest.approx(result.gap, rel=0, abs=gap_rounding(result, T))
     assert proof.least_eigenvalue >= -N * EPS * np.linalg.norm(result.Psi)  # an eigenvalue's backward error
     assert proof.diagonal_error <= 1e-12
     assert np.array_equal(result.Psi, result.Psi.conj().T)
     # Psi's own dual (closed form, nothing from the solver) proves almost as much
-    assert certify(pattern, grid, result.Psi).gap <= 1e-2
+    assert certify(problem, result.Psi).gap <= 1e-2
 
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
@@ -142,8 +128,9 @@ def test_certified_optimal_and_feasible(targets, N, T):
 @pytest.mark.parametrize("N, targets", [(6, [-60, 0, 60]), (9, [-35, 15])])
 def test_agrees_with_the_literal_problem(solver, formulation, N, targets):
     pattern, grid = desired_pattern(targets, 91)
-    reference = reference_covariance(pattern, grid, N, solver, formulation)
-    result = fast_covariance(pattern, grid, N, tolerance=1e-6)
+    problem = check_problem(pattern, grid, N)
+    reference = reference_covariance(problem, solver, formulation)
+    result = fast_covariance(problem, tolerance=1e-6)
     assert result.objective == pytest.approx(reference.objective, rel=1e-4)
     assert result.lower_bound <= reference.objective
     assert np.linalg.eigvalsh(reference.Psi)[0] >= -1e-9
@@ -156,7 +143,7 @@ def test_agrees_with_the_literal_problem(solver, formulation, N, targets):
 def test_reference_refuses_an_early_stop(solver, option):
     pattern, grid = desired_pattern([-60, 0, 60], 91)
     with pytest.raises(RuntimeError, match=r"stopped with status '[a-z_]+' .*(diagonal off|no Psi)"):
-        reference_covariance(pattern, grid, 12, solver, "hermitian", **option)
+        reference_covariance(check_problem(pattern, grid, 12), solver, "hermitian", **option)
 
 
 def test_same_bits_every_time_also_in_another_process_whatever_its_threads():
@@ -176,38 +163,38 @@ def test_same_bits_every_time_also_in_another_process_whatever_its_threads():
 
 def test_rank_one_reports_its_loss():
     pattern, grid = desired_pattern([-60, 0, 60])
-    result = fast_covariance(pattern, grid, 16, rank=1)
+    result = fast_covariance(check_problem(pattern, grid, 16), rank=1)
     assert result.gap > 1e-3
     assert result.objective * (1 - result.gap) == pytest.approx(result.lower_bound, rel=1e-9)
 
 
 def test_exact_pattern_has_zero_objective():
-    result = fast_covariance(np.ones(91), np.deg2rad(np.linspace(-90, 90, 91)), 8)
+    result = fast_covariance(check_problem(np.ones(91), np.deg2rad(np.linspace(-90, 90, 91)), 8))
     assert result.objective < 1e-12 and result.gap == pytest.approx(0, abs=1e-10)
 
 
 def test_problem_errors():
     pattern, grid = desired_pattern([0], 91)
     with pytest.raises(ValueError, match="empty"):
-        fast_covariance(np.zeros(91), grid, 8)
+        check_problem(np.zeros(91), grid, 8)
     with pytest.raises(ValueError, match=r"too coarse for N = 64.*T >= 102"):
-        fast_covariance(pattern, grid, 64)
+        check_problem(pattern, grid, 64)
     fine, fine_grid = desired_pattern([0], 102)
     check_problem(fine, fine_grid, 64)
     with pytest.raises(ValueError, match=r"N = 8\.5 antennas"):
-        fast_covariance(pattern, grid, 8.5)
+        check_problem(pattern, grid, 8.5)
     with pytest.raises(ValueError, match="increase"):
-        fast_covariance(pattern, grid[::-1], 8)
+        check_problem(pattern, grid[::-1], 8)
     with pytest.raises(ValueError, match="90 grid angles"):
-        fast_covariance(pattern, grid[1:], 8)
+        check_problem(pattern, grid[1:], 8)
     with pytest.raises(ValueError, match="negative"):
-        fast_covariance(-pattern, grid, 8)
+        check_problem(-pattern, grid, 8)
     with pytest.raises(ValueError, match="finite"):
-        fast_covariance(pattern * np.nan, grid, 8)
+        check_problem(pattern * np.nan, grid, 8)
     with pytest.raises(ValueError, match="'MOSEK'"):
-        reference_covariance(pattern, grid, 8, "MOSEK")
+        reference_covariance(check_problem(pattern, grid, 8), "MOSEK")
     with pytest.raises(ValueError, match="'real'"):
-        reference_covariance(pattern, grid, 8, formulation="real")
+        reference_covariance(check_problem(pattern, grid, 8), formulation="real")
 
 
 @pytest.mark.parametrize("solver", ["fast", "scs", "clarabel"])
@@ -262,8 +249,14 @@ def test_rank_of_a_benchmark(rank):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"targets_deg": ()}, "targets must be a non-empty list of finite angles in degrees"),
-        ({"targets_deg": (0.0, math.nan)}, "targets must be a non-empty list of finite angles in degrees"),
+        (
+            {"targets_deg": ()},
+            "targets must be a non-empty list of finite angles in degrees, or of pairs of them",
+        ),
+        (
+            {"targets_deg": (0.0, math.nan)},
+            "targets must be a non-empty list of finite angles in degrees, or of pairs of them",
+        ),
         ({"targets_deg": (0.0, -90.5)}, "target at -90.5 degrees: outside [-90, 90]"),
         ({"targets_deg": (20.0, 16.0)}, "targets 4 degrees apart overlap: mainlobes are 5 wide"),
         ({"targets_deg": (7.0, 7.0)}, "targets 0 degrees apart overlap: mainlobes are 5 wide"),
@@ -308,12 +301,13 @@ def test_a_solver_that_stops_early_is_an_error_with_its_status(monkeypatch):
 def test_no_worse_than_the_published_covariance(reference):
     data = scipy.io.loadmat(reference / "radar_data.mat")
     pattern, grid = data["Pd_theta"].ravel().astype(float), data["theta"].ravel().astype(float)
-    ours = fast_covariance(pattern, grid, 64, tolerance=1e-7)
+    problem = check_problem(pattern, grid, 64)
+    ours = fast_covariance(problem, tolerance=1e-7)
     assert ours.gap <= 1e-7
     for index in range(data["J"].shape[-1]):
         published = data["J"][:, :, 0, index]
         published = published / np.trace(published).real
-        theirs = certify(pattern, grid, published, ours.dual)
+        theirs = certify(problem, published, ours.dual)
         assert ours.objective <= theirs.objective * (1 + 1e-4)
         assert theirs.gap <= 1e-6  # and theirs is optimal by our multipliers
         assert np.linalg.norm(ours.Psi - published) ** 2 <= 5e-5

@@ -10,8 +10,8 @@ import pytest
 import torch
 from conftest import ulps
 
+from beamfold.arrays import steering
 from beamfold.channel import saleh_valenzuela
-from beamfold.geometry import steering
 
 
 def test_steering_is_equation_3():

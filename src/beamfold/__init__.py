@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beamfold.arrays import Array, line_array, planar_array, steering
     from beamfold.catalogue import METHODS, design, unfolded
     from beamfold.channel import saleh_valenzuela
     from beamfold.covariance import solve_covariance
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
         write_designs,
         write_sensing,
     )
-    from beamfold.geometry import steering
     from beamfold.methods.best import best
     from beamfold.methods.constrained import constrained
     from beamfold.methods.digital import digital
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Array": "arrays",
     "Design": "result",
     "Fault": "result",
     "InputError": "errors",
@@ -68,12 +69,14 @@ _HOME = {
     "digital": "methods.digital",
     "digital_jcas": "methods.digital_jcas",
     "fast": "methods.fast",
+    "line_array": "arrays",
     "load_model": "files",
     "make_scenario": "scenario",
     "manopt": "methods.manopt",
     "omp": "methods.omp",
     "pga": "methods.pga",
     "phased_zf": "methods.zero_forcing",
+    "planar_array": "arrays",
     "prepare": "methods.unfolded",
     "prepare_fast": "methods.fast",
     "read_channels": "files",
@@ -83,7 +86,7 @@ _HOME = {
     "sca": "methods.sca",
     "sca_manopt": "methods.sca_manopt",
     "solve_covariance": "covariance",
-    "steering": "geometry",
+    "steering": "arrays",
     "train": "training",
     "unfolded": "catalogue",
     "verify": "verifier",
@@ -98,6 +101,7 @@ _FORMER = {"Benchmark": "Sensing", "read_benchmark": "read_sensing", "write_benc
 """Names of version 0.1.0, which are accepted with a warning."""
 __all__ = [
     "METHODS",
+    "Array",
     "Design",
     "Fault",
     "InputError",
@@ -117,12 +121,14 @@ __all__ = [
     "digital",
     "digital_jcas",
     "fast",
+    "line_array",
     "load_model",
     "make_scenario",
     "manopt",
     "omp",
     "pga",
     "phased_zf",
+    "planar_array",
     "prepare",
     "prepare_fast",
     "read_channels",

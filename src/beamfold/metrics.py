@@ -5,28 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from beamfold.geometry import lag_basis, steering
+from beamfold.arrays import Array, line_array
 
 
-def beampattern(X: Tensor, angles: Tensor) -> Tensor:
+def beampattern(X: Tensor, angles: Tensor, array: Array | None = None) -> Tensor:
     """p(θ) = ā(θ)ᴴ X Xᴴ ā(θ) = ‖Xᴴ ā(θ)‖², the power that X sends to θ.
 
     Args:
         X: (…, N, K) complex.
-        angles: (T,) rad.
+        angles: directions in rad: (T,) azimuths for a line, else (T, 2) azimuths and elevations.
+        array: default the half-wavelength line of N.
 
     Returns:
-        (…, T) real, in units of power; its mean over a uniform sin θ is the total power.
+        (…, T) real, in units of power; for the default its mean over a uniform sin θ is the total power.
     """
     antennas = X.shape[-2]
-    a = steering(angles.to(X.device), antennas).to(X.dtype)
+    a = (array or line_array(antennas)).steering(angles.to(X.device)).to(X.dtype)
     return antennas * (a.conj() @ X).abs().square().sum(-1)
 
 
-def covariance_pattern(Psi: Tensor, angles: Tensor) -> Tensor:
-    """ā(θ)ᴴ Ψ ā(θ) for Ψ (…, N, N); returns (…, T) real."""
+def covariance_pattern(Psi: Tensor, angles: Tensor, array: Array | None = None) -> Tensor:
+    """ā(θ)ᴴ Ψ ā(θ) for Ψ (…, N, N); returns (…, T) real. Arguments as for `beampattern`."""
     antennas = Psi.shape[-1]
-    a = steering(angles.to(Psi.device), antennas).to(Psi.dtype)
+    a = (array or line_array(antennas)).steering(angles.to(Psi.device)).to(Psi.dtype)
     return antennas * ((a.conj() @ Psi) * a).sum(-1).real
 
 
@@ -34,19 +35,31 @@ PART = 512
 """Channels whose Fourier transforms are in memory at once."""
 
 
-def lags(X: Tensor) -> Tensor:
-    """x = (ρ_0, Re ρ_d, Im ρ_d) with ρ_d = Σ_m [X Xᴴ]_{m, m+d}, see `geometry.lag_basis`; (…, 2N − 1) real.
+def lag_sums(X: Tensor, array: Array) -> Tensor:
+    """x = (ρ_0, Re ρ_d, Im ρ_d) of X Xᴴ, see `arrays.lags`, for elements on a grid; (…, 2D − 1) real.
 
-    The sums are the autocorrelations of X's columns, by Fourier transforms: without an N × N matrix.
+    The sums are the autocorrelations of X's columns over the grid of elements, by Fourier transforms: without
+    an N × N matrix.
     """
-    antennas = X.shape[-2]
-    Z = torch.fft.fft(X, n=1 << (2 * antennas - 2).bit_length(), dim=-2)
+    assert array.lattice is not None
+    shape, lags = array.lattice.shape, array.lags
+    assert lags.on_grid is not None
+    sizes = tuple(1 << (2 * n - 2).bit_length() for n in shape)
+    axes = tuple(range(-1 - len(shape), -1))
+    Z = torch.fft.fftn(X.reshape(*X.shape[:-2], *shape, X.shape[-1]), s=sizes, dim=axes)
     spectrum = (Z.real.square() + Z.imag.square()).sum(-1)
-    r = torch.fft.ifft(spectrum, dim=-1)[..., :antennas]  # Σ_m x_{m+d} x_m*
+    r = torch.fft.ifftn(spectrum, dim=tuple(range(-len(shape), 0)))  # Σ_m x_{m+d} x_m*
+    place = torch.from_numpy(lags.on_grid).to(X.device) % torch.tensor(sizes, device=X.device)
+    weights = [1]
+    for size in reversed(sizes[1:]):
+        weights.insert(0, weights[0] * size)
+    r = r.flatten(-len(shape))[..., place @ torch.tensor(weights, device=X.device)]
     return torch.cat([r.real, -r.imag[..., 1:]], -1)
 
 
-def pattern_error(X: Tensor, Psi: Tensor, power: Tensor, angles: Tensor) -> Tensor:
+def pattern_error(
+    X: Tensor, Psi: Tensor, power: Tensor, angles: Tensor, array: Array | None = None
+) -> Tensor:
     """MSE = T⁻¹ Σ_t |(ā(θ_t)ᴴ (X Xᴴ − Ψ) ā(θ_t)) / P_t|², the beampattern MSE of Fig. 8.
 
     The paper's formula compares P_d with Ψ's own pattern, which has no design in it; this one compares
@@ -56,24 +69,34 @@ def pattern_error(X: Tensor, Psi: Tensor, power: Tensor, angles: Tensor) -> Tens
         X: (…, N, K).
         Psi: (N, N) at unit power.
         power: (…), P_t.
-        angles: (T,) rad.
+        angles: as for `beampattern`.
+        array: default the half-wavelength line of N.
 
     Returns:
         (…) real, linear.
     """
-    wanted = covariance_pattern(Psi, angles)
-    A = torch.from_numpy(lag_basis(angles.cpu().numpy(), X.shape[-2])).to(wanted)
+    array = array or line_array(X.shape[-2])
+    wanted = covariance_pattern(Psi, angles, array)
+    cosines = array.cosines(angles).cpu().numpy()
+    A = None if array.lattice is None else torch.from_numpy(array.lags.basis(cosines)).to(wanted)
     batch = X.shape[:-2]
     each, levels = X.reshape(-1, *X.shape[-2:]), power.expand(batch).reshape(-1, 1)
     found = []
     for first in range(0, len(each), PART):
         part, level = each[first : first + PART], levels[first : first + PART]
-        difference = lags(part) @ A.mT / level - wanted
-        found.append(difference.square().mean(-1))
+        pattern = beampattern(part, angles, array) if A is None else lag_sums(part, array) @ A.mT
+        found.append((pattern / level - wanted).square().mean(-1))
     return torch.cat(found).reshape(batch) if found else power.new_zeros(batch)
 
 
-def desired_error(X: Tensor, desired: Tensor, scale: Tensor | float, power: Tensor, angles: Tensor) -> Tensor:
+def desired_error(
+    X: Tensor,
+    desired: Tensor,
+    scale: Tensor | float,
+    power: Tensor,
+    angles: Tensor,
+    array: Array | None = None,
+) -> Tensor:
     """T⁻¹ Σ_t |p(θ_t)/P_t − α P_d(θ_t)|², the error against the desired pattern itself.
 
     Args:
@@ -81,9 +104,11 @@ def desired_error(X: Tensor, desired: Tensor, scale: Tensor | float, power: Tens
         desired: (T,), P_d of (27).
         scale: α of (6a) at unit power.
         power: (…), P_t.
-        angles: (T,) rad.
+        angles: as for `beampattern`.
+        array: default the half-wavelength line of N.
 
     Returns:
         (…) real, linear.
     """
-    return (beampattern(X, angles) / power[..., None] - scale * desired).square().mean(-1)
+    pattern = beampattern(X, angles, array)
+    return (pattern / power[..., None] - scale * desired).square().mean(-1)

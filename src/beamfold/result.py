@@ -175,12 +175,13 @@ class Design:
         return self.pattern_error(self.scenario.radar.angles)
 
     def beampattern(self, angles: Tensor) -> Tensor:
-        """p(θ)/P_t (…, T) over angles (T,) in radians."""
-        return beampattern(self.X, angles) / self.scenario.power[..., None]
+        """p(θ)/P_t (…, T) over directions in radians: (T,) for a line, (T, 2) for any other array."""
+        return beampattern(self.X, angles, self.scenario.array) / self.scenario.power[..., None]
 
     def pattern_error(self, angles: Tensor) -> Tensor:
         """Beampattern MSE against Ψ's pattern (…), linear; see `metrics.pattern_error`."""
-        return pattern_error(self.X, self.scenario.Psi, self.scenario.power, angles)
+        s = self.scenario
+        return pattern_error(self.X, s.Psi, s.power, angles, s.array)
 
 
 def finish(

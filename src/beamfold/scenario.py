@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.arrays import Array
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.objective import Measured, beam_error, measure, objective, rate
 from beamfold.sensing import Sensing, at_unit_power
 
-Array = Tensor | NDArray[np.generic]
+Numbers = Tensor | NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,11 @@ class Scenario:
     def Psi(self) -> Tensor:
         """Ψ (N, N) at unit power."""
         return self.radar.Psi
+
+    @property
+    def array(self) -> Array:
+        """The base station's antennas."""
+        return self.radar.array
 
     @property
     def antennas(self) -> int:
@@ -131,7 +137,7 @@ def _ends_open(index: Any) -> bool:
     return isinstance(index, tuple) and any(entry is Ellipsis for entry in index)
 
 
-def _tensor(values: Array, dtype: torch.dtype) -> Tensor:
+def _tensor(values: Numbers, dtype: torch.dtype) -> Tensor:
     if isinstance(values, Tensor):
         return values.to(dtype)
     return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
@@ -173,13 +179,14 @@ def _check_covariance(radar: Sensing, antennas: int) -> None:
 
 
 def make_scenario(
-    channels: Array,
-    radar: Sensing | Array,
+    channels: Numbers,
+    radar: Sensing | Numbers,
     *,
     snr_db: float | Sequence[float],
     chains: int | None = None,
     weight: float = WEIGHT,
     noise: float = 1.0,
+    array: Array | None = None,
 ) -> Scenario:
     """Check channels and Ψ once and make the scenario that every method takes.
 
@@ -191,19 +198,27 @@ def make_scenario(
         chains: M, default K.
         weight: ω ≥ 0 of (8a).
         noise: σ_n² > 0, linear.
+        array: the base station's antennas, where Ψ is a bare array; a `Sensing` brings its own. Default the
+            half-wavelength line of N.
 
     Returns:
         A `Scenario` in complex128.
 
     Raises:
-        InputError: sizes that do not fit, NaN or Inf, ω < 0, σ_n² ≤ 0 or an SNR that is not finite; one
-            line that says what was found. A zero h_k is a blocked user, of rate 0; Ψ = 0 makes τ ‖X Xᴴ‖².
+        InputError: another array than Ψ's, sizes that do not fit, NaN or Inf, ω < 0, σ_n² ≤ 0 or an SNR that
+            is not finite; one line that says what was found. A zero h_k is a blocked user, of rate 0; Ψ = 0
+            makes τ ‖X Xᴴ‖².
     """
     H = _tensor(channels, torch.complex128)
     chains = H.shape[-2] if chains is None and H.ndim >= 2 else chains or 0
     _check_channels(H, chains)
     if not isinstance(radar, Sensing):
-        radar = Sensing(_tensor(radar, torch.complex128))
+        Psi = _tensor(radar, torch.complex128)
+        radar = Sensing(Psi) if array is None else Sensing(Psi, array=array)
+    elif array is not None and not array.same_as(radar.array):
+        raise InputError(
+            f"Psi is for the array {radar.array.name}, the channels are of the array {array.name}"
+        )
     radar = radar.to(device=H.device)
     _check_covariance(radar, H.shape[-1])
     radar = at_unit_power(radar)

@@ -12,7 +12,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamfold.arrays import Array, line_array
 from beamfold.errors import InputError
+
+Targets = tuple[float, ...] | tuple[tuple[float, float], ...]
+"""Directions in radians: azimuths for a line, pairs of azimuth and elevation for any other array."""
+
+
+_UNSET = Array(torch.zeros(1, 3))
+"""In the place of an array that was not given."""
 
 
 class Factor(NamedTuple):
@@ -30,33 +38,48 @@ class Sensing:
 
     Attributes:
         Psi: (N, N) complex128 Hermitian, trace 1.
-        targets: angles of the targets, rad.
-        angles: (T,) grid of (6), rad; unless given, the default grid of N antennas (`default_angles`).
-        desired: (T,) P_d of (27) on that grid.
+        targets: directions of the targets, rad: azimuths for a line, else (azimuth, elevation).
+        angles: grid of (6), rad: (T,) azimuths for a line, else (T, 2); unless given, the array's default
+        grid. desired: (T,) P_d of (27) on that grid.
         scale: α of (6a) at unit power.
         objective: value of (6a) at unit power.
         gap: proven bound on its relative distance to the optimum of (6); NaN where there is no proof.
         solver: what solved it: "fast", "clarabel", "scs", or "" for a matrix of the user's.
+        array: the antennas; unless given, the paper's half-wavelength line of N.
+
+    Raises:
+        InputError: an array of another number of antennas than Ψ has.
     """
 
     Psi: Tensor
-    targets: tuple[float, ...] = ()
+    targets: Targets = ()
     angles: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
     desired: Tensor | None = None
     scale: float = math.nan
     objective: float = math.nan
     gap: float = math.nan
     solver: str = ""
+    array: Array = _UNSET
 
     def __post_init__(self) -> None:
-        """Put the default grid where none was given."""
+        """Put the default array and its default grid where none were given."""
+        if self.array is _UNSET:
+            object.__setattr__(self, "array", line_array(self.antennas))
+        if self.Psi.ndim == 2 and self.array.antennas != self.antennas:
+            raise InputError(f"Psi is {tuple(self.Psi.shape)}, the array {self.array.name}")
         if len(self.angles) == 0:
-            object.__setattr__(self, "angles", angle_grid(default_angles(self.antennas)))
+            object.__setattr__(self, "angles", grid_of(self.array).to(self.Psi.device))
 
     @property
     def antennas(self) -> int:
         """N."""
         return self.Psi.shape[-1]
+
+    @property
+    def target_angles(self) -> Tensor:
+        """`targets` as a tensor: (P,) azimuths for a line, else (P, 2); float64."""
+        found = torch.tensor(self.targets, dtype=torch.float64, device=self.Psi.device)
+        return found if self.array.is_line else found.reshape(-1, 2)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Sensing:
         """The same on another device, Ψ in another complex precision."""
@@ -65,7 +88,8 @@ class Sensing:
             return self
         desired = None if self.desired is None else self.desired.to(device)
         Psi = self.Psi.to(device=device, dtype=dtype)
-        return replace(self, Psi=Psi, angles=self.angles.to(device), desired=desired)
+        angles, array = self.angles.to(device), self.array.to(device)
+        return replace(self, Psi=Psi, angles=angles, desired=desired, array=array)
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
@@ -108,17 +132,25 @@ def at_unit_power(radar: Sensing) -> Sensing:
 
 PAPER_ANGLES = 181
 """T of the paper: a grid of 1° from −90° to 90°."""
+PLANAR_ANGLES = 91
+"""Angles along each of azimuth and elevation where an array sees both: a grid of 2°."""
 
 
-def default_angles(antennas: int) -> int:
-    """T of the default grid for N antennas: 181 while 181 > 1 + πN/2, else the least 180 m + 1 ≥ 2πN.
+def default_angles(array: int | Array) -> int:
+    """T of the default grid for an array, or for a half-wavelength line of so many antennas.
 
-    Up to N = 114 the paper's grid sees every beam (`covariance.model.check_problem` has the rule). Beyond, T
-    is twice what the sampling theorem asks for, 1 + π(N − 1), and the grid holds every angle of the paper's.
+    181 while 181 > 1 + πL, L the array's length in wavelengths and N/2 for a line, else the least
+    180 m + 1 ≥ 4πL. Up to N = 114 the paper's grid sees every beam (`covariance.problem.check_problem` has
+    the rule). Beyond, T is twice what the sampling theorem asks for, 1 + π(N − 1), and the grid holds every
+    angle of the paper's. Where an array sees elevation, T counts the angles along each axis and begins at 91.
     """
-    if 1 + math.pi * antennas / 2 < PAPER_ANGLES:
-        return PAPER_ANGLES
-    return 180 * math.ceil((2 * math.pi * antennas - 1) / 180) + 1
+    if isinstance(array, int):
+        length, least = array / 2, PAPER_ANGLES
+    else:
+        length, least = array.length, PAPER_ANGLES if array.is_line else PLANAR_ANGLES
+    if 1 + math.pi * length < least:
+        return least
+    return 180 * math.ceil((4 * math.pi * length - 1) / 180) + 1
 
 
 def angle_grid(count: int = PAPER_ANGLES) -> Tensor:
@@ -126,3 +158,15 @@ def angle_grid(count: int = PAPER_ANGLES) -> Tensor:
     if count < 2:
         raise InputError(f"an angular grid needs at least 2 angles, got {count}")
     return torch.deg2rad(torch.linspace(-90, 90, count, dtype=torch.float64))
+
+
+def grid_of(array: Array, count: int | None = None) -> Tensor:
+    """Directions over ±90°, rad: `angle_grid` (T,) for a line, else (T², 2), T along each axis, elevation
+    fastest.
+
+    Args:
+        array: the array.
+        count: T; default `default_angles(array)`.
+    """
+    axis = angle_grid(default_angles(array) if count is None else count)
+    return axis if array.is_line else torch.cartesian_prod(axis, axis)

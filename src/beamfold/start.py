@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import total_power
-from beamfold.geometry import steering
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 
@@ -73,8 +72,8 @@ def extra_columns(radar: Sensing, missing: int) -> Tensor:
     Where fewer targets are known, the leading eigenvectors of Ψ stand in for the rest: they too point
     where Ψ wants power.
     """
-    known = torch.tensor(radar.targets[:missing], dtype=torch.float64, device=radar.Psi.device)
-    columns = steering(known, radar.antennas).mT
+    known = radar.target_angles[:missing]
+    columns = radar.array.steering(known).mT
     if len(known) < missing:
         columns = torch.cat([columns, radar.spectrum[1][:, : missing - len(known)]], -1)
     return columns

@@ -66,6 +66,7 @@ def verify(
     stated: dict[str, Array],
     weight: float = np.nan,
     angles: Array | None = None,
+    positions: Array | None = None,
 ) -> Residuals:
     """Recompute the figures of designs (B, …) one channel after another.
 
@@ -79,14 +80,15 @@ def verify(
         stated: "rate", "tau" and, where they are known, "objective", "mse" and "faults" (B,) as the program
             stated them.
         weight: ω, for the objective.
-        angles: (T,) rad, the grid of the MSE; default 181 from −90° to 90°.
+        angles: rad, the grid of the MSE: (T,) azimuths; (T, 2) azimuths and elevations where the array is no
+            line; default 181 azimuths from −90° to 90°.
+        positions: (N, 3) of the antennas in wavelengths; default n/2 along y.
 
     Returns:
         `Residuals`, each (B,).
     """
     count, users, antennas = H.shape
-    sines = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 181) if angles is None else angles)
-    steering = np.exp(1j * np.pi * np.outer(np.arange(antennas), sines))
+    steering = _steering(antennas, angles, positions)
     found = np.empty((6, count))
     for b in range(count):
         X = W[b] if F is None else F[b] @ W[b]
@@ -123,6 +125,19 @@ def verify(
         _relative(stated["rate"], rate, rate), _relative(stated["tau"], tau, tau),
         objective_error, mse_error, fault_error,
     )  # fmt: skip
+
+
+def _steering(antennas: int, angles: Array | None, positions: Array | None) -> Array:
+    """ā (N, T) with ā_n = exp(j 2π p_n · r̂)."""
+    angles = np.linspace(-np.pi / 2, np.pi / 2, 181) if angles is None else np.asarray(angles)
+    azimuth, elevation = (angles, np.zeros_like(angles)) if angles.ndim == 1 else angles.T
+    if positions is None:
+        positions = np.outer(np.arange(antennas) / 2, (0, 1, 0))
+    phase = np.zeros((antennas, len(azimuth)))
+    phase += np.outer(positions[:, 0], np.cos(azimuth) * np.cos(elevation))
+    phase += np.outer(positions[:, 1], np.sin(azimuth) * np.cos(elevation))
+    phase += np.outer(positions[:, 2], np.sin(elevation))
+    return np.exp(2j * np.pi * phase)
 
 
 def _relative(stated: Array, true: Array, size: Array) -> Array:

@@ -75,7 +75,16 @@ def _one(held: HeldDesign, H: NDArray[Any]) -> dict[str, float]:
             F = None if held.F is None else held.F[part]
             stated = {key: values[part] for key, values in held.stated.items()}
             found = check(
-                each, F, held.W[part], held.Psi, held.power[part], held.noise, stated, held.weight, angles
+                each,
+                F,
+                held.W[part],
+                held.Psi,
+                held.power[part],
+                held.noise,
+                stated,
+                held.weight,
+                angles,
+                held.positions,
             ).worst()
             worst = {key: max(value, worst.get(key, 0.0)) for key, value in found.items()}
     return worst

@@ -1,18 +1,30 @@
 """Ψ of problem (6): the sensing covariance that a design's beampattern is measured against.
 
-model (the problem and its certificate) ← centro, lowrank, interior ← fast; model ← reference (CVXPY).
+problem ← certificate; problem ← centro, newton, lowrank, interior ← fast; problem ← reference (CVXPY).
 docs/covariance.md has the mathematics and the measurements.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 
-from beamfold.covariance.model import Complex, Real, certify, check_antennas, desired_pattern
+from beamfold.arrays import Array, line_array
+from beamfold.covariance.certificate import certify
+from beamfold.covariance.problem import (
+    Complex,
+    Problem,
+    Real,
+    check_antennas,
+    check_problem,
+    check_steps,
+    desired_pattern,
+    problem_of,
+    target_pairs,
+)
 from beamfold.defaults import TARGETS_DEG
 from beamfold.errors import InputError
 from beamfold.sensing import Sensing, default_angles
@@ -24,10 +36,10 @@ AIM, ACCEPT = 1e-7, 1e-4
 
 
 def solve_covariance(
-    antennas: int,
-    targets_deg: Sequence[float] = TARGETS_DEG,
+    antennas: int | Array,
+    targets_deg: Sequence[float] | Sequence[Sequence[float]] = TARGETS_DEG,
     *,
-    width_deg: float = 5.0,
+    width_deg: float | None = None,
     angles: int | None = None,
     rank: int | None = None,
     solver: Solver = "fast",
@@ -41,11 +53,14 @@ def solve_covariance(
     `rank=K` asks for one that X Xᴴ can reach.
 
     Args:
-        antennas: N ≥ 1. For N = 1 the only feasible Ψ is 1.
-        targets_deg: angles of the targets in degrees, within ±90, mainlobes not overlapping.
-        width_deg: full width of a mainlobe in degrees; the paper's text, read to the letter, has 10.
+        antennas: N ≥ 1 of a half-wavelength line, or any `Array`. For N = 1 the only feasible Ψ is 1.
+        targets_deg: angles of the targets in degrees, within ±90, mainlobes not overlapping: azimuths, or for
+            an array that is no line pairs of azimuth and elevation.
+        width_deg: full width of a mainlobe in degrees; default the paper's 5, whose text, read to the letter,
+            has 10, and for an array that is no line at least 60 over its length in wavelengths.
         angles: T, a uniform grid over ±90 degrees; must exceed 1 + π N / 2. Unless given, the paper's 181
-            where they do, else at least 2πN (`beampattern.default_angles`).
+            where they do, else at least 2πN (`sensing.default_angles`). An array that is no line gets T
+            angles along azimuth and T along elevation, 91 unless it is longer than 28 wavelengths.
         rank: at most this rank for Ψ; `gap` then bounds what that loses to the full optimum. "fast" only.
         solver: "fast", or the program as written through CVXPY: "clarabel", "scs".
         tolerance: relative gap to prove, in [1e-8, 0.1], "fast" only. Unless said, 1e-7 is aimed at, and
@@ -64,34 +79,46 @@ def solve_covariance(
     if solver != "fast" and (rank is not None or tolerance is not None):
         name = "rank" if rank is not None else "tolerance"
         raise InputError(f"{name} is for the fast solver, not for {solver!r}")
-    chosen = default_angles(check_antennas(antennas)) if angles is None else angles
-    pattern, grid = desired_pattern(targets_deg, chosen, width_deg)
+    array = antennas if isinstance(antennas, Array) else line_array(check_antennas(antennas))
+    chosen = default_angles(array) if angles is None else angles
+    pattern, grid = desired_pattern(targets_deg, chosen, width_deg, array)
+    problem = _problem(array, pattern, grid, chosen)
     if solver == "fast":
-        Psi, alpha, objective, gap = _fast(pattern, grid, antennas, rank, tolerance)
+        Psi, alpha, objective, gap = _fast(problem, rank, tolerance)
     else:
         from beamfold.covariance.reference import reference_covariance
 
-        found = reference_covariance(pattern, grid, antennas, solver=solver.upper(), formulation="centro")
+        found = reference_covariance(problem, solver=solver.upper())
         Psi, alpha, objective = found.Psi, found.alpha, found.objective
-        gap = certify(pattern, grid, Psi).gap
+        gap = certify(problem, Psi).gap
+    targets = np.deg2rad(np.asarray(targets_deg, dtype=float))
+    if not array.is_line:
+        targets = np.deg2rad(target_pairs(targets_deg, array))
     return Sensing(
         Psi=torch.from_numpy(Psi),
-        targets=tuple(math.radians(t) for t in targets_deg),
+        targets=tuple(targets.tolist()) if array.is_line else tuple((az, el) for az, el in targets.tolist()),
         angles=torch.from_numpy(grid),
         desired=torch.from_numpy(pattern),
         scale=alpha,
         objective=objective,
         gap=gap,
         solver=solver,
+        array=array,
     )
 
 
-def _fast(
-    pattern: Real, grid: Real, antennas: int, rank: int | None, tolerance: float | None
-) -> tuple[Complex, float, float, float]:
+def _problem(array: Array, pattern: Real, grid: Real, T: int) -> Problem:
+    """(6) on the grid, which must see every beam of the array."""
+    if array.same_as(line_array(array.antennas)):
+        return check_problem(pattern, grid, array.antennas)
+    check_steps(array, T)
+    return problem_of(array, pattern, grid)
+
+
+def _fast(problem: Problem, rank: int | None, tolerance: float | None) -> tuple[Complex, float, float, float]:
     """Ψ, α, objective and certified gap of the fast solver, at the tolerance asked for or the default."""
     from beamfold.covariance.fast import fast_covariance
 
     aim, accept = (AIM, ACCEPT) if tolerance is None else (tolerance, tolerance)
-    found = fast_covariance(pattern, grid, antennas, rank=rank, tolerance=aim, accept=accept)
+    found = fast_covariance(problem, rank=rank, tolerance=aim, accept=accept)
     return found.Psi, found.alpha, found.objective, found.gap

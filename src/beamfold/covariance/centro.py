@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from beamfold.covariance.model import Complex, Real
+from beamfold.covariance.problem import Complex, Real
 
 
 def to_real(H: Complex) -> Real:

@@ -1,9 +1,9 @@
 """Fast solver of the sensing covariance problem (6): a certified Ψ in tens of milliseconds.
 
-    Ψ = argmin ‖Q A x(Ψ)‖²   subject to   diag Ψ = 1/N, Ψ ⪰ 0      (covariance.model has the notation)
+    Ψ = argmin ‖Q A x(Ψ)‖²   subject to   diag Ψ = 1/N, Ψ ⪰ 0    (covariance.problem has the notation)
 
 The work is done by an interior-point method (covariance.interior), and what it returns is judged by a
-certificate that has no code in common with its steps (`covariance.model.certify`).
+certificate that has no code in common with its steps (`covariance.certificate.certify`).
 
 Which minimiser: (6) fixes the pattern but not Ψ. The returned Ψ is the point of the central path where
 the gap reaches the tolerance: near the analytic centre (greatest determinant) of the optimal set, full
@@ -17,21 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from beamfold.covariance.certificate import Certificate, Dual, certify
 from beamfold.covariance.interior import interior_point, square_root
 from beamfold.covariance.lowrank import low_rank_factor
-from beamfold.covariance.model import (
-    Certificate,
-    Complex,
-    Dual,
-    Real,
-    certify,
-    check_problem,
-)
+from beamfold.covariance.problem import Complex, Problem
 from beamfold.errors import InputError
-from beamfold.geometry import lag_basis
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +40,7 @@ class Covariance:
 
 
 def fast_covariance(
-    pattern: ArrayLike,
-    grid_rad: ArrayLike,
-    N: int,
+    problem: Problem,
     rank: int | None = None,
     tolerance: float = 1e-4,
     accept: float | None = None,
@@ -58,9 +48,7 @@ def fast_covariance(
     """Ψ of (6) at P_t = 1 with (f(Ψ) − f*) / max(f, 10⁻³ T) ≤ tolerance, certified.
 
     Args:
-        pattern: P_d (T,) ≥ 0.
-        grid_rad: (T,) radians, increasing.
-        N: antennas.
+        problem: (6), from `problem.check_problem` or `problem.problem_of`.
         rank: at most this rank for Ψ; then `gap` bounds what it loses to the full optimum, and may exceed
             the tolerance where the search found no better one of that rank (not an error).
         tolerance: the gap to aim at, in [1e-8, 0.1].
@@ -74,37 +62,36 @@ def fast_covariance(
         InputError: bad input, in one line.
         RuntimeError: no acceptable gap certified; states the gap.
     """
-    pattern, grid, N = check_problem(pattern, grid_rad, N)
+    N = problem.antennas
     if not 1e-8 <= tolerance <= 0.1:
         raise InputError(f"tolerance {tolerance}: must lie in [1e-8, 0.1]")
     if rank is not None and (not np.isfinite(rank) or int(rank) != rank or not 1 <= rank <= N):
         raise InputError(f"rank {rank}: must be an integer from 1 to N = {N}")
     with threadpool_limits(1, user_api="blas"):
-        found = _solve(pattern, grid, N, None if rank is None else int(rank), tolerance)
+        found = _solve(problem, None if rank is None else int(rank), tolerance)
     accept = tolerance if accept is None else max(accept, tolerance)
     if rank is None and found.gap > accept:
         raise RuntimeError(f"stopped at a certified gap of {found.gap:.1e}, above {accept:.1e}")
     return found
 
 
-def _solve(pattern: Real, grid: Real, N: int, rank: int | None, tolerance: float) -> Covariance:
+def _solve(problem: Problem, rank: int | None, tolerance: float) -> Covariance:
     """The interior point, its rank reduced if asked, with the certificate; never raises for the gap."""
-    A = lag_basis(grid, N)
-    QA = A - np.outer(pattern, pattern @ A) / (pattern @ pattern)
-    R = square_root(QA / np.sqrt(len(grid)))
+    QA = problem.rejected(problem.lags.basis(problem.cosines))
+    R = square_root(QA / np.sqrt(problem.samples))
 
     # the low-rank search is judged against the bound, so that bound is made four times tighter
     goal = tolerance / (2 if rank is None else 8)
-    Psi, w, nu, iterations = interior_point(R, N, goal)
-    # back from w to a residual on the grid, in the units of (6): q = Q A x with R x = w; R's rows
+    Psi, w, nu, iterations = interior_point(R, problem, goal)
+    # back from w to a residual on the samples, in the units of (6): q = Q A x with R x = w; R's rows
     # are orthogonal, so x is R^T w / (squared row norms)
-    dual = Dual(QA @ (R.T @ (w / np.sum(R * R, axis=1))), nu * len(grid))
+    dual = Dual(QA @ (R.T @ (w / np.sum(R * R, axis=1))), nu * problem.samples)
     if rank is not None:
-        floor = certify(pattern, grid, Psi, dual).lower_bound / len(grid)
-        V = low_rank_factor(R, Psi, rank, floor + max(floor, 1e-3) * tolerance / 2)
+        floor = certify(problem, Psi, dual).lower_bound / problem.samples
+        V = low_rank_factor(R, problem.lags, Psi, rank, floor + max(floor, 1e-3) * tolerance / 2)
         Psi = V @ V.conj().T
     Psi = _tidy(Psi)
-    return _covariance(Psi, certify(pattern, grid, Psi, dual), dual, iterations)
+    return _covariance(Psi, certify(problem, Psi, dual), dual, iterations)
 
 
 def _covariance(Psi: Complex, proof: Certificate, dual: Dual, iterations: int) -> Covariance:

@@ -3,7 +3,7 @@
 X Xᴴ has rank at most K, so a Ψ of rank ≤ K is one that τ = ‖X Xᴴ − Ψ‖²_F can reach. diag Ψ = 1/N holds
 exactly because each row of V is scaled to the norm 1/√N; what is left,
 
-    minimise  ‖R x‖²,   x = lag sums of V Vᴴ,   Rᵀ R = Aᵀ Q A / T,
+    minimise  ‖R x‖²,   x = lag sums of V Vᴴ,   Rᵀ R = Aᵀ Q A / T   (arrays.lags has A and x),
 
 is smooth and free of constraints in the unscaled rows, but not convex. L-BFGS descends from a fixed
 start, and the dual bound of the convex problem, known beforehand, tells when the rank costs nothing.
@@ -14,19 +14,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
 
-from beamfold.covariance.model import Complex, Real
+from beamfold.arrays.lags import Lags
+from beamfold.covariance.problem import Complex, Real
 
 
-def low_rank_factor(R: Real, Psi: Complex, rank: int, target: float, max_iterations: int = 4000) -> Complex:
+def low_rank_factor(
+    R: Real, lags: Lags, Psi: Complex, rank: int, target: float, max_iterations: int = 4000
+) -> Complex:
     """V with ‖R x(V Vᴴ)‖² ≤ target, if a descent finds it.
 
     Descends from the leading eigenvectors of Ψ; should that end above the target, also from fixed chirps
     (for some target sets the better valley), and keeps the better of the two.
 
     Args:
-        R: (k, 2N−1).
+        R: (k, 2D−1).
+        lags: the array's.
         Psi: (N, N), a solution of full rank.
         rank: r, from 1 to N.
         target: where a descent stops.
@@ -36,9 +39,9 @@ def low_rank_factor(R: Real, Psi: Complex, rank: int, target: float, max_iterati
         V (N, r) with rows of norm 1/√N.
     """
     M = R.T @ R
-    value, V = _descend(M, _leading(Psi, rank), target, max_iterations)
+    value, V = _descend(M, lags, _leading(Psi, rank), target, max_iterations)
     if value > target:
-        other_value, other = _descend(M, _chirps(len(Psi), rank), target, max_iterations)
+        other_value, other = _descend(M, lags, _chirps(len(Psi), rank), target, max_iterations)
         if other_value < value:
             return other
     return V
@@ -59,7 +62,7 @@ def _chirps(N: int, rank: int) -> Complex:
     return np.exp(1j * np.pi * (n * n / N * (0.5 + 0.37 * k) + 0.61 * n * k)) / np.sqrt(N * rank)
 
 
-def _descend(M: Real, V: Complex, target: float, max_iterations: int) -> tuple[float, Complex]:
+def _descend(M: Real, lags: Lags, V: Complex, target: float, max_iterations: int) -> tuple[float, Complex]:
     """(value, V): L-BFGS from V until the target, a vanishing gradient or max_iterations."""
     from scipy.optimize import minimize  # its import takes longer than most problems
 
@@ -70,7 +73,7 @@ def _descend(M: Real, V: Complex, target: float, max_iterations: int) -> tuple[f
             raise StopIteration
 
     def value_and_gradient(u: Any) -> Any:
-        return _value_and_gradient(u, M, N, rank)
+        return _value_and_gradient(u, M, lags, rank)
 
     limits = {"maxiter": max_iterations, "maxfun": 4 * max_iterations, "maxcor": 20}
     options: Any = limits | {"gtol": 1e-12, "ftol": 1e-14}
@@ -88,19 +91,14 @@ def _scaled(u: Real, N: int, rank: int) -> tuple[Complex, Real]:
     return U / norms, norms
 
 
-def _value_and_gradient(u: Real, M: Real, N: int, rank: int) -> tuple[float, Real]:
-    """xᵀ M x and its gradient in the 2 N r reals of the unscaled rows; O(r N log N + N²)."""
+def _value_and_gradient(u: Real, M: Real, lags: Lags, rank: int) -> tuple[float, Real]:
+    """xᵀ M x and its gradient in the 2 N r reals of the unscaled rows; O(r N² + D²)."""
+    N = len(lags.which)
     V, norms = _scaled(u, N, rank)
-    F = scipy.fft.fft(V, 2 * N, axis=0)
-    rho = scipy.fft.ifft((np.abs(F) ** 2).sum(axis=1))[:N].conj()  # rho_d = sum_m V[m] V[m+d]^*
-    x = np.concatenate([rho.real, rho[1:].imag])
+    x = lags.sums(V @ V.conj().T)
     y = 2 * (M @ x)
-    # d f = <G, d(V V^H)> = 2 Re <G V, dV> with G Toeplitz: its product is a circulant's, by FFT
-    column = np.zeros(2 * N, dtype=complex)
-    column[0] = y[0]
-    column[1:N] = (y[1:N] - 1j * y[N:]) / 2
-    column[N + 1 :] = column[1:N][::-1].conj()
-    D = 2 * scipy.fft.ifft(scipy.fft.fft(column)[:, None] * F, axis=0)[:N]
+    # d f = <G, d(V V^H)> = 2 Re <G V, dV>
+    D = 2 * (lags.adjoint(y) @ V)
     # through the scaling of the rows: only the part of D across each row counts
     D = (D - V * (N * np.sum((V.conj() * D).real, axis=1, keepdims=True))) / norms
     return float(x @ y) / 2, np.ascontiguousarray(D).view(float).ravel()

@@ -31,7 +31,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from beamfold.catalogue import METHODS, current_name
-from beamfold.covariance.model import check_problem, desired_pattern
+from beamfold.covariance.problem import check_problem, desired_pattern
 from beamfold.defaults import SNR_DB, TARGETS_DEG
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError

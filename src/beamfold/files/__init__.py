@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beamfold.files.atomic import FileError
-    from beamfold.files.channels import read_channels, read_sensing, write_channels, write_sensing
+    from beamfold.files.channels import (
+        read_antennas,
+        read_channels,
+        read_sensing,
+        write_channels,
+        write_sensing,
+    )
     from beamfold.files.covariances import cached_covariance
     from beamfold.files.designs import design_arrays, summary, write_design, write_designs
     from beamfold.files.models import find_model, load_model, save_model
@@ -21,6 +27,7 @@ _HOME = {
     "design_arrays": "designs",
     "find_model": "models",
     "load_model": "models",
+    "read_antennas": "channels",
     "read_sensing": "channels",
     "read_channels": "channels",
     "save_model": "models",
@@ -36,6 +43,7 @@ __all__ = [
     "design_arrays",
     "find_model",
     "load_model",
+    "read_antennas",
     "read_channels",
     "read_sensing",
     "save_model",

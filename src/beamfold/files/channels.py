@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.arrays import Array as AntennaArray
+from beamfold.arrays import line_array
 from beamfold.errors import InputError
 from beamfold.files.arrays import Array, numbers, read_all, read_arrays, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
@@ -40,7 +42,7 @@ def rows_named(rows: str) -> str:
 
 def _candidates(arrays: dict[str, Array]) -> dict[str, Array]:
     """Arrays that can be channels: three axes (B, K, N), or two (K, N), once leading ones are dropped."""
-    squeezed = {name: _drop_leading(value) for name, value in arrays.items()}
+    squeezed = {name: _drop_leading(value) for name, value in arrays.items() if name != "positions"}
     several = {name: value for name, value in squeezed.items() if value.ndim == 3}
     return several or {
         name: value for name, value in squeezed.items() if value.ndim == 2 and min(value.shape) > 1
@@ -109,9 +111,40 @@ def _complex(value: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(value, dtype=np.complex128))
 
 
-def write_channels(path: Pathlike, H: Tensor, facts: Mapping[str, Any] | None = None) -> None:
-    """H (B, K, N) with rows h_kᴴ, and how it was made, as `.mat` or `.npz`."""
-    write_arrays(Path(path), {"H": H.numpy(), **(facts or {})})
+def write_channels(
+    path: Pathlike, H: Tensor, facts: Mapping[str, Any] | None = None, array: AntennaArray | None = None
+) -> None:
+    """H (B, K, N) with rows h_kᴴ, how it was made, and its array where one is given, as `.mat` or `.npz`."""
+    placed = {} if array is None else {"positions": array.positions.numpy()}
+    write_arrays(Path(path), {"H": H.numpy(), **placed, **(facts or {})})
+
+
+def read_antennas(path: Pathlike) -> AntennaArray | None:
+    """The array of a file of channels, of Ψ, of designs, or of positions alone; None where it states none.
+
+    Args:
+        path: `.mat`, `.npz` or `.npy` with `positions` (N, 3), or as its only array, in wavelengths.
+
+    Raises:
+        FileError: positions that are no array of antennas.
+    """
+    path = Path(path)
+    arrays = read_arrays(path)
+    alone = next(iter(arrays.values())) if len(arrays) == 1 else None
+    if "positions" not in arrays and (alone is None or alone.ndim != 2 or alone.shape[1] != 3):
+        return None
+    positions = arrays.get("positions", alone)
+    assert positions is not None
+    return _antennas(path, positions)
+
+
+def _antennas(path: Path, positions: Array) -> AntennaArray:
+    if positions.dtype.kind == "c":
+        raise FileError(f"{path}: positions are complex, expected real numbers (antennas, 3) in wavelengths")
+    try:
+        return AntennaArray(torch.from_numpy(np.ascontiguousarray(positions, dtype=np.float64)))
+    except InputError as error:
+        raise FileError(f"{path}: {error}") from error
 
 
 def write_sensing(path: Pathlike, radar: Sensing) -> None:
@@ -121,6 +154,7 @@ def write_sensing(path: Pathlike, radar: Sensing) -> None:
         Path(path),
         {
             "Psi": radar.Psi.numpy(),
+            "positions": radar.array.positions.numpy(),
             "targets_deg": np.rad2deg(np.array(radar.targets)),
             "angles_deg": np.rad2deg(radar.angles.numpy()),
             "desired": desired.numpy(),
@@ -150,9 +184,12 @@ def read_sensing(path: Pathlike, *, variable: str | None = None) -> Sensing:
         there = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
         raise FileError(f"{path} holds no square array for Psi; found {there}")
     Psi = _unit_trace(path, name, _complex(arrays[name]))
+    array = _antennas(path, arrays["positions"]) if "positions" in arrays else line_array(len(Psi))
+    if array.antennas != len(Psi):
+        raise FileError(f"{path}: {name} is {tuple(Psi.shape)}, positions are of {array.antennas} antennas")
     if "angles_deg" not in arrays:
-        return Sensing(Psi)
-    angles = _reals(path, arrays, "angles_deg")
+        return Sensing(Psi, array=array)
+    angles = _directions(path, arrays, "angles_deg", array)
     desired = _reals(path, arrays, "desired")
     if len(angles) == 0 or np.abs(angles).max() > 90:
         raise FileError(f"{path}: angles_deg needs angles from -90 to 90")
@@ -161,14 +198,30 @@ def read_sensing(path: Pathlike, *, variable: str | None = None) -> Sensing:
     facts = arrays if "scale" in arrays else {}  # the objective of a design file is the designs'
     return Sensing(
         Psi,
-        tuple(np.deg2rad(_reals(path, arrays, "targets_deg")).tolist()),
+        tuple(_plain(np.deg2rad(_directions(path, arrays, "targets_deg", array)))),
         torch.from_numpy(np.deg2rad(angles)),
         torch.from_numpy(desired) if len(desired) else None,
         _single(path, facts, "scale"),
         _single(path, facts, "objective"),
         _single(path, facts, "gap"),
         text(held, "solver"),
+        array,
     )
+
+
+def _directions(path: Path, arrays: dict[str, Array], key: str, array: AntennaArray) -> NDArray[np.float64]:
+    """Angles in degrees: (T,) azimuths for a line, else (T, 2)."""
+    values = _reals(path, arrays, key)
+    if array.is_line:
+        return values
+    if values.size % 2:
+        raise FileError(f"{path}: {key} holds {values.size} numbers, expected pairs of azimuth and elevation")
+    return values.reshape(-1, 2)
+
+
+def _plain(angles: NDArray[np.float64]) -> list[Any]:
+    """Azimuths as numbers, pairs as tuples."""
+    return [tuple(value) if isinstance(value, list) else value for value in angles.tolist()]
 
 
 def _reals(path: Path, arrays: dict[str, Array], key: str) -> NDArray[np.float64]:

@@ -17,7 +17,10 @@ import numpy as np
 import torch
 
 from beamfold import cache
+from beamfold.arrays import Array as AntennaArray
+from beamfold.arrays import line_array
 from beamfold.covariance import solve_covariance
+from beamfold.covariance.problem import check_antennas
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import DiskError, FileError, write
 from beamfold.sensing import Sensing
@@ -26,11 +29,11 @@ SLOW = 400
 """N from which solving (6) takes several seconds."""
 FOLDER = "covariances"
 """Subfolder of the cache."""
-SOURCES = ("beamfold.covariance", "beamfold.sensing")
+SOURCES = ("beamfold.covariance", "beamfold.sensing", "beamfold.arrays")
 """What a result depends on besides its request."""
 
 
-def cached_covariance(antennas: int, *args: Any, **options: Any) -> Sensing:
+def cached_covariance(antennas: int | AntennaArray, *args: Any, **options: Any) -> Sensing:
     """Ψ of (6), as `solve_covariance` returns it for the same arguments, from the cache where it is there.
 
     A file that is damaged is solved for again and replaced. Where the cache folder cannot be used, every Ψ is
@@ -39,17 +42,18 @@ def cached_covariance(antennas: int, *args: Any, **options: Any) -> Sensing:
     Raises:
         InputError, RuntimeError: as `solve_covariance` does.
     """
+    array = antennas if isinstance(antennas, AntennaArray) else line_array(check_antennas(antennas))
     path = _path(antennas, *args, **options)
     if path is not None and path.exists():
         try:
-            found = _read(path, antennas, options.get("solver", "fast"))
+            found = _read(path, array, options.get("solver", "fast"))
         except (OSError, FileError) as error:
             cache.say_once(f"note: {error}; Psi is solved again")
         else:
             cache.mark_used(path)
             return found
-    if antennas >= SLOW:
-        cache.say_once(f"note: solving problem (6) for N = {antennas}, which takes long")
+    if array.antennas >= SLOW:
+        cache.say_once(f"note: solving problem (6) for N = {array.antennas}, which takes long")
     solved = solve_covariance(antennas, *args, **options)
     if path is not None:
         _keep(path, solved)
@@ -60,11 +64,17 @@ def _path(*args: Any, **options: Any) -> Path | None:
     """The file of a request, whether it exists or not; None where there is no cache folder."""
     request = inspect.signature(solve_covariance).bind(*args, **options)
     request.apply_defaults()
-    request.arguments["targets_deg"] = np.ravel(request.arguments["targets_deg"]).astype(float).tolist()
+    given = request.arguments
+    try:
+        given["targets_deg"] = np.asarray(given["targets_deg"], dtype=float).tolist()
+    except ValueError:  # the solver says what is wrong with them
+        return None
+    if isinstance(given["antennas"], AntennaArray):
+        given["antennas"] = given["antennas"].positions.tolist()
     place = cache.folder(FOLDER)
     if place is None:
         return None
-    text = json.dumps(request.arguments, sort_keys=True, default=float)
+    text = json.dumps(given, sort_keys=True, default=float)
     try:
         name = hashlib.sha256((cache.fingerprint(SOURCES) + text).encode()).hexdigest()[:32]
     except OSError as error:  # a program that was frozen without its sources
@@ -97,7 +107,7 @@ def _keep(path: Path, radar: Sensing) -> None:
         cache.remove_unused(path.parent.iterdir())
 
 
-def _read(path: Path, antennas: int, solver: str) -> Sensing:
+def _read(path: Path, array: AntennaArray, solver: str) -> Sensing:
     """The result in a file.
 
     Raises:
@@ -105,8 +115,9 @@ def _read(path: Path, antennas: int, solver: str) -> Sensing:
     """
     arrays = read_arrays(path)
     shapes = {name: value.shape for name, value in arrays.items()}
-    T = arrays["angles"].size if "angles" in arrays else 0
-    expected = {"Psi": (antennas, antennas), "angles": (T,), "desired": (T,), "figures": (3,)}
+    T = len(arrays["angles"]) if "angles" in arrays else 0
+    N, each = array.antennas, () if array.is_line else (2,)
+    expected = {"Psi": (N, N), "angles": (T, *each), "desired": (T,), "figures": (3,)}
     if T < 2 or any(shapes.get(name) != shape for name, shape in expected.items()) or "targets" not in arrays:
         raise FileError(f"{path} is damaged: it holds {shapes}")
     if not all(np.isfinite(value).all() for value in arrays.values()) or not _is_covariance(arrays["Psi"]):
@@ -114,13 +125,14 @@ def _read(path: Path, antennas: int, solver: str) -> Sensing:
     scale, objective, gap = arrays["figures"].tolist()
     return Sensing(
         torch.from_numpy(arrays["Psi"]),
-        tuple(arrays["targets"].tolist()),
+        tuple(tuple(t) if isinstance(t, list) else t for t in arrays["targets"].tolist()),
         torch.from_numpy(arrays["angles"]),
         torch.from_numpy(arrays["desired"]),
         scale=scale,
         objective=objective,
         gap=gap,
         solver=solver,
+        array=array,
     )
 
 

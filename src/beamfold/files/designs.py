@@ -51,6 +51,7 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "noise": s.noise,
         "method": design.method,
         "Psi": s.Psi.cpu().numpy(),
+        "positions": s.array.positions.cpu().numpy(),
         "mse": design.mse.cpu().numpy(),
         "angles_deg": np.rad2deg(s.radar.angles.cpu().numpy()),
         "targets_deg": np.rad2deg(np.array(s.radar.targets)),
@@ -68,7 +69,7 @@ def write_design(path: Pathlike, design: Design) -> None:
 
 def write_designs(path: Pathlike, designs: list[Design]) -> None:
     """Several methods' designs of one scenario in one file, their arrays prefixed by the method's name."""
-    shared = ("snr_db", "weight", "noise", "Psi", "angles_deg", "targets_deg", "solver")
+    shared = ("snr_db", "weight", "noise", "Psi", "positions", "angles_deg", "targets_deg", "solver")
     arrays: dict[str, Any] = {}
     for design in designs:
         own = design_arrays(design)
@@ -94,7 +95,9 @@ class HeldDesign(NamedTuple):
     weight: float
     """ω, NaN where the file lacks it."""
     angles: Array
-    """(T,), the grid of `mse` in rad; empty where the file lacks it."""
+    """(T,), or (T, 2) with elevations, the grid of `mse` in rad; empty where the file lacks it."""
+    positions: Array | None
+    """(N, 3), the antennas in wavelengths; None where the file lacks them."""
     status: Array | None
     """(S·B,) of `Status`, None where the file has none."""
     faults: Array | None
@@ -130,6 +133,11 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
         power = np.repeat(float(noise[0]) * 10 ** (snr_db / 10), channels)
     weight = float(_reals(path, arrays, "weight", 1)[0]) if "weight" in arrays else math.nan
     angles = _reals(path, arrays, "angles_deg")
+    if "angles_deg" in arrays and arrays["angles_deg"].shape[-1:] == (2,) and arrays["angles_deg"].ndim == 2:
+        angles = angles.reshape(-1, 2)
+    positions = arrays.get("positions")
+    if positions is not None and (positions.shape != (antennas, 3) or positions.dtype.kind == "c"):
+        raise FileError(f"{path}: positions are {positions.shape}, expected ({antennas}, 3) real numbers")
     found = {}
     for prefix in prefixes:
         F = _fitted(path, arrays, f"{prefix}F", (count, antennas, -1)) if f"{prefix}F" in arrays else None
@@ -150,6 +158,7 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
             float(noise[0]),
             weight,
             np.deg2rad(angles),
+            positions,
             *_ended(path, arrays, prefix, count, prefix or text(held, "method")),
         )
     return found

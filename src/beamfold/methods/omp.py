@@ -15,7 +15,6 @@ from torch import Tensor
 
 from beamfold.constraints import total_power
 from beamfold.errors import InputError
-from beamfold.geometry import steering
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.manopt import least_squares
 from beamfold.methods.wmmse import digital_start
@@ -24,11 +23,16 @@ from beamfold.scenario import Scenario
 
 
 def dictionary(s: Scenario, atoms: int) -> Tensor:
-    """√N a(θ_d) as columns (N, D): `atoms` angles uniform in sin θ, then the scenario's targets."""
-    sines = (2 * torch.arange(atoms, dtype=torch.float64) + 1) / atoms - 1
-    targets = torch.tensor(s.radar.targets, dtype=torch.float64)
-    angles = torch.cat([torch.asin(sines), targets]).to(s.H.device)
-    return (math.sqrt(s.antennas) * steering(angles, s.antennas).mT).to(s.H.dtype)
+    """√N a(θ_d) as columns (N, D): `atoms` angles uniform in sin θ, then the scenario's targets.
+
+    For an array that sees elevation the angles are uniform in sin θ along azimuth and elevation, at least
+    `atoms` of them.
+    """
+    each = atoms if s.array.is_line else math.ceil(math.sqrt(atoms))
+    axis = torch.asin((2 * torch.arange(each, dtype=torch.float64) + 1) / each - 1)
+    grid = axis if s.array.is_line else torch.cartesian_prod(axis, axis)
+    angles = torch.cat([grid.to(s.H.device), s.radar.target_angles])
+    return (math.sqrt(s.antennas) * s.array.steering(angles).mT).to(s.H.dtype)
 
 
 def pursue(X: Tensor, A: Tensor, chains: int) -> Tensor:

@@ -1,6 +1,7 @@
-"""Checks that every method must pass, for those who write one; CONTRIBUTING.md has a worked example."""
+"""Checks that every method and every array must pass; CONTRIBUTING.md has worked examples."""
 
+from beamfold.testing.array import check_array
 from beamfold.testing.method import CHECKS, Contract, check_method
 from beamfold.testing.scenarios import relative, small, three_beams
 
-__all__ = ["CHECKS", "Contract", "check_method", "relative", "small", "three_beams"]
+__all__ = ["CHECKS", "Contract", "check_array", "check_method", "relative", "small", "three_beams"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from beamfold.arrays import steering
 from beamfold.channel import saleh_valenzuela
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing
@@ -27,8 +28,7 @@ def three_beams(
         weights: w_l with sum 1; default equal ones.
     """
     share = np.full(len(degrees), 1 / len(degrees)) if weights is None else np.asarray(weights)
-    phase = math.pi * np.sin(np.deg2rad(degrees))
-    a = np.exp(1j * np.outer(np.arange(antennas), phase)) / math.sqrt(antennas)
+    a = steering(torch.deg2rad(torch.tensor(degrees, dtype=torch.float64)), antennas).numpy().T
     Psi = torch.from_numpy((a * share) @ a.conj().T)
     return Sensing(Psi, targets=tuple(math.radians(d) for d in degrees))
 
