@@ -15,7 +15,7 @@ from torch import Tensor
 from beamfold.arrays import Array
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
-from beamfold.objective import Measured, beam_error, measure, objective, rate
+from beamfold.objective import SINGLE, Measured, Users, beam_error, measure, objective, rate
 from beamfold.sensing import Sensing, at_unit_power
 
 Numbers = Tensor | NDArray[np.generic]
@@ -26,12 +26,13 @@ class Scenario:
     """Channels, Ψ, power, noise and weight of problem (8). Make one with `make_scenario()`, which checks.
 
     Attributes:
-        H: (…, K, N) complex, rows h_kᴴ.
+        H: (…, K R, N) complex, rows h_kᴴ; R rows for each of K users.
         radar: Ψ at unit power with what is known of it; a method uses P_t Ψ.
         power: (…) real, P_t, linear.
         chains: M, RF chains of a hybrid design.
         weight: (…) real, ω ≥ 0.
         noise: σ_n² > 0, linear.
+        per_user: R antennas and d streams of each user; one each in the paper.
     """
 
     H: Tensor
@@ -40,6 +41,7 @@ class Scenario:
     chains: int
     weight: Tensor
     noise: float = 1.0
+    per_user: Users = SINGLE
 
     @property
     def Psi(self) -> Tensor:
@@ -59,7 +61,12 @@ class Scenario:
     @property
     def users(self) -> int:
         """K."""
-        return self.H.shape[-2]
+        return self.H.shape[-2] // self.per_user.receive
+
+    @property
+    def columns(self) -> int:
+        """K d, the columns of X and W."""
+        return self.users * self.per_user.streams
 
     @property
     def batch(self) -> torch.Size:
@@ -90,8 +97,8 @@ class Scenario:
         return [(snr_db[0], ...)] if alone else list(zip(snr_db, range(len(first)), strict=True))
 
     def rate(self, X: Tensor) -> Tensor:
-        """R of X (…, N, K), Eq. (4), in bit/s/Hz; (…)."""
-        return rate(self.H, X, self.noise)
+        """R of X (…, N, K d), Eq. (4), in bit/s/Hz; (…)."""
+        return rate(self.H, X, self.noise, self.per_user)
 
     def tau(self, X: Tensor) -> Tensor:
         """τ = ‖X Xᴴ − P_t Ψ‖² of X (…, N, K), Eq. (5); (…). Ψ scales with the power."""
@@ -99,11 +106,11 @@ class Scenario:
 
     def objective(self, X: Tensor) -> Tensor:
         """R − ω τ of X (…, N, K), Eq. (8a); (…)."""
-        return objective(self.H, X, self.Psi, self.power, self.weight, self.noise)
+        return objective(self.H, X, self.Psi, self.power, self.weight, self.noise, self.per_user)
 
     def measure(self, X: Tensor) -> Measured:
         """R, τ and ∇_X (R − ω τ) of X (…, N, K) together."""
-        return measure(self.H, X, self.Psi, self.power, self.weight, self.noise)
+        return measure(self.H, X, self.Psi, self.power, self.weight, self.noise, self.per_user)
 
     def __getitem__(self, index: Any) -> Scenario:
         """The scenario of a part of the leading axes; an index never reaches K and N."""
@@ -143,20 +150,41 @@ def _tensor(values: Numbers, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
 
 
-def check_sizes(users: int, chains: int, antennas: int) -> None:
-    """Raise InputError unless K ≤ M ≤ N."""
-    if not users <= chains <= antennas:
+def check_sizes(users: int, chains: int, antennas: int, streams: int = 1) -> None:
+    """Raise InputError unless K d ≤ M ≤ N, with d = 1 stream a user in the paper."""
+    if users * streams <= chains <= antennas:
+        return
+    if streams > 1:
         raise InputError(
-            f"the paper needs K <= M <= N: found {users} users, {chains} RF chains and {antennas} antennas"
-            + (" (are the axes (…, users, antennas)?)" if users > antennas else "")
+            f"a stream needs an RF chain, a chain an antenna: found {users} users with {streams} streams each, "
+            f"{chains} RF chains and {antennas} antennas; take fewer streams or more chains"
         )
+    raise InputError(
+        f"the paper needs K <= M <= N: found {users} users, {chains} RF chains and {antennas} antennas"
+        + (" (are the axes (…, users, antennas)?)" if users > antennas else "")
+    )
 
 
-def _check_channels(H: Tensor, chains: int) -> None:
+def _shared(H: Tensor, streams: int | None) -> tuple[Tensor, Users]:
+    """H (…, K R, N) and what belongs to each user, of H (…, K, N), or of (…, K, R, N) with streams."""
+    if streams is None:
+        return H, SINGLE
+    if H.ndim < 3:
+        raise InputError(
+            f"users with streams have channels (…, users, receive, antennas), found {tuple(H.shape)}; "
+            "leave streams out for users of one antenna"
+        )
+    receive = H.shape[-2]
+    if not 1 <= streams <= receive:
+        raise InputError(f"a user of {receive} antennas can have 1 to {receive} streams, got {streams}")
+    return H.flatten(-3, -2), Users(receive, streams)
+
+
+def _check_channels(H: Tensor, chains: int, per_user: Users) -> None:
     if H.ndim < 2:
         raise InputError(f"channels need axes (…, users, antennas), found shape {tuple(H.shape)}")
-    users, antennas = H.shape[-2:]
-    check_sizes(users, chains, antennas)
+    rows, antennas = H.shape[-2:]
+    check_sizes(rows // per_user.receive, chains, antennas, per_user.streams)
     finite = torch.isfinite(torch.view_as_real(H)).flatten(-3).all(-1).flatten()
     if not finite.all():
         bad = torch.nonzero(~finite).flatten().tolist()
@@ -187,19 +215,22 @@ def make_scenario(
     weight: float = WEIGHT,
     noise: float = 1.0,
     array: Array | None = None,
+    streams: int | None = None,
 ) -> Scenario:
     """Check channels and Ψ once and make the scenario that every method takes.
 
     Args:
-        channels: H (…, K, N), complex or real, rows h_kᴴ; NumPy or torch.
+        channels: H (…, K, N), complex or real, rows h_kᴴ; NumPy or torch. With `streams` (…, K, R, N): users
+            with R antennas.
         radar: Ψ (N, N) from `beamfold.solve_covariance`, or as a bare Hermitian array. Of a bare array only
             the shape counts: it is scaled to unit power (trace 1), as a file's is, with a warning.
         snr_db: P_t/σ_n² in dB; several values put a leading SNR axis in front of the batch.
-        chains: M, default K.
+        chains: M, default K d.
         weight: ω ≥ 0 of (8a).
         noise: σ_n² > 0, linear.
         array: the base station's antennas, where Ψ is a bare array; a `Sensing` brings its own. Default the
             half-wavelength line of N.
+        streams: d ≤ R streams to each user, where the users have several antennas.
 
     Returns:
         A `Scenario` in complex128.
@@ -209,9 +240,9 @@ def make_scenario(
             is not finite; one line that says what was found. A zero h_k is a blocked user, of rate 0; Ψ = 0
             makes τ ‖X Xᴴ‖².
     """
-    H = _tensor(channels, torch.complex128)
-    chains = H.shape[-2] if chains is None and H.ndim >= 2 else chains or 0
-    _check_channels(H, chains)
+    H, per_user = _shared(_tensor(channels, torch.complex128), streams)
+    chains = per_user.columns(H.shape[-2]) if chains is None and H.ndim >= 2 else chains or 0
+    _check_channels(H, chains, per_user)
     if not isinstance(radar, Sensing):
         Psi = _tensor(radar, torch.complex128)
         radar = Sensing(Psi) if array is None else Sensing(Psi, array=array)
@@ -238,4 +269,4 @@ def make_scenario(
         power = power.reshape(-1, *[1] * len(batch)).expand(len(levels), *batch)
     else:
         power = power[0].expand(batch)
-    return Scenario(H, radar, power, chains, torch.full_like(power, weight), noise)
+    return Scenario(H, radar, power, chains, torch.full_like(power, weight), noise, per_user)

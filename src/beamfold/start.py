@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import total_power
+from beamfold.objective import SINGLE, Users, by_user
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 
@@ -58,12 +59,52 @@ def anywhere(X: Tensor) -> Tensor:
     return torch.where(nowhere, torch.eye(*X.shape[-2:], dtype=X.dtype, device=X.device), X)
 
 
-def zero_forcing(H: Tensor) -> Tensor:
+def zero_forcing(H: Tensor, users: Users = SINGLE) -> Tensor:
     """X_ZF = H^† (…, N, K), which leaves no interference between the users; not normalised.
 
-    A user without a channel gets nothing; where nobody has one, user k gets antenna k.
+    A user without a channel gets nothing; where nobody has one, user k gets antenna k. Users with several
+    antennas or streams get `block_diagonal`.
     """
-    return anywhere(torch.linalg.pinv(H, rtol=DEPENDENT))
+    return anywhere(torch.linalg.pinv(H, rtol=DEPENDENT) if users.single else block_diagonal(H, users))
+
+
+def block_diagonal(H: Tensor, users: Users) -> Tensor:
+    """X (…, N, K d) with H_l X_k = 0 for all l ≠ k: block diagonalisation; not normalised.
+
+    With N_k an orthonormal basis of what no other user receives, X_k is N_k times the d leading right
+    singular vectors of H_k N_k. That needs N − (K − 1) R ≥ d. Where there are fewer antennas, each user is
+    taken to receive along the d leading left singular vectors of its channel alone, and X is the
+    pseudo-inverse of those K d rows: no interference where the users listen.
+
+    Args:
+        H: (…, K R, N).
+        users: R and d.
+    """
+    R, d = users
+    each = by_user(H, users)
+    count, antennas = each.shape[-3], each.shape[-1]
+    if antennas - (count - 1) * R < d:
+        U = torch.linalg.svd(each, full_matrices=False).U[..., :d]
+        return torch.linalg.pinv((U.mH @ each).flatten(-3, -2), rtol=DEPENDENT)
+    columns = []
+    for k in range(count):
+        others = torch.cat([each[..., :k, :, :], each[..., k + 1 :, :, :]], -3).flatten(-3, -2)
+        # Right singular vectors beyond the others' rows span what none of them receives.
+        free = torch.linalg.svd(others).Vh.mH[..., (count - 1) * R :]
+        V = torch.linalg.svd(each[..., k, :, :] @ free, full_matrices=False).Vh.mH[..., :d]
+        columns.append(free @ V)
+    return torch.cat(columns, -1)
+
+
+def pointing_columns(H: Tensor, users: Users = SINGLE) -> Tensor:
+    """The K d columns (…, N, K d) that (26) takes the phases of: h_k, or each user's d leading directions.
+
+    The directions of a user with several antennas are the right singular vectors of its channel.
+    """
+    if users.single:
+        return H.mH
+    V = torch.linalg.svd(by_user(H, users), full_matrices=False).Vh.mH[..., : users.streams]
+    return V.movedim(-3, -2).flatten(-2)
 
 
 def extra_columns(radar: Sensing, missing: int) -> Tensor:
@@ -80,7 +121,7 @@ def extra_columns(radar: Sensing, missing: int) -> Tensor:
 
 
 def _with_extra(s: Scenario, columns: Tensor) -> Tensor:
-    extra = extra_columns(s.radar, s.chains - s.users).to(columns.dtype)
+    extra = extra_columns(s.radar, s.chains - s.columns).to(columns.dtype)
     return torch.cat([columns, extra.expand(*s.batch, *extra.shape)], -1)
 
 
@@ -90,7 +131,7 @@ def proposed(s: Scenario) -> Point:
     ϑ are the phases of G = [h_1, …, h_K, a(θ_1), …, a(θ_{M−K})] and X_ZF = H^† is the users' alone,
     so that W has K columns for any M ≥ K.
     """
-    return _pointing(s, s.H.mH)
+    return _pointing(s, pointing_columns(s.H, s.per_user))
 
 
 def random(s: Scenario, seed: int = 0) -> Point:
@@ -103,7 +144,7 @@ def random(s: Scenario, seed: int = 0) -> Point:
     phases = np.stack([np.random.default_rng([seed, b]).uniform(0, 2 * math.pi, shape) for b in range(count)])
     angle = torch.from_numpy(phases if s.batch else phases[0]).to(s.H.device)
     F = torch.exp(1j * angle.expand(*s.batch, *shape)).to(s.H.dtype)
-    W = zero_forcing(s.H @ F)
+    W = zero_forcing(s.H @ F, s.per_user)
     return Point(F, total_power(F, W, s.power))
 
 
@@ -112,7 +153,12 @@ def svd(s: Scenario) -> Point:
 
     H has K of them; for M > K the columns of (26) follow.
     """
-    return _pointing(s, torch.linalg.svd(s.H, full_matrices=False).Vh.mH)
+    return _pointing(s, _right(s))
+
+
+def _right(s: Scenario) -> Tensor:
+    """The K d leading right singular vectors of H as columns."""
+    return torch.linalg.svd(s.H, full_matrices=False).Vh.mH[..., : s.columns]
 
 
 def svd_conjugated(s: Scenario) -> Point:
@@ -121,14 +167,14 @@ def svd_conjugated(s: Scenario) -> Point:
     Fig. 5 says of PGA from its SVD start that it soon behaves as from the random one and ends below (26).
     That holds of this reading and not of `svd`, see docs/findings.md.
     """
-    return _pointing(s, torch.linalg.svd(s.H, full_matrices=False).Vh.mT)
+    return _pointing(s, _right(s).conj())
 
 
 def _pointing(s: Scenario, columns: Tensor) -> Point:
     """F of the phases of the K columns and the M − K further ones, and its W in (26)."""
     F = torch.exp(1j * _with_extra(s, columns).angle())
     # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
-    W = torch.linalg.pinv(F, rtol=1 / CANCELS) @ zero_forcing(s.H)
+    W = torch.linalg.pinv(F, rtol=1 / CANCELS) @ zero_forcing(s.H, s.per_user)
     return Point(F, total_power(F, W, s.power))
 
 

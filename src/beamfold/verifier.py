@@ -67,6 +67,7 @@ def verify(
     weight: float = np.nan,
     angles: Array | None = None,
     positions: Array | None = None,
+    receive: int = 1,
 ) -> Residuals:
     """Recompute the figures of designs (B, …) one channel after another.
 
@@ -82,21 +83,21 @@ def verify(
         weight: ω, for the objective.
         angles: rad, the grid of the MSE: (T,) azimuths; (T, 2) azimuths and elevations where the array is no
             line; default 181 azimuths from −90° to 90°.
+        receive: R, antennas of each user: H has R rows for each, X as many columns for each as there are.
         positions: (N, 3) of the antennas in wavelengths; default n/2 along y.
 
     Returns:
         `Residuals`, each (B,).
     """
-    count, users, antennas = H.shape
+    count, rows, antennas = H.shape
+    users = rows // receive
     steering = _steering(antennas, angles, positions)
     found = np.empty((6, count))
     for b in range(count):
         X = W[b] if F is None else F[b] @ W[b]
-        total = 0.0
-        for k in range(users):
-            gains = [abs(np.sum(H[b, k] * X[:, j])) ** 2 for j in range(users)]
-            interference = sum(g for j, g in enumerate(gains) if j != k)
-            total += np.log1p(gains[k] / (interference + noise)) / np.log(2)
+        total = (
+            _single_rate(H[b], X, noise) if X.shape[1] == rows == users else _rate(H[b], X, noise, receive)
+        )
         covariance = X @ X.conj().T
         difference = covariance / power[b] - Psi
         pattern = np.sum(steering.conj() * (difference @ steering), axis=0).real
@@ -125,6 +126,31 @@ def verify(
         _relative(stated["rate"], rate, rate), _relative(stated["tau"], tau, tau),
         objective_error, mse_error, fault_error,
     )  # fmt: skip
+
+
+def _single_rate(H: Array, X: Array, noise: float) -> float:
+    """R of (4), one user after another."""
+    total, users = 0.0, len(H)
+    for k in range(users):
+        gains = [abs(np.sum(H[k] * X[:, j])) ** 2 for j in range(users)]
+        interference = sum(g for j, g in enumerate(gains) if j != k)
+        total += np.log1p(gains[k] / (interference + noise)) / np.log(2)
+    return total
+
+
+def _rate(H: Array, X: Array, noise: float, receive: int) -> float:
+    """R = Σ_k log₂ det T_k − log₂ det Q_k of users with several antennas or streams, from the definition."""
+    users = len(H) // receive
+    streams = X.shape[1] // users
+    total = 0.0
+    for k in range(users):
+        A = H[k * receive : (k + 1) * receive] @ X
+        own = A[:, k * streams : (k + 1) * streams]
+        rest = np.delete(A, np.s_[k * streams : (k + 1) * streams], axis=1)
+        Q = noise * np.eye(receive) + rest @ rest.conj().T
+        T = Q + own @ own.conj().T
+        total += (np.linalg.slogdet(T)[1] - np.linalg.slogdet(Q)[1]) / np.log(2)
+    return total
 
 
 def _steering(antennas: int, angles: Array | None, positions: Array | None) -> Array:

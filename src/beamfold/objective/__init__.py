@@ -1,0 +1,44 @@
+"""R, τ and R − ω τ with their gradients: rate has Eq. (4), beam has Eq. (5), total both together."""
+
+from beamfold.objective.beam import beam_error, beam_gradient
+from beamfold.objective.rate import (
+    LN2,
+    SINGLE,
+    Users,
+    by_user,
+    rate,
+    rate_gradient,
+    received,
+    receivers,
+    signal_gradient,
+    weights,
+)
+from beamfold.objective.total import (
+    DigitalGradient,
+    Measured,
+    gradient_F,
+    gradient_W,
+    measure,
+    objective,
+)
+
+__all__ = [
+    "LN2",
+    "SINGLE",
+    "DigitalGradient",
+    "Measured",
+    "Users",
+    "beam_error",
+    "beam_gradient",
+    "by_user",
+    "gradient_F",
+    "gradient_W",
+    "measure",
+    "objective",
+    "rate",
+    "rate_gradient",
+    "received",
+    "receivers",
+    "signal_gradient",
+    "weights",
+]

@@ -1,0 +1,140 @@
+r"""The objective R − ω τ and its gradients in closed form: Eqs. (8), (13)-(18).
+
+Everything depends on F and W through X = F W alone, so there is one gradient per term, with respect to
+X; the paper's four follow by the chain rule ∇_F = ∇_X Wᴴ and ∇_W = Fᴴ ∇_X. Expanding them gives
+(13), (14), (17) and (18); the tests hold a literal transcription of those four beside this module.
+
+A gradient is the paper's ∂/∂Z* (34), half of what PyTorch's `.grad` holds.
+
+Shapes: H (…, K, N) with rows h_kᴴ, X (…, N, K), F (…, N, M), W (…, M, K), Psi (N, N) or (…, N, N), which
+`power` P multiplies; leading axes broadcast. `noise` is σ_n², linear. Users with R antennas and d streams
+each have K R rows of H and K d columns of X and W (`objective.rate`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+from beamfold.objective.beam import beam_error, beam_error_from, beam_gradient
+from beamfold.objective.rate import (
+    SINGLE,
+    Users,
+    rate,
+    rate_from,
+    rate_gradient,
+    rate_gradient_from,
+    received,
+    signal_gradient,
+)
+
+DigitalGradient = Literal["exact", "signal"]
+
+
+def objective(
+    H: Tensor,
+    X: Tensor,
+    Psi: Tensor,
+    power: Tensor | float,
+    weight: Tensor | float,
+    noise: float = 1.0,
+    users: Users = SINGLE,
+) -> Tensor:
+    """R − ω τ, Eq. (8a), with τ against P Ψ; `power` is P, `weight` is ω, both (…) or a number."""
+    return rate(H, X, noise, users) - weight * beam_error(X, Psi, power)
+
+
+class Measured(NamedTuple):
+    """R and τ of X, and the gradient of R − ω τ there."""
+
+    rate: Tensor
+    """(…), bit/s/Hz."""
+    tau: Tensor
+    """(…)."""
+    gradient: Tensor
+    """(…, N, K), ∇_X (R − ω τ)."""
+
+
+def measure(
+    H: Tensor,
+    X: Tensor,
+    Psi: Tensor,
+    power: Tensor,
+    weight: Tensor,
+    noise: float = 1.0,
+    users: Users = SINGLE,
+) -> Measured:
+    """R, τ and ∇_X (R − ω τ) of X together: H X and Ψ X, the two costly products, are formed once.
+
+    Args:
+        H: (…, K, N), rows h_kᴴ.
+        X: (…, N, K).
+        Psi: (N, N) at unit power.
+        power: (…), P_t.
+        weight: (…), ω.
+        noise: σ_n².
+        users: antennas and streams of each.
+    """
+    PsiX = Psi @ X
+    tau = beam_error_from(X, Psi, PsiX, power)
+    on_tau = 2 * (X @ (X.mH @ X) - power[..., None, None] * PsiX)
+    if users.single:
+        A = received(H, X, noise)
+        R, on_R = rate_from(*A), rate_gradient_from(H, *A)
+    else:
+        R, on_R = rate(H, X, noise, users), rate_gradient(H, X, noise, users)
+    return Measured(R, tau, on_R - weight[..., None, None] * on_tau)
+
+
+def gradient_F(
+    H: Tensor,
+    F: Tensor,
+    W: Tensor,
+    Psi: Tensor,
+    power: Tensor | float,
+    weight: Tensor,
+    noise: float,
+    users: Users = SINGLE,
+) -> Tensor:
+    """∇_F R − ω ∇_F τ, the ascent direction of (9) and (23b), from (13) and (17).
+
+    Args:
+        H: (…, K, N), rows h_kᴴ.
+        F: (…, N, M).
+        W: (…, M, K).
+        Psi: (N, N) or (…, N, N); τ is against P Ψ.
+        power: (…) or a number, P.
+        weight: (…, 1, 1), ω.
+        noise: σ_n².
+        users: antennas and streams of each.
+
+    Returns:
+        (…, N, M).
+    """
+    X = F @ W
+    return (rate_gradient(H, X, noise, users) - weight * beam_gradient(X, Psi, power)) @ W.mH
+
+
+def gradient_W(
+    H: Tensor,
+    F: Tensor,
+    W: Tensor,
+    Psi: Tensor,
+    power: Tensor | float,
+    weight: Tensor,
+    noise: float,
+    digital: DigitalGradient = "exact",
+    users: Users = SINGLE,
+) -> Tensor:
+    """∇_W R − ω ∇_W τ, the ascent direction of (11), from (14) and (18); (24) passes ω η as weight.
+
+    Arguments as for `gradient_F`; `digital="signal"` takes `signal_gradient` in place of ∇_W R.
+
+    Returns:
+        (…, M, K).
+    """
+    X = F @ W
+    on_R = rate_gradient if digital == "exact" else signal_gradient
+    ascent = on_R(H, X, noise, users)
+    return F.mH @ (ascent - weight * beam_gradient(X, Psi, power))
