@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beamfold.files.covariances import cached_covariance
     from beamfold.files.designs import design_arrays, summary, write_design, write_designs
     from beamfold.files.models import find_model, load_model, save_model
+    from beamfold.files.scenarios import read_scenario
 
 _HOME = {
     "FileError": "atomic",
@@ -23,6 +24,7 @@ _HOME = {
     "load_model": "models",
     "read_sensing": "channels",
     "read_channels": "channels",
+    "read_scenario": "scenarios",
     "save_model": "models",
     "summary": "designs",
     "write_sensing": "channels",
@@ -37,6 +39,7 @@ __all__ = [
     "find_model",
     "load_model",
     "read_channels",
+    "read_scenario",
     "read_sensing",
     "save_model",
     "summary",
