@@ -27,11 +27,11 @@ SPIN = "while True: pass"
 KERNEL = """
 import sys, time, numpy as np
 from beamfold.catalogue import METHODS
-from beamfold.files import read_channels
-from beamfold.cli.designs import scenario_of
 from beamfold.threads import torch_threads
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.scenarios import load_scenario
 from pathlib import Path
-s = scenario_of(Path(sys.argv[1]), [12.0], 0.3, None, None, None, None, None, "h^H")
+s = load_scenario(ScenarioSpec(channels=Path(sys.argv[1])))
 if sys.argv[2] == "fast":
     from beamfold.kernels.fast import run_fast
     from beamfold.methods.fast import _plan

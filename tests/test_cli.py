@@ -215,13 +215,14 @@ def test_several_numbers_may_follow_an_option():
     assert spread(["--snr-db"]) == ["--snr-db"]
 
 
-def test_help_loads_nothing_heavy():
+@pytest.mark.parametrize("command", ["", "design", "train"])
+def test_help_loads_nothing_heavy(command):
     code = (
-        "import sys; sys.argv = ['beamfold', '--help']\n"
+        f"import sys; sys.argv = ['beamfold', *'{command}'.split(), '--help']\n"
         "from beamfold.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'numba', 'scipy', 'matplotlib', 'cvxpy', 'h5py'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numba', 'numpy', 'scipy', 'matplotlib', 'cvxpy', 'h5py'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)

@@ -27,6 +27,8 @@ def test_the_code_has_one_default_each():
     assert default(bf.solve_covariance, "targets_deg") == defaults.TARGETS_DEG
     for function in (bf.make_scenario, bf.prepare, bf.prepare_fast):
         assert default(function, "weight") == defaults.WEIGHT
+    assert default(bf.solve_covariance, "width_deg") == defaults.WIDTH_DEG
+    assert default(bf.read_channels, "rows") == defaults.ROWS
     assert bf.Recipe().weight == bf.ModelInfo(8, 2, 2, 1 / 8).weight == defaults.WEIGHT
     grid = Grid(methods=["fast"])
     assert [tuple(t) for t in grid.targets_deg] == [defaults.TARGETS_DEG]
@@ -40,8 +42,8 @@ def test_the_code_has_one_default_each():
             "design",
             [f"(default: {TARGETS})", f"(default: {defaults.SNR_DB:g})", f"(default: {defaults.METHOD})"],
         ),
-        ("train", [f"(default: {TARGETS})", f"[default: {defaults.WEIGHT:g}]"]),
-        ("compare", [f"(default: {TARGETS})", f"[default: {defaults.SNR_DB}]"]),
+        ("train", [f"(default: {TARGETS})", f"(default: {defaults.WEIGHT:g})"]),
+        ("compare", [f"(default: {TARGETS})", f"(default: {defaults.SNR_DB:g})"]),
     ],
 )
 def test_the_help_says_so(command, texts, monkeypatch, capsys):

@@ -81,6 +81,7 @@ def options() -> list[tuple[str, str, str | None]]:
             kind = next((k for k in (bool, int, float, Path, str) if k in kinds), None)
             assert kind is not None, (name, parameter, kinds)
             value = None if kind is bool else SPECIAL.get((name, option), SAMPLES.get(kind))
+            value = "scenario.toml" if option == "--scenario" else value
             found.append((name, option, value))
     return found
 
@@ -97,6 +98,7 @@ def files(tmp_path_factory) -> Path:
     bf.write_design(folder / "d.npz", bf.phased_zf(s))
     bf.save_model(folder / "m.safetensors", bf.UnfoldedPGA(bf.ModelInfo(8, 2, 2, 1 / 8), layers=2, inner=1))
     (folder / "s.toml").write_text(SWEEP)
+    (folder / "scenario.toml").write_text('channels = "c.npz"\nweight = 0.1\nwidth_deg = 10\n')
     return folder
 
 
@@ -132,3 +134,5 @@ def test_it_runs_or_refuses_in_one_line(command, option, value, files, tmp_path,
 def test_every_command_has_its_arguments_here():
     assert {command for command, _, _ in options()} <= set(BASE)
     assert len(options()) > 100
+    takes = {command for command, option, _ in options() if option == "--scenario"}
+    assert takes == {"generate", "covariance", "design", "compare", "front", "train", "bench", "verify"}

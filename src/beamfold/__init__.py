@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from beamfold.files import (
         load_model,
         read_channels,
+        read_scenario,
         read_sensing,
         save_model,
         write_channels,
@@ -80,6 +81,7 @@ _HOME = {
     "prepare": "methods.unfolded",
     "prepare_fast": "methods.fast",
     "read_channels": "files",
+    "read_scenario": "files",
     "read_sensing": "files",
     "saleh_valenzuela": "channel",
     "save_model": "files",
@@ -132,6 +134,7 @@ __all__ = [
     "prepare",
     "prepare_fast",
     "read_channels",
+    "read_scenario",
     "read_sensing",
     "saleh_valenzuela",
     "save_model",

@@ -12,5 +12,13 @@ WEIGHT = 0.3
 """ω of R − ω τ."""
 SNR_DB = 12.0
 """P_t/σ_n² in dB."""
+ANTENNAS = 64
+"""N, where nothing is drawn from a file."""
+USERS = 4
+"""K, where nothing is drawn from a file and N is not smaller."""
+WIDTH_DEG = 5.0
+"""Full width of a mainlobe of the desired pattern in degrees."""
+ROWS = "h^H"
+"""What row k of a channel file's H is."""
 METHOD = "fast"
 """The method that needs no training and works for every size."""

@@ -9,14 +9,19 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson
+from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import SNR_DB
 from beamfold.errors import InputError
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.scenarios import sensing_of, sizes_of
 
 if TYPE_CHECKING:
     from beamfold.scenario import Scenario
 
 
+@with_scenario(one_snr=True)
 def bench(
+    spec: ScenarioSpec,
     method: Annotated[str, typer.Option(help="Any method of `beamfold design`.")] = "unfolded",
     inner: Annotated[int | None, typer.Option(help="J of unfolded and pga. (default: 20)")] = None,
     layers: Annotated[
@@ -26,11 +31,6 @@ def bench(
     tau_max_db: Annotated[
         float | None, typer.Option(help="Of the constrained method, see `design`. (default: -4)")
     ] = None,
-    antennas: Annotated[int, typer.Option(help="N.")] = 64,
-    users: Annotated[int, typer.Option(help="K.")] = 4,
-    chains: Annotated[int | None, typer.Option(help="M. (default: as many as users)")] = None,
-    psi_rank: Annotated[int | None, typer.Option(help="Rank of Psi. (default: free)")] = None,
-    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = SNR_DB,
     threads: Annotated[int | None, typer.Option(help="Threads of the batch. (default: all cores)")] = None,
     count: Annotated[int, typer.Option(help="Designs to time one by one.")] = 1000,
     as_json: AsJson = False,
@@ -40,19 +40,18 @@ def bench(
     Example: beamfold bench --method unfolded --inner 20 --count 1000 --json
     """
     from beamfold import timing
-    from beamfold.files import cached_covariance
     from beamfold.scenario import check_sizes
     from beamfold.training import Recipe
 
     if count < 1:
         raise InputError(f"--count must be at least 1, got {count}")
     options = timing.options_of(method, inner=inner, layers=layers, depth=depth, tau_max_db=tau_max_db)
-    chains = chains or users
+    antennas, users, chains = sizes_of(spec)
     check_sizes(users, chains, antennas)
     _limit(threads)
-    say("preparing: Psi, channels, compiled code (seconds the first time on a machine)")
-    radar = cached_covariance(antennas, rank=psi_rank)
-    s = timing.channels(antennas, users, chains, min(count, 100), radar, snr_db)
+    radar = sensing_of(spec, antennas)
+    say("preparing: channels, compiled code (seconds the first time on a machine)")
+    s = timing.channels(antennas, users, chains, min(count, 100), radar, *(spec.snr_db or [SNR_DB]))
     facts = {"inner": None, "layers": None, **options}
     facts["trained"] = method == "unfolded" and _give_model(options, s)
     call = timing.prepared(method, options, radar, s)

@@ -9,17 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from beamfold.defaults import TARGETS_DEG
-from beamfold.errors import InputError
-
-if TYPE_CHECKING:
-    from beamfold.sensing import Sensing
-
-
-TARGETS = " ".join(f"{angle:g}" for angle in TARGETS_DEG)
-"""The default targets as one writes them on the command line."""
+from typing import Any
 
 
 def say(text: str) -> None:
@@ -101,17 +91,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} {name}" if len(value) > 1 else str(name) for name, count in value.items())
     return str(value)
-
-
-def sensing_for(antennas: int, psi: Any, targets_deg: list[float] | None, rank: int | None) -> Sensing:
-    """Ψ from a file, or solved for the targets."""
-    from beamfold.files import cached_covariance, read_sensing
-
-    if psi is not None:
-        if targets_deg or rank is not None:
-            raise InputError("--psi brings its own targets and rank; leave --targets-deg and --psi-rank out")
-        return read_sensing(psi)
-    return cached_covariance(antennas, targets_deg or TARGETS_DEG, rank=rank)
 
 
 _FAST = (60, (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64")))

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from beamfold.cli.common import print_json, say
-from beamfold.defaults import TARGETS_DEG
+from beamfold.cli.scenario_options import with_scenario
 from beamfold.errors import InputError
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.scenarios import sensing_of, sizes_of
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
-USERS = 4
-"""K of the paper, and of `generate` unless said."""
 
-
+@with_scenario()
 def generate(
+    spec: ScenarioSpec,
     output: Output,
-    antennas: Annotated[int, typer.Option(help="N, antennas of the base station.")] = 64,
-    users: Annotated[
-        int | None, typer.Option(help="K, single-antenna users. (default: 4, or N where N is below 4)")
-    ] = None,
     count: Annotated[int, typer.Option(help="Number of channel matrices.")] = 100,
     paths: Annotated[int, typer.Option(help="Q, propagation paths per user.")] = 10,
     seed: Annotated[int, typer.Option(help="Channel b of a seed is the same whatever the count.")] = 0,
@@ -41,7 +39,7 @@ def generate(
     from beamfold.files.atomic import check_target
 
     check_target(output, force=force, suffixes=RESULTS)
-    users = min(USERS, antennas) if users is None else users
+    antennas, users, _ = sizes_of(replace(spec, channels=None))  # which are made here
     if users > antennas:
         raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
     H = saleh_valenzuela(antennas, users, count, seed=seed, paths=paths)
@@ -52,18 +50,10 @@ def generate(
         say(f"{output}: {count} channels of {users} users and {antennas} antennas")
 
 
+@with_scenario()
 def covariance(
+    spec: ScenarioSpec,
     output: Output,
-    antennas: Annotated[int, typer.Option(help="N.")] = 64,
-    targets_deg: Annotated[
-        list[float] | None, typer.Option(help="A target's angle; repeat, or several values.")
-    ] = None,
-    width_deg: Annotated[float, typer.Option(help="Full width of a mainlobe.")] = 5.0,
-    angles: Annotated[
-        int | None,
-        typer.Option(help="T, angles of the grid over -90 to 90. (default: 181, more from N = 115 on)"),
-    ] = None,
-    psi_rank: Annotated[int | None, typer.Option(help="A Psi of at most this rank.")] = None,
     solver: Annotated[str, typer.Option(help="fast, clarabel or scs.")] = "fast",
     force: Force = False,
     as_json: AsJson = False,
@@ -72,21 +62,17 @@ def covariance(
 
     Example: beamfold covariance --antennas 64 --targets-deg -59 0 60 -o psi.npz
     """
-    from beamfold.files import cached_covariance, write_sensing
+    from beamfold.files import write_sensing
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
 
     check_target(output, force=force, suffixes=RESULTS)
     if solver not in ("fast", "clarabel", "scs"):
         raise InputError(f"no solver {solver!r}; known: fast, clarabel, scs")
-    radar = cached_covariance(
-        antennas,
-        targets_deg or TARGETS_DEG,
-        width_deg=width_deg,
-        angles=angles,
-        rank=psi_rank,
-        solver=solver,
-    )
+    if spec.psi is not None:
+        raise InputError(f"the scenario takes Psi from {spec.psi}; --targets-deg solves for targets instead")
+    antennas = sizes_of(spec)[0] if spec.antennas is None else spec.antennas
+    radar = sensing_of(spec, antennas, solver)
     write_sensing(output, radar)
     facts = {
         "output": str(output),

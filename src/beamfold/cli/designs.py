@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import TARGETS, print_json, progress, say, say_if_compiling, sensing_for, table
+from beamfold.cli.common import print_json, progress, say, say_if_compiling, table
 from beamfold.cli.data import AsJson, Force, Output
-from beamfold.defaults import METHOD, SNR_DB, WEIGHT
+from beamfold.cli.scenario_options import with_scenario
+from beamfold.defaults import METHOD
 from beamfold.errors import InputError
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.scenarios import channel_file, load_scenario, recorded
 
 if TYPE_CHECKING:
     from beamfold.result import Design
     from beamfold.scenario import Scenario
 
-Channels = Annotated[
-    Path, typer.Argument(help="Channel file: .mat, .npz or .npy with H (channels, users, antennas).")
-]
-Snr = Annotated[
-    list[float] | None, typer.Option(help=f"P_t/noise in dB; several are allowed. (default: {SNR_DB:g})")
-]
-Weight = Annotated[float, typer.Option(help="The weight omega of tau in R - omega tau.")]
-Chains = Annotated[int | None, typer.Option(help="M, RF chains. (default: as many as users)")]
-Psi = Annotated[Path | None, typer.Option(help="File with Psi, from `beamfold covariance` or your own.")]
-Targets = Annotated[
-    list[float] | None, typer.Option(help=f"Target angles where no --psi is given. (default: {TARGETS})")
-]
-Rank = Annotated[int | None, typer.Option(help="Rank of Psi where no --psi is given.")]
-Variable = Annotated[str | None, typer.Option(help="Which array of the channel file.")]
-Rows = Annotated[str, typer.Option(help="What row k of H is: h^H or h^T.")]
 Method = Annotated[
     str | None,
     typer.Option(help=f"fast, unfolded, best, ...; `beamfold methods` lists all. (default: {METHOD})"),
@@ -75,29 +64,6 @@ HEADINGS = {
 SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
 
 
-def scenario_of(
-    channels: Path,
-    snr_db: list[float] | None,
-    weight: float,
-    chains: int | None,
-    psi: Path | None,
-    targets_deg: list[float] | None,
-    rank: int | None,
-    variable: str | None,
-    rows: str,
-) -> Scenario:
-    """Build a validated `Scenario` from a channel file and command-line options."""
-    from beamfold.files import read_channels
-    from beamfold.scenario import make_scenario
-
-    H = read_channels(channels, variable=variable, rows=rows)
-    levels = snr_db or [SNR_DB]
-    radar = sensing_for(H.shape[-1], psi, targets_deg, rank)
-    return make_scenario(
-        H, radar, snr_db=levels if len(levels) > 1 else levels[0], chains=chains, weight=weight
-    )
-
-
 def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: int | None = None) -> Design:
     """The design of all channels behind a progress bar."""
     from beamfold.catalogue import design
@@ -107,8 +73,9 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: 
         return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 
 
+@with_scenario()
 def design(
-    channels: Channels,
+    spec: ScenarioSpec,
     output: Output,
     method: Method = None,
     inner: Inner = None,
@@ -123,14 +90,6 @@ def design(
     precision: Precision = None,
     settings: Settings = None,
     threads: Threads = None,
-    snr_db: Snr = None,
-    weight: Weight = WEIGHT,
-    chains: Chains = None,
-    psi: Psi = None,
-    targets_deg: Targets = None,
-    psi_rank: Rank = None,
-    variable: Variable = None,
-    rows: Rows = "h^H",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +104,7 @@ def design(
 
     check_target(output, force=force, suffixes=RESULTS)
     check_threads(threads)
-    expect(channels)  # a MATLAB file's reader starts while torch is imported
+    expect(channel_file(spec))  # a MATLAB file's reader starts while torch is imported
     from beamfold.cli.options import options_for
     from beamfold.files import write_design
 
@@ -161,13 +120,13 @@ def design(
     _check_budget(method, budget_us)
     if model is not None:
         options = _with_model(model, options)
-    s = scenario_of(channels, snr_db, weight, chains, psi, targets_deg, psi_rank, variable, rows)
+    s = load_scenario(spec)
     _warn_of_other_sizes(s, options)
     if budget_us is not None:
         options["steps"] = _steps_within(s, budget_us)
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
-    write_design(output, result)
-    _tell(output, result, as_json)
+    write_design(output, result, {"scenario": json.dumps(recorded(spec, s, output.parent))})
+    _tell(output, result, recorded(spec, s), as_json)
 
 
 def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +156,7 @@ def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
         say(f"note: {sizes}: docs/performance.md says what that costs")
 
 
-def _tell(output: Path, result: Design, as_json: bool) -> None:
+def _tell(output: Path, result: Design, scenario: dict[str, Any], as_json: bool) -> None:
     """The figures of what was written."""
     from beamfold.files import summary
 
@@ -206,7 +165,7 @@ def _tell(output: Path, result: Design, as_json: bool) -> None:
     figures = summary(result)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
-                    "weight": float(s.weight.flatten()[0]), "results": figures})  # fmt: skip
+                    "weight": scenario["weight"], "scenario": scenario, "results": figures})  # fmt: skip
     else:
         table(figures, HEADINGS)
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
@@ -235,17 +194,10 @@ def _steps_within(s: Scenario, budget_us: float) -> int:
     return ready.steps
 
 
+@with_scenario(one_snr=True)
 def compare(
-    channels: Channels,
+    spec: ScenarioSpec,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the designs and the picture.")],
-    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = SNR_DB,
-    weight: Weight = WEIGHT,
-    chains: Chains = None,
-    psi: Psi = None,
-    targets_deg: Targets = None,
-    psi_rank: Rank = None,
-    variable: Variable = None,
-    rows: Rows = "h^H",
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -269,21 +221,21 @@ def compare(
     for target in (picture, file):
         if output.exists():
             check_target(target, force=force)
-    s = scenario_of(channels, [snr_db], weight, chains, psi, targets_deg, psi_rank, variable, rows)
+    s = load_scenario(spec)
     output.mkdir(exist_ok=True)
     designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
-    write_designs(file, designs)
+    write_designs(file, designs, {"scenario": json.dumps(recorded(spec, s, output))})
     shown = [d for d in designs if d.label in SHOWN]
-    title = (
-        f"N = {s.antennas}, K = {s.users}, M = {s.chains}, {snr_db:g} dB, mean over {s.batch[-1]} channels"
-    )
+    held = recorded(spec, s)
+    sizes = f"N = {s.antennas}, K = {s.users}, M = {s.chains}"
+    title = f"{sizes}, {held['snr_db'][0]:g} dB, mean over {s.batch[-1]} channels"
     write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
     figures = [row for d in designs for row in summary(d)]
     if as_json:
-        print_json({"designs": str(file), "picture": str(picture), "results": figures})
+        print_json({"designs": str(file), "picture": str(picture), "scenario": held, "results": figures})
     else:
         named = [{**row, "method": label(row["method"])} for row in figures]
-        table(named, HEADINGS, title=title + f", weight {weight:g}")
+        table(named, HEADINGS, title=title + f", weight {held['weight']:g}")
         say(f"{picture}: beampatterns\n{file}: F and W of every method")
 
 

@@ -6,14 +6,15 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beamfold.cli.common import print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force
-from beamfold.cli.designs import Chains, Channels, Psi, Rank, Rows, Targets, Variable, scenario_of
-from beamfold.defaults import SNR_DB, WEIGHT
+from beamfold.cli.scenario_options import with_scenario
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.scenarios import channel_file, load_scenario, recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,8 +43,9 @@ HEADINGS = {
 }
 
 
+@with_scenario(one_snr=True)
 def front(
-    channels: Channels,
+    spec: ScenarioSpec,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="File to write, .nc; .png and .pdf go beside it.")
     ],
@@ -51,13 +53,6 @@ def front(
     weights: Weights = None,
     points: Annotated[int, typer.Option(help="Points of a curve.")] = 12,
     inner: Annotated[int, typer.Option(help="J of the unfolded model.")] = 20,
-    snr_db: Annotated[float, typer.Option(help="P_t/noise in dB.")] = SNR_DB,
-    chains: Chains = None,
-    psi: Psi = None,
-    targets_deg: Targets = None,
-    psi_rank: Rank = None,
-    variable: Variable = None,
-    rows: Rows = "h^H",
     quick: Annotated[
         bool, typer.Option("--quick", help=f"At most {QUICK[0]} channels and {QUICK[1]} points.")
     ] = False,
@@ -78,7 +73,7 @@ def front(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
-    s = scenario_of(channels, [snr_db], WEIGHT, chains, psi, targets_deg, psi_rank, variable, rows)
+    s = load_scenario(spec)
     if quick:
         s, points = s[: QUICK[0]], min(points, QUICK[1])
     with progress(1000, "front") as tick:
@@ -88,12 +83,13 @@ def front(
             weights=np.array(weights) if weights else None,
             points=points,
             inner=inner,
-            source=channels.name,
+            source=channel_file(spec).name,
             tick=lambda share, text: tick(round(1000 * share), f"front: {text}"),
         )
-    save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}"))
+    scenario = json.dumps(recorded(spec, s, output.parent))
+    save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", scenario=scenario))
     write_figure(ds, output.parent, output.stem)
-    _tell(output, ds, as_json)
+    _tell(output, ds, recorded(spec, s), as_json)
 
 
 def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
@@ -108,14 +104,15 @@ def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
     return tuple(m for m in DEFAULT if m != "unfolded")
 
 
-def _tell(output: Path, ds: xr.Dataset, as_json: bool) -> None:
+def _tell(output: Path, ds: xr.Dataset, scenario: dict[str, Any], as_json: bool) -> None:
     """The points of the curves and those of the paper."""
     from beamfold.experiments.front import summary
     from beamfold.styles import label
 
     found = summary(ds)
     if as_json:
-        print_json({"output": str(output), **json.loads(ds.attrs["parameters"]), "points": found})
+        facts = json.loads(ds.attrs["parameters"])
+        print_json({"output": str(output), **facts, "scenario": scenario, "points": found})
         return
     shown = [
         {

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import TARGETS, print_json, progress, say
+from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson, Force, Output
+from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.scenarios import sensing_of, sizes_of
 
 if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe
@@ -24,14 +27,12 @@ Epochs = Annotated[
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. (default: none)")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
-Targets = Annotated[list[float] | None, typer.Option(help=f"Target angles. (default: {TARGETS})")]
 
 
+@with_scenario()
 def train(
+    spec: ScenarioSpec,
     output: Output,
-    antennas: Annotated[int, typer.Option(help="N.")] = 64,
-    users: Annotated[int, typer.Option(help="K.")] = 4,
-    chains: Annotated[int | None, typer.Option(help="M. (default: as many as users)")] = None,
     inner: Annotated[int, typer.Option(help="J, updates of F per layer.")] = 20,
     layers: Annotated[int, typer.Option(help="I.")] = 120,
     epochs: Epochs = None,
@@ -42,10 +43,7 @@ def train(
     clip: Clip = None,
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
     snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
-    weight: Annotated[float, typer.Option(help="The weight omega.")] = WEIGHT,
     digital: Digital = "signal",
-    targets_deg: Targets = None,
-    psi: Annotated[Path | None, typer.Option(help="File with Psi instead.")] = None,
     seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
     force: Force = False,
     as_json: AsJson = False,
@@ -57,23 +55,28 @@ def train(
     Example: beamfold train --antennas 64 --users 4 --inner 10 --layers 120 -o model.safetensors
     """
     from beamfold.files.atomic import check_target
+    from beamfold.scenario import check_sizes
     from beamfold.training import Recipe
 
     check_target(output, force=force, suffixes=(".safetensors",))
     if digital not in ("signal", "exact"):
         raise InputError(f"--digital is signal or exact, got {digital!r}")
+    weight = WEIGHT if spec.weight is None else spec.weight
     recipe = Recipe(
         layers=layers, inner=inner, epochs=epochs or (100 if inner == 1 else 30), batch=batch, rate=rate,
         decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
         seed=seed, clip=clip or float("inf"),
     )  # fmt: skip
+    antennas, users, chains = sizes_of(spec)
+    check_sizes(users, chains, antennas)
     data = {
-        "antennas": antennas, "users": users, "chains": chains or users, "count": count,
-        "targets_deg": targets_deg or list(TARGETS_DEG), "psi": str(psi) if psi else None,
+        "antennas": antennas, "users": users, "chains": chains, "count": count,
+        "targets_deg": spec.targets_deg or list(TARGETS_DEG), "width_deg": spec.width_deg,
+        "angles": spec.angles, "psi_rank": spec.psi_rank, "psi": str(spec.psi) if spec.psi else None,
     }  # fmt: skip
     checkpoint = output.with_suffix(".checkpoint.safetensors")
     with _processes() as leading:
-        at = _train_from(checkpoint, recipe, data, psi, leading)
+        at = _train_from(checkpoint, recipe, data, spec, leading)
         if leading:
             _keep(output, recipe, data, at)
             checkpoint.unlink(missing_ok=True)
@@ -122,18 +125,17 @@ def _processes() -> Iterator[bool]:
 
 
 def _train_from(
-    checkpoint: Path, recipe: Recipe, data: dict[str, Any], psi: Path | None, leading: bool
+    checkpoint: Path, recipe: Recipe, data: dict[str, Any], spec: ScenarioSpec, leading: bool
 ) -> Progress:
     """All remaining epochs, a checkpoint after each."""
     import torch
 
     from beamfold.channel import saleh_valenzuela
-    from beamfold.cli.common import sensing_for
     from beamfold.files.models import save_checkpoint
     from beamfold.training import train as learn
 
     at = _resume(checkpoint, recipe, data)
-    radar = sensing_for(data["antennas"], psi, None if psi else data["targets_deg"], None)
+    radar = sensing_of(spec, data["antennas"])
     H = saleh_valenzuela(data["antennas"], data["users"], data["count"], seed=recipe.seed)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # all have read the checkpoint before one writes the next

@@ -9,7 +9,10 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson
-from beamfold.cli.designs import Rows, Variable
+from beamfold.cli.scenario_options import with_scenario
+from beamfold.defaults import ROWS
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.scenarios import channel_file
 
 PART = 200  # designs between two steps of the progress
 
@@ -19,11 +22,10 @@ if TYPE_CHECKING:
     from beamfold.files.designs import HeldDesign
 
 
+@with_scenario()
 def verify(
     designs: Annotated[Path, typer.Argument(help="A file that `beamfold design` or `compare` wrote.")],
-    channels: Annotated[Path, typer.Argument(help="The channels it was designed for.")],
-    variable: Variable = None,
-    rows: Rows = "h^H",
+    spec: ScenarioSpec,
     tolerance: Annotated[float, typer.Option(help="Largest residual that passes.")] = 1e-6,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +38,7 @@ def verify(
     from beamfold.files import read_channels
     from beamfold.files.designs import read_designs
 
-    H = read_channels(channels, variable=variable, rows=rows).numpy()
+    H = read_channels(channel_file(spec), variable=spec.variable, rows=spec.rows or ROWS).numpy()
     held = read_designs(designs, *H.shape)
     worst = {name: _one(one, H) for name, one in held.items()}
     unstated = [

@@ -17,13 +17,11 @@ seed = 0
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
 import math
 import reprlib
-import tomllib
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,12 +32,11 @@ from beamfold.catalogue import METHODS, current_name
 from beamfold.covariance.problem import check_problem, desired_pattern
 from beamfold.defaults import SNR_DB, TARGETS_DEG
 from beamfold.errors import InputError
-from beamfold.files.atomic import FileError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model
+from beamfold.files.scenarios import nearest, read_toml
 from beamfold.sensing import Sensing, default_angles
 
-LARGEST = 1 << 20  # bytes of a configuration
 CELLS = 100_000  # of a sweep
 
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -144,12 +141,6 @@ class Grid(BaseModel):
         return tuple(found)
 
 
-def nearest(name: str, known: Any) -> str:
-    """ ", did you mean …?" or the whole list."""
-    close = difflib.get_close_matches(name, list(known), 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
 def read_grid(path: Path) -> Grid:
     """A sweep's configuration, checked.
 
@@ -157,16 +148,8 @@ def read_grid(path: Path) -> Grid:
         FileError: no such file or no TOML.
         InputError: a wrong key, with the nearest right one, or a value that cannot be run.
     """
-    if not path.is_file():
-        raise FileError(f"no such file: {path}")
-    if path.stat().st_size > LARGEST:
-        raise FileError(f"{path} is larger than {LARGEST >> 20} MiB: a configuration is a few lines")
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
-        raise FileError(f"{path} is not TOML: {error}") from error
-    try:
-        grid = Grid.model_validate(raw)
+        grid = Grid.model_validate(read_toml(path))
     except ValidationError as error:
         raise InputError(f"{path}: {'; '.join(_told(e) for e in error.errors()[:5])}") from error
     for cell in grid.cells():

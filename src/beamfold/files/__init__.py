@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from beamfold.files.covariances import cached_covariance
     from beamfold.files.designs import design_arrays, summary, write_design, write_designs
     from beamfold.files.models import find_model, load_model, save_model
+    from beamfold.files.scenarios import read_scenario
 
 _HOME = {
     "FileError": "atomic",
@@ -30,6 +31,7 @@ _HOME = {
     "read_antennas": "channels",
     "read_sensing": "channels",
     "read_channels": "channels",
+    "read_scenario": "scenarios",
     "save_model": "models",
     "summary": "designs",
     "write_sensing": "channels",
@@ -45,6 +47,7 @@ __all__ = [
     "load_model",
     "read_antennas",
     "read_channels",
+    "read_scenario",
     "read_sensing",
     "save_model",
     "summary",

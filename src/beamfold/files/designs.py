@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,15 +63,15 @@ def design_arrays(design: Design) -> dict[str, Any]:
     return arrays
 
 
-def write_design(path: Pathlike, design: Design) -> None:
-    """One design as `.mat` or `.npz`."""
-    write_arrays(Path(path), design_arrays(design))
+def write_design(path: Pathlike, design: Design, facts: Mapping[str, Any] | None = None) -> None:
+    """One design as `.mat` or `.npz`, and what else is to stand in the file."""
+    write_arrays(Path(path), {**design_arrays(design), **(facts or {})})
 
 
-def write_designs(path: Pathlike, designs: list[Design]) -> None:
+def write_designs(path: Pathlike, designs: list[Design], facts: Mapping[str, Any] | None = None) -> None:
     """Several methods' designs of one scenario in one file, their arrays prefixed by the method's name."""
     shared = ("snr_db", "weight", "noise", "Psi", "positions", "angles_deg", "targets_deg", "solver")
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = dict(facts or {})
     for design in designs:
         own = design_arrays(design)
         arrays.update({key: own.pop(key) for key in shared})

@@ -28,6 +28,9 @@ class Data(BaseModel):
     chains: Size | None = None
     count: Size | None = None
     targets_deg: list[Degrees] | None = None
+    width_deg: Degrees | None = None
+    angles: Size | None = None
+    psi_rank: Size | None = None
     psi: str | None = None
 
 

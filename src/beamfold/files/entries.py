@@ -1,0 +1,112 @@
+"""What a scenario file can say: `ScenarioSpec`, which declares every entry once.
+
+A field is a key of the file, the command line's option of that name on the commands that it lists
+(`cli/scenario_options.py` makes the options), and a line of what every result records. To add an entry, add
+one field here, and use it where `scenarios.py` makes the channels, Ψ or the scenario. The type is int, float,
+str, Path or list[float], each or None; a Path in a file is relative to the file's folder.
+
+The command line imports this module for its help, so it loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
+
+from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT, WIDTH_DEG
+
+DESIGN = "design compare front"
+"""The commands that design for the channels of a file."""
+OF_FILE = f"{DESIGN} verify"
+"""Those that read such a file."""
+OF_PSI = f"{DESIGN} train bench"
+"""Those that need a Ψ."""
+
+
+class Key(NamedTuple):
+    """What an entry of a scenario is, and which commands have it as an option."""
+
+    about: str
+    """What the help says of it."""
+    usual: str
+    """What is taken where it is not stated, in words; "" where nothing is."""
+    commands: str
+    """Names of commands, separated by blanks."""
+
+
+def _angles() -> str:
+    return " ".join(f"{angle:g}" for angle in TARGETS_DEG)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioSpec:
+    """A scenario as it is written down; None is an entry that is not stated, for which the default is taken.
+
+    Angles are in degrees and powers in dB, as on the command line.
+    """
+
+    channels: Annotated[
+        Path | None,
+        Key("Channel file: .mat, .npz or .npy with H (channels, users, antennas).", "", OF_FILE),
+    ] = None
+    variable: Annotated[str | None, Key("Which array of the channel file.", "", OF_FILE)] = None
+    rows: Annotated[str | None, Key("What row k of H is: h^H or h^T.", ROWS, OF_FILE)] = None
+    antennas: Annotated[
+        int | None,
+        Key("N.", f"as the scenario's channels, else {ANTENNAS}", "generate covariance train bench"),
+    ] = None
+    users: Annotated[
+        int | None,
+        Key("K.", f"as the scenario's channels, else {USERS}, at most N", "generate train bench"),
+    ] = None
+    chains: Annotated[int | None, Key("M, RF chains.", "as many as users", OF_PSI)] = None
+    snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None
+    weight: Annotated[
+        float | None,
+        Key("The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train"),
+    ] = None
+    targets_deg: Annotated[
+        list[float] | None,
+        Key("Angle of a target, for which Psi is solved.", _angles(), f"{OF_PSI} covariance"),
+    ] = None
+    width_deg: Annotated[
+        float | None, Key("Full width of a mainlobe.", f"{WIDTH_DEG:g}", f"{OF_PSI} covariance")
+    ] = None
+    angles: Annotated[
+        int | None,
+        Key("T, angles of the grid over -90 to 90.", "181, more from N = 115 on", f"{OF_PSI} covariance"),
+    ] = None
+    psi_rank: Annotated[int | None, Key("A Psi of at most this rank.", "free", f"{OF_PSI} covariance")] = None
+    psi: Annotated[
+        Path | None,
+        Key("File with Psi, from `beamfold covariance` or your own, instead of targets.", "", OF_PSI),
+    ] = None
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+
+SOLVED = ("targets_deg", "width_deg", "angles", "psi_rank")
+"""Entries that describe the problem (6), for a Ψ that is not read from a file."""
+REPLACES = {"channels": ("antennas", "users"), "psi": SOLVED, "targets_deg": ("psi",)}
+"""Entry → entries of a file that an option of its name puts aside, as they describe another thing."""
+
+
+def entries() -> dict[str, tuple[Any, Key]]:
+    """Entry → its type, such as float or list[float], and what it is."""
+    found = {}
+    for name, hint in get_type_hints(ScenarioSpec, include_extras=True).items():
+        if get_origin(hint) is Annotated:
+            union, key = get_args(hint)
+            [kind] = [part for part in get_args(union) if part is not NoneType]
+            found[name] = (kind, key)
+    return found
+
+
+def merged(held: ScenarioSpec, options: Mapping[str, Any]) -> ScenarioSpec:
+    """The entries of a file with the options that are given (neither None nor empty) in their place."""
+    given = {name: value for name, value in options.items() if value is not None and value != []}
+    aside = {other for name in given for other in REPLACES.get(name, ())}
+    return replace(held, **{**dict.fromkeys(aside), **given})

@@ -1,0 +1,279 @@
+"""Scenario files: channels, Ψ, SNR, weight and RF chains of a scenario in one file, read and recorded.
+
+`entries.ScenarioSpec` says what can stand in one; docs/scenario-file.md is for users.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import reprlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT, WIDTH_DEG
+from beamfold.errors import InputError
+from beamfold.files.atomic import FileError, Pathlike
+from beamfold.files.entries import SOLVED, ScenarioSpec, entries
+
+if TYPE_CHECKING:
+    from beamfold.scenario import Scenario
+    from beamfold.sensing import Sensing
+
+LARGEST = 1 << 20  # bytes of a TOML file
+Number = TypeVar("Number", int, float)
+
+
+def read_scenario(path: Pathlike) -> Scenario:
+    """The scenario of a file, checked by `make_scenario`; docs/scenario-file.md lists the keys.
+
+    Args:
+        path: `.toml`, or a result that records its scenario: a design file `.mat` or `.npz`, a front `.nc`,
+            or the saved output `.json` of a command with `--json`.
+
+    Returns:
+        The scenario of H (B, K, N) at one SNR, of (S, B, K, N) at several.
+
+    Raises:
+        FileError: no such file, no scenario in it, an unknown key or a value of another type.
+        InputError: channels, Ψ or figures that make no scenario; one line.
+    """
+    return load_scenario(read_spec(path))
+
+
+def load_scenario(spec: ScenarioSpec) -> Scenario:
+    """Read the channels, read or solve Ψ, and make the scenario, with the defaults where nothing is said.
+
+    Raises:
+        InputError: no channels are named, they have other sizes than the file states, or `make_scenario` or
+            `sensing_of` refuses.
+    """
+    from beamfold.files.channels import read_channels
+    from beamfold.scenario import make_scenario
+
+    path = channel_file(spec)
+    H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS)
+    users, antennas = H.shape[-2:]
+    asked = (_or(spec.users, users), _or(spec.antennas, antennas))
+    if asked != (users, antennas):
+        raise InputError(
+            f"{path} has {users} users and {antennas} antennas, the scenario says {asked[0]} and {asked[1]}"
+        )
+    levels = spec.snr_db or [SNR_DB]
+    return make_scenario(
+        H,
+        sensing_of(spec, antennas),
+        snr_db=levels if len(levels) > 1 else levels[0],
+        chains=spec.chains,
+        weight=_or(spec.weight, WEIGHT),
+    )
+
+
+def _or(value: Number | None, default: Number) -> Number:
+    """What is stated, 0 included, else the default."""
+    return default if value is None else value
+
+
+def channel_file(spec: ScenarioSpec) -> Path:
+    """The file of the channels; InputError where none is named."""
+    if spec.channels is None:
+        raise InputError(
+            "no channels: give the channel file as an argument, or name it as `channels` in the file "
+            "of --scenario"
+        )
+    return spec.channels
+
+
+def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensing:
+    """Ψ from the file that is named, or solved for the targets.
+
+    Raises:
+        InputError: both a file and a problem are stated, or either is refused.
+    """
+    from beamfold.files.channels import read_sensing
+    from beamfold.files.covariances import cached_covariance
+
+    if spec.psi is not None:
+        both = [name for name in SOLVED if getattr(spec, name) is not None]
+        if both:
+            raise InputError(f"psi brings its own targets and rank; leave {', '.join(both)} out")
+        return read_sensing(spec.psi)
+    return cached_covariance(
+        antennas,
+        spec.targets_deg or TARGETS_DEG,
+        width_deg=_or(spec.width_deg, WIDTH_DEG),
+        angles=spec.angles,
+        rank=spec.psi_rank,
+        solver=solver,
+    )
+
+
+def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
+    """(N, K, M) as stated, else N and K as the channels have them that are named, else the defaults."""
+    antennas, users = spec.antennas, spec.users
+    if spec.channels is not None and None in (antennas, users):
+        from beamfold.files.channels import read_channels
+
+        H = read_channels(spec.channels, variable=spec.variable, rows=spec.rows or ROWS)
+        antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[-2])
+    antennas = _or(antennas, ANTENNAS)
+    users = _or(users, min(USERS, antennas))
+    return antennas, users, _or(spec.chains, users)
+
+
+def recorded(spec: ScenarioSpec, s: Scenario, folder: Path | None = None) -> dict[str, Any]:
+    """What a result says about its scenario: every entry that is known, as `read_spec` reads it back.
+
+    Args:
+        spec: what the scenario was made from.
+        s: the scenario.
+        folder: where the result is, to which paths are then relative; they are absolute where it is None.
+    """
+    held: dict[str, Any] = {
+        "rows": ROWS, "snr_db": [SNR_DB], "weight": WEIGHT,
+        **({} if spec.psi else {"targets_deg": list(TARGETS_DEG), "width_deg": WIDTH_DEG}),
+        **_stated(spec), "antennas": s.antennas, "users": s.users, "chains": s.chains,
+    }  # fmt: skip
+    return {
+        name: _written(value, folder) if isinstance(value, Path) else value
+        for name, value in _stated(ScenarioSpec(**held)).items()
+    }
+
+
+def _stated(spec: ScenarioSpec) -> dict[str, Any]:
+    """The entries that are stated, in their order."""
+    held = {field.name: getattr(spec, field.name) for field in fields(spec)}
+    return {name: value for name, value in held.items() if value is not None}
+
+
+def _written(path: Path, folder: Path | None) -> str:
+    """A path as a result records it; links are followed, as the relative path may lead across one."""
+    whole = path.resolve()
+    return whole.as_posix() if folder is None else Path(os.path.relpath(whole, folder.resolve())).as_posix()
+
+
+def read_spec(path: Pathlike) -> ScenarioSpec:
+    """The entries of a scenario file or of a result; paths, which are relative to its folder, made whole.
+
+    Raises:
+        FileError: as `read_scenario` says.
+    """
+    path = Path(path)
+    readers = {
+        ".toml": read_toml,
+        ".json": _from_json,
+        ".mat": _from_arrays,
+        ".npz": _from_arrays,
+        ".nc": _from_front,
+    }
+    if not path.is_file():
+        raise FileError(f"no such file: {path}")
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise FileError(f"{path} is no scenario: expected .toml, or a result in .mat, .npz, .nc or .json")
+    spec = _checked(path, reader(path))
+    whole: dict[str, Any] = {
+        name: path.parent / value for name, value in _stated(spec).items() if isinstance(value, Path)
+    }
+    return replace(spec, **whole)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The entries of a TOML file.
+
+    Raises:
+        FileError: no such file, too large for a configuration, or no TOML; says the line and the reason.
+    """
+    if not path.is_file():
+        raise FileError(f"no such file: {path}")
+    if path.stat().st_size > LARGEST:
+        raise FileError(f"{path} is larger than {LARGEST >> 20} MiB: a configuration is a few lines")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
+        raise FileError(f"{path} is not TOML: {error}") from error
+
+
+def _from_json(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is not JSON: {error}") from error
+    return _recorded_in(path, held.get("scenario") if isinstance(held, dict) else None)
+
+
+def _from_arrays(path: Path) -> dict[str, Any]:
+    from beamfold.files.arrays import read_all
+
+    value = read_all(path).get("scenario")
+    return _recorded_in(path, None if value is None or value.size != 1 else str(value.reshape(-1)[0]))
+
+
+def _from_front(path: Path) -> dict[str, Any]:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return _recorded_in(path, file.attrs.get("scenario"))
+    except OSError as error:
+        raise FileError(f"{path} is not a netCDF-4 file") from error
+
+
+def _recorded_in(path: Path, value: object) -> dict[str, Any]:
+    """The scenario of a result, as an object or as JSON text."""
+    try:
+        held = json.loads(value) if isinstance(value, (str, bytes)) else value
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path}: its scenario is not JSON: {error}") from error
+    if not isinstance(held, dict):
+        raise FileError(f"{path} records no scenario; results of version 0.1.0 did not")
+    return held
+
+
+def _checked(path: Path, raw: Mapping[str, Any]) -> ScenarioSpec:
+    """The entries with their types checked; every unknown key and wrong type is named."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = entries()
+    wrong = [f"unknown key {name[:50]!r}{nearest(name, known)}" for name in raw if name not in known]
+    whole = {
+        name: [value] if name in known and _is_one_of_several(known[name][0], value) else value
+        for name, value in raw.items()
+    }
+    # Read as JSON, where a path is text; a date, which TOML has and JSON lacks, becomes what no entry takes.
+    text = json.dumps(whole, default=lambda date: {"date": str(date)})
+    try:
+        return TypeAdapter(ScenarioSpec).validate_json(text)
+    except ValidationError as error:
+        bad = dict.fromkeys(str(e["loc"][0]) for e in error.errors() if e["loc"])
+        wrong += [
+            f"{name} must be {KINDS[known[name][0]]}, found {reprlib.repr(raw[name])}"
+            for name in bad
+            if name in known
+        ]
+        raise FileError(f"{path}: {'; '.join(wrong) or 'it holds text that is no Unicode'}") from error
+
+
+def _is_one_of_several(kind: Any, value: Any) -> bool:
+    """Whether a number stands where several may stand."""
+    return kind == list[float] and isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text in quotes",
+    Path: "a path in quotes",
+    list[float]: "a number or a list of numbers",
+}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean …?" with the nearest of the known names, or all of them."""
+    names = list(known)
+    close = get_close_matches(name, names, 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
