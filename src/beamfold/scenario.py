@@ -156,7 +156,7 @@ def check_sizes(users: int, chains: int, antennas: int, streams: int = 1) -> Non
         return
     if streams > 1:
         raise InputError(
-            f"a stream needs an RF chain, a chain an antenna: found {users} users with {streams} streams each, "
+            f"a stream needs an RF chain, a chain an antenna: found {users} users of {streams} streams, "
             f"{chains} RF chains and {antennas} antennas; take fewer streams or more chains"
         )
     raise InputError(

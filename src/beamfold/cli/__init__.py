@@ -16,6 +16,7 @@ import typer
 from beamfold.cli import bench, data, designs, experiments, front, models, verify
 from beamfold.cli.common import say
 from beamfold.errors import InputError
+from beamfold.files.entries import Angle, direction
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a place that the user has to choose anew
 
@@ -149,14 +150,17 @@ def _number_options(name: str) -> dict[str, bool]:
             continue
         for parameter, hint in get_type_hints(function).items():
             kinds = {hint, *get_args(hint)}
-            if kinds & {int, float, list[int], list[float]}:
-                found["--" + parameter.replace("_", "-")] = bool(kinds & {list[int], list[float]})
+            if kinds & {int, float, list[int], list[float], list[Angle]}:
+                found["--" + parameter.replace("_", "-")] = bool(
+                    kinds & {list[int], list[float], list[Angle]}
+                )
     return found
 
 
 def _is_number(text: str) -> bool:
+    """Whether it is a number, or a pair of them such as 20/-10."""
     try:
-        float(text)
+        direction(text)
     except ValueError:
         return False
     return True

@@ -12,7 +12,7 @@ from beamfold.cli.common import print_json, say
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import sensing_of, sizes_of
+from beamfold.files.scenarios import array_of, sensing_of, sizes_of
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
@@ -26,6 +26,9 @@ def generate(
     count: Annotated[int, typer.Option(help="Number of channel matrices.")] = 100,
     paths: Annotated[int, typer.Option(help="Q, propagation paths per user.")] = 10,
     seed: Annotated[int, typer.Option(help="Channel b of a seed is the same whatever the count.")] = 0,
+    receive: Annotated[
+        int | None, typer.Option(help="R, antennas of each user, for H (channels, users, receive, antennas).")
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -42,12 +45,17 @@ def generate(
     antennas, users, _ = sizes_of(replace(spec, channels=None))  # which are made here
     if users > antennas:
         raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
-    H = saleh_valenzuela(antennas, users, count, seed=seed, paths=paths)
-    write_channels(output, H, {"seed": seed, "paths": paths, "rows": "h^H"})
+    array = array_of(replace(spec, channels=None), antennas)
+    H = saleh_valenzuela(array or antennas, users, count, seed=seed, paths=paths, receive=receive)
+    write_channels(output, H, {"seed": seed, "paths": paths, "rows": "h^H"}, array)
+    name = "line" if array is None else array.name
     if as_json:
-        print_json({"output": str(output), "shape": list(H.shape), "seed": seed, "paths": paths})
+        facts = {"shape": list(H.shape), "array": name, "seed": seed, "paths": paths}
+        print_json({"output": str(output), **facts})
     else:
-        say(f"{output}: {count} channels of {users} users and {antennas} antennas")
+        each = "" if receive is None else f" of {receive} antennas"
+        where = "" if array is None else f" ({name})"
+        say(f"{output}: {count} channels of {users} users{each} and {antennas} antennas{where}")
 
 
 @with_scenario()
@@ -77,6 +85,7 @@ def covariance(
     facts = {
         "output": str(output),
         "antennas": antennas,
+        "array": radar.array.name,
         "objective": radar.objective,
         "certified_gap": radar.gap,
         "scale": radar.scale,
@@ -87,7 +96,7 @@ def covariance(
         print_json(facts)
     else:
         say(
-            f"{output}: Psi for N = {antennas}, objective (6a) {radar.objective:.6g}, "
+            f"{output}: Psi for N = {antennas} ({radar.array.name}), objective (6a) {radar.objective:.6g}, "
             f"proven within {radar.gap:.1e} of the optimum, rank {facts['rank']}"
         )
 

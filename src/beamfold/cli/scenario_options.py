@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from beamfold.errors import InputError
-from beamfold.files.entries import ScenarioSpec, entries, merged
+from beamfold.files.entries import Angle, Directions, ScenarioSpec, direction, entries, merged
 from beamfold.files.scenarios import read_spec
 
 Command = Callable[..., None]
@@ -68,14 +68,17 @@ def _parameters(command: str, one_snr: bool) -> list[Parameter]:
     for name, (kind, key) in entries().items():
         if command not in key.commands.split():
             continue
-        taken = get_args(kind)[0] if name == "snr_db" and one_snr else kind
+        taken = (
+            get_args(kind)[0] if name == "snr_db" and one_snr else list[Angle] if kind == Directions else kind
+        )
         several = "Several are allowed." if get_origin(taken) is list else ""
         default = f"(default: {key.usual})" if key.usual else ""
         text = " ".join(filter(None, (key.about, several, default)))
         if name == "channels":
             found.append(_parameter(name, Annotated[taken | None, typer.Argument(help=text)]))
         else:
-            about = typer.Option(help=text, rich_help_panel=PANEL)
+            parser = direction if kind == Directions else None
+            about = typer.Option(help=text, rich_help_panel=PANEL, parser=parser)
             found.append(_parameter(name, Annotated[taken | None, about]))
     return found
 

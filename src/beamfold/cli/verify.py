@@ -36,11 +36,15 @@ def verify(
     Exit code 1 where a residual exceeds the tolerance. Example: beamfold verify designs.mat channels.mat
     """
     from beamfold.files import read_channels
-    from beamfold.files.designs import read_designs
+    from beamfold.files.designs import read_designs, streams_in
 
-    H = read_channels(channel_file(spec), variable=spec.variable, rows=spec.rows or ROWS).numpy()
-    held = read_designs(designs, *H.shape)
-    worst = {name: _one(one, H) for name, one in held.items()}
+    streams = streams_in(designs)
+    path, several = channel_file(spec), streams is not None
+    H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS, several=several).numpy()
+    receive = 1 if streams is None else H.shape[2]
+    held = read_designs(designs, H.shape[0], H.shape[1] * (streams or 1), H.shape[-1])
+    H = H.reshape(len(H), -1, H.shape[-1])
+    worst = {name: _one(one, H, receive) for name, one in held.items()}
     unstated = [
         key for key in ("objective", "mse", "faults") if any(key not in one.stated for one in held.values())
     ]
@@ -58,7 +62,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _one(held: HeldDesign, H: NDArray[Any]) -> dict[str, float]:
+def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
     """The worst residuals of one method of the file, over all SNRs and channels."""
     import numpy as np
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -87,6 +91,7 @@ def _one(held: HeldDesign, H: NDArray[Any]) -> dict[str, float]:
                 held.weight,
                 angles,
                 held.positions,
+                receive,
             ).worst()
             worst = {key: max(value, worst.get(key, 0.0)) for key, value in found.items()}
     return worst

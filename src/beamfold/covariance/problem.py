@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from beamfold.arrays import Array, line_array
 from beamfold.arrays.lags import Lags
+from beamfold.defaults import WIDTH_DEG
 from beamfold.errors import InputError
 
 Real: TypeAlias = NDArray[np.float64]
@@ -157,10 +158,6 @@ def desired_pattern(
         at = f"{missed[0]:g}" if array.is_line else f"{missed[0]:g}/{missed[1]:g}"
         raise InputError(f"no angle of the {T}-angle grid lies in the mainlobe of the target at {at}")
     return inside.any(axis=1).astype(float), grid
-
-
-WIDTH_DEG = 5.0
-"""Full width of a mainlobe in degrees, the paper's."""
 
 
 def default_width(array: Array) -> float:

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beamfold.files.antennas import named_array, read_antennas
     from beamfold.files.atomic import FileError
     from beamfold.files.channels import (
-        read_antennas,
         read_channels,
         read_sensing,
         write_channels,
@@ -28,7 +28,8 @@ _HOME = {
     "design_arrays": "designs",
     "find_model": "models",
     "load_model": "models",
-    "read_antennas": "channels",
+    "named_array": "antennas",
+    "read_antennas": "antennas",
     "read_sensing": "channels",
     "read_channels": "channels",
     "read_scenario": "scenarios",
@@ -45,6 +46,7 @@ __all__ = [
     "design_arrays",
     "find_model",
     "load_model",
+    "named_array",
     "read_antennas",
     "read_channels",
     "read_scenario",

@@ -17,6 +17,7 @@ from torch import Tensor
 from beamfold.arrays import Array as AntennaArray
 from beamfold.arrays import line_array
 from beamfold.errors import InputError
+from beamfold.files.antennas import antennas_at
 from beamfold.files.arrays import Array, numbers, read_all, read_arrays, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
 from beamfold.sensing import UNIT, Sensing
@@ -40,30 +41,30 @@ def rows_named(rows: str) -> str:
     return rows
 
 
-def _candidates(arrays: dict[str, Array]) -> dict[str, Array]:
-    """Arrays that can be channels: three axes (B, K, N), or two (K, N), once leading ones are dropped."""
-    squeezed = {name: _drop_leading(value) for name, value in arrays.items() if name != "positions"}
-    several = {name: value for name, value in squeezed.items() if value.ndim == 3}
+def _candidates(arrays: dict[str, Array], axes: int) -> dict[str, Array]:
+    """Arrays that can be channels: so many axes, or one fewer, once leading ones of length 1 are dropped."""
+    squeezed = {name: _drop_leading(value, axes) for name, value in arrays.items() if name != "positions"}
+    several = {name: value for name, value in squeezed.items() if value.ndim == axes}
     return several or {
-        name: value for name, value in squeezed.items() if value.ndim == 2 and min(value.shape) > 1
+        name: value for name, value in squeezed.items() if value.ndim == axes - 1 and min(value.shape) > 1
     }
 
 
-def _drop_leading(value: Array) -> Array:
-    while value.ndim > 3 and value.shape[0] == 1:
+def _drop_leading(value: Array, axes: int) -> Array:
+    while value.ndim > axes and value.shape[0] == 1:
         value = value[0]
     return value
 
 
-def _choose(path: Path, arrays: dict[str, Array], variable: str | None) -> tuple[str, Array]:
+def _choose(path: Path, arrays: dict[str, Array], variable: str | None, axes: int) -> tuple[str, Array]:
     if variable is not None:
         if variable not in arrays:
             held = ", ".join(sorted(arrays)) or "no numeric array"
             raise FileError(f"{path} has no array {variable!r}; it holds {held}")
-        return variable, _drop_leading(arrays[variable])
+        return variable, _drop_leading(arrays[variable], axes)
     if "H" in arrays:
-        return "H", _drop_leading(arrays["H"])
-    found = _candidates(arrays)
+        return "H", _drop_leading(arrays["H"], axes)
+    found = _candidates(arrays, axes)
     if not found:
         held = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no numeric array"
         raise FileError(
@@ -75,30 +76,35 @@ def _choose(path: Path, arrays: dict[str, Array], variable: str | None) -> tuple
     return next(iter(found.items()))
 
 
-def read_channels(path: Pathlike, *, variable: str | None = None, rows: str = "h^H") -> Tensor:
-    """H (B, K, N) complex128 from a channel file.
+def read_channels(
+    path: Pathlike, *, variable: str | None = None, rows: str = "h^H", several: bool = False
+) -> Tensor:
+    """H (B, K, N) complex128 from a channel file, or (B, K, R, N) of users with several antennas.
 
     Args:
         path: `.mat` v5 or v7.3, `.npz` or `.npy`.
         variable: which array, where the file holds several that could be channels.
         rows: "h^H" where row k is h_kᴴ, so that H F W is what the users receive; "h^T" where row k is h_kᵀ,
             as in the published data: H is then conjugated.
+        several: the users have several antennas each, axes (channels, users, receive, antennas).
 
     Raises:
         FileError: what was found in the file and what is expected.
     """
     path, rows = Path(path), rows_named(rows)
-    name, value = _choose(path, read_arrays(path), variable)
-    if value.ndim == 2:
+    axes = 4 if several else 3
+    name, value = _choose(path, read_arrays(path), variable, axes)
+    if value.ndim == axes - 1:
         value = value[None]
-    if value.ndim != 3 or 0 in value.shape:
+    if value.ndim != axes or 0 in value.shape:
+        expected = "(channels, users, receive, antennas)" if several else "(channels, users, antennas)"
+        hint = "; for users with several antennas give --streams" if value.ndim == 4 and not several else ""
         raise FileError(
-            f"{path}: {name} has axes {value.shape}, expected (channels, users, antennas) "
-            "after leading axes of length 1"
+            f"{path}: {name} has axes {value.shape}, expected {expected} after leading axes of length 1{hint}"
         )
-    if value.shape[1] > value.shape[2]:
+    if value.shape[1] > value.shape[-1]:
         raise FileError(
-            f"{path}: {name} has {value.shape[1]} users and {value.shape[2]} antennas; there are "
+            f"{path}: {name} has {value.shape[1]} users and {value.shape[-1]} antennas; there are "
             "never fewer antennas than users, so the axes are probably not (channels, users, antennas)"
         )
     H = _complex(value)
@@ -117,34 +123,6 @@ def write_channels(
     """H (B, K, N) with rows h_kᴴ, how it was made, and its array where one is given, as `.mat` or `.npz`."""
     placed = {} if array is None else {"positions": array.positions.numpy()}
     write_arrays(Path(path), {"H": H.numpy(), **placed, **(facts or {})})
-
-
-def read_antennas(path: Pathlike) -> AntennaArray | None:
-    """The array of a file of channels, of Ψ, of designs, or of positions alone; None where it states none.
-
-    Args:
-        path: `.mat`, `.npz` or `.npy` with `positions` (N, 3), or as its only array, in wavelengths.
-
-    Raises:
-        FileError: positions that are no array of antennas.
-    """
-    path = Path(path)
-    arrays = read_arrays(path)
-    alone = next(iter(arrays.values())) if len(arrays) == 1 else None
-    if "positions" not in arrays and (alone is None or alone.ndim != 2 or alone.shape[1] != 3):
-        return None
-    positions = arrays.get("positions", alone)
-    assert positions is not None
-    return _antennas(path, positions)
-
-
-def _antennas(path: Path, positions: Array) -> AntennaArray:
-    if positions.dtype.kind == "c":
-        raise FileError(f"{path}: positions are complex, expected real numbers (antennas, 3) in wavelengths")
-    try:
-        return AntennaArray(torch.from_numpy(np.ascontiguousarray(positions, dtype=np.float64)))
-    except InputError as error:
-        raise FileError(f"{path}: {error}") from error
 
 
 def write_sensing(path: Pathlike, radar: Sensing) -> None:
@@ -166,10 +144,17 @@ def write_sensing(path: Pathlike, radar: Sensing) -> None:
     )
 
 
-def read_sensing(path: Pathlike, *, variable: str | None = None) -> Sensing:
+def read_sensing(
+    path: Pathlike, *, variable: str | None = None, array: AntennaArray | None = None
+) -> Sensing:
     """Ψ from a file: what `write_sensing` wrote, or a bare (N, N) array, which is scaled to trace 1.
 
     A design file holds its Ψ, too, with the grid and the targets but not with α of (6a) and the proof.
+
+    Args:
+        path: `.mat`, `.npz` or `.npy`.
+        variable: which array, where it is not called Psi.
+        array: the antennas, for a file that does not state them; default the half-wavelength line.
 
     Raises:
         FileError: no such array, not square, not Hermitian, not positive semidefinite.
@@ -184,9 +169,11 @@ def read_sensing(path: Pathlike, *, variable: str | None = None) -> Sensing:
         there = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
         raise FileError(f"{path} holds no square array for Psi; found {there}")
     Psi = _unit_trace(path, name, _complex(arrays[name]))
-    array = _antennas(path, arrays["positions"]) if "positions" in arrays else line_array(len(Psi))
+    if "positions" in arrays:
+        array = antennas_at(path, arrays["positions"])
+    array = array or line_array(len(Psi))
     if array.antennas != len(Psi):
-        raise FileError(f"{path}: {name} is {tuple(Psi.shape)}, positions are of {array.antennas} antennas")
+        raise FileError(f"{path}: {name} is {tuple(Psi.shape)}, the array has {array.antennas} antennas")
     if "angles_deg" not in arrays:
         return Sensing(Psi, array=array)
     angles = _directions(path, arrays, "angles_deg", array)

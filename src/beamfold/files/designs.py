@@ -58,6 +58,8 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "targets_deg": np.rad2deg(np.array(s.radar.targets)),
         "solver": s.radar.solver,
     }
+    if not s.per_user.single:
+        arrays |= {"receive": s.per_user.receive, "streams": s.per_user.streams}
     if design.F is not None:
         arrays["F"] = design.F.cpu().numpy()
     return arrays
@@ -71,10 +73,11 @@ def write_design(path: Pathlike, design: Design, facts: Mapping[str, Any] | None
 def write_designs(path: Pathlike, designs: list[Design], facts: Mapping[str, Any] | None = None) -> None:
     """Several methods' designs of one scenario in one file, their arrays prefixed by the method's name."""
     shared = ("snr_db", "weight", "noise", "Psi", "positions", "angles_deg", "targets_deg", "solver")
+    each = ("receive", "streams")
     arrays: dict[str, Any] = dict(facts or {})
     for design in designs:
         own = design_arrays(design)
-        arrays.update({key: own.pop(key) for key in shared})
+        arrays.update({key: own.pop(key) for key in (*shared, *each) if key in own})
         own.pop("method")
         arrays.update({f"{design.label}_{key}": value for key, value in own.items()})
     write_arrays(Path(path), arrays)
@@ -105,13 +108,19 @@ class HeldDesign(NamedTuple):
     """(S·B,) of `Fault`."""
 
 
-def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[str, HeldDesign]:
+def streams_in(path: Path) -> int | None:
+    """The streams to each user of a file of designs for users with several antennas, else None."""
+    held = read_all(path)
+    return int(held["streams"].reshape(-1)[0]) if "streams" in held else None
+
+
+def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict[str, HeldDesign]:
     """The designs of a file of `write_design` or `write_designs` by the method's name, raw.
 
     Args:
         path: `.mat` or `.npz`.
         channels: B, of the channels that they were made for.
-        users: K.
+        columns: K d, of W.
         antennas: N.
 
     Raises:
@@ -126,8 +135,8 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
     noise = _reals(path, arrays, "noise")
     count = len(snr_db) * channels
     theirs = (*arrays[f"{prefixes[0]}W"].shape[-1:], *arrays["Psi"].shape[-1:])
-    if theirs != (users, antennas) or arrays["Psi"].shape != (antennas, antennas):
-        raise FileError(f"{path}: designs for (K, N) = {theirs}, the channels have {(users, antennas)}")
+    if theirs != (columns, antennas) or arrays["Psi"].shape != (antennas, antennas):
+        raise FileError(f"{path}: designs for (K, N) = {theirs}, the channels have {(columns, antennas)}")
     if noise.size != 1 or count == 0:
         raise FileError(f"{path}: {len(snr_db)} snr_db and {noise.size} noise, expected some and one")
     with np.errstate(over="ignore"):
@@ -142,7 +151,7 @@ def read_designs(path: Path, channels: int, users: int, antennas: int) -> dict[s
     found = {}
     for prefix in prefixes:
         F = _fitted(path, arrays, f"{prefix}F", (count, antennas, -1)) if f"{prefix}F" in arrays else None
-        W = _fitted(path, arrays, f"{prefix}W", (count, antennas if F is None else F.shape[2], users))
+        W = _fitted(path, arrays, f"{prefix}W", (count, antennas if F is None else F.shape[2], columns))
         stated = {key: _reals(path, arrays, f"{prefix}{key}", count) for key in ("rate", "tau")}
         for key, needed in (("objective", "weight"), ("mse", "angles_deg")):
             if f"{prefix}{key}" in arrays and needed in arrays:

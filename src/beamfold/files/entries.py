@@ -3,7 +3,7 @@
 A field is a key of the file, the command line's option of that name on the commands that it lists
 (`cli/scenario_options.py` makes the options), and a line of what every result records. To add an entry, add
 one field here, and use it where `scenarios.py` makes the channels, Ψ or the scenario. The type is int, float,
-str, Path or list[float], each or None; a Path in a file is relative to the file's folder.
+str, Path, list[float] or `Directions`, each or None; a path in a file is relative to the file's folder.
 
 The command line imports this module for its help, so it loads nothing heavy.
 """
@@ -17,6 +17,49 @@ from types import NoneType
 from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
 
 from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT, WIDTH_DEG
+from beamfold.errors import InputError
+
+Directions = list[float | str | list[float]]
+"""Angles in degrees: azimuths, or pairs of azimuth and elevation as [20, -10] or "20/-10"."""
+
+
+class Angle(str):
+    """A direction on the command line, "20" or "20/-10"."""
+
+
+def direction(text: str | float | list[float]) -> float | tuple[float, float]:
+    """An azimuth, or a pair of azimuth and elevation, in degrees.
+
+    Raises:
+        ValueError: neither a number nor a pair of numbers.
+    """
+    if isinstance(text, (int, float)):
+        return float(text)
+    parts = [float(part) for part in (text.split("/") if isinstance(text, str) else text)]
+    if len(parts) == 2:
+        return parts[0], parts[1]
+    if len(parts) != 1:
+        raise ValueError(f"a direction is an azimuth or azimuth/elevation in degrees, got {text!r}")
+    return parts[0]
+
+
+def directions(values: Directions) -> list[float] | list[tuple[float, float]]:
+    """All as azimuths, or all as pairs where one of them is; an azimuth alone has elevation 0.
+
+    Raises:
+        InputError: one that is neither a number nor a pair of numbers.
+    """
+    try:
+        found = [direction(value) for value in values]
+    except ValueError as error:
+        raise InputError(
+            f"a direction is an azimuth or azimuth/elevation in degrees, such as 20 or 20/-10: {error}"
+        ) from error
+    alone = [value for value in found if isinstance(value, float)]
+    if len(alone) == len(found):
+        return alone
+    return [(value, 0.0) if isinstance(value, float) else value for value in found]
+
 
 DESIGN = "design compare front"
 """The commands that design for the channels of a file."""
@@ -54,6 +97,18 @@ class ScenarioSpec:
     ] = None
     variable: Annotated[str | None, Key("Which array of the channel file.", "", OF_FILE)] = None
     rows: Annotated[str | None, Key("What row k of H is: h^H or h^T.", ROWS, OF_FILE)] = None
+    array: Annotated[
+        str | None,
+        Key(
+            "The antennas: line, planar:8x8, or a file with positions (antennas, 3) in wavelengths.",
+            "as the files state, else line",
+            f"{OF_PSI} generate covariance",
+        ),
+    ] = None
+    streams: Annotated[
+        int | None,
+        Key("Streams to each user of several antennas, H (channels, users, receive, antennas).", "", DESIGN),
+    ] = None
     antennas: Annotated[
         int | None,
         Key("N.", f"as the scenario's channels, else {ANTENNAS}", "generate covariance train bench"),
@@ -62,18 +117,23 @@ class ScenarioSpec:
         int | None,
         Key("K.", f"as the scenario's channels, else {USERS}, at most N", "generate train bench"),
     ] = None
-    chains: Annotated[int | None, Key("M, RF chains.", "as many as users", OF_PSI)] = None
+    chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
     snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None
     weight: Annotated[
         float | None,
         Key("The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train"),
     ] = None
     targets_deg: Annotated[
-        list[float] | None,
-        Key("Angle of a target, for which Psi is solved.", _angles(), f"{OF_PSI} covariance"),
+        Directions | None,
+        Key(
+            "Azimuth of a target, or azimuth/elevation, for which Psi is solved.",
+            _angles(),
+            f"{OF_PSI} covariance",
+        ),
     ] = None
     width_deg: Annotated[
-        float | None, Key("Full width of a mainlobe.", f"{WIDTH_DEG:g}", f"{OF_PSI} covariance")
+        float | None,
+        Key("Full width of a mainlobe.", f"{WIDTH_DEG:g}, more for a planar array", f"{OF_PSI} covariance"),
     ] = None
     angles: Annotated[
         int | None,

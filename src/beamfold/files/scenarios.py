@@ -15,12 +15,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT, WIDTH_DEG
+from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike
-from beamfold.files.entries import SOLVED, ScenarioSpec, entries
+from beamfold.files.entries import SOLVED, Directions, ScenarioSpec, directions, entries
 
 if TYPE_CHECKING:
+    from beamfold.arrays import Array
     from beamfold.scenario import Scenario
     from beamfold.sensing import Sensing
 
@@ -56,8 +57,9 @@ def load_scenario(spec: ScenarioSpec) -> Scenario:
     from beamfold.scenario import make_scenario
 
     path = channel_file(spec)
-    H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS)
-    users, antennas = H.shape[-2:]
+    several = spec.streams is not None
+    H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS, several=several)
+    users, antennas = H.shape[1], H.shape[-1]
     asked = (_or(spec.users, users), _or(spec.antennas, antennas))
     if asked != (users, antennas):
         raise InputError(
@@ -70,6 +72,8 @@ def load_scenario(spec: ScenarioSpec) -> Scenario:
         snr_db=levels if len(levels) > 1 else levels[0],
         chains=spec.chains,
         weight=_or(spec.weight, WEIGHT),
+        array=array_of(spec, antennas),
+        streams=spec.streams,
     )
 
 
@@ -88,6 +92,27 @@ def channel_file(spec: ScenarioSpec) -> Path:
     return spec.channels
 
 
+def array_of(spec: ScenarioSpec, antennas: int) -> Array | None:
+    """The array of the base station: as stated, else as the channel file states it; None where neither does.
+
+    Raises:
+        InputError: another array than that of the channel file, or one of another size than N.
+    """
+    from beamfold.files.antennas import named_array, read_antennas
+
+    held = read_antennas(spec.channels) if spec.channels is not None else None
+    if spec.array is None:
+        return held
+    found = named_array(spec.array, antennas)
+    if held is not None and not found.same_as(held):
+        raise InputError(
+            f"{spec.channels} states the array {held.name}, the scenario says {found.name}; leave it out"
+        )
+    if found.antennas != antennas:
+        raise InputError(f"the array {found.name} has {found.antennas} antennas, expected {antennas}")
+    return found
+
+
 def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensing:
     """Ψ from the file that is named, or solved for the targets.
 
@@ -101,11 +126,11 @@ def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensi
         both = [name for name in SOLVED if getattr(spec, name) is not None]
         if both:
             raise InputError(f"psi brings its own targets and rank; leave {', '.join(both)} out")
-        return read_sensing(spec.psi)
+        return read_sensing(spec.psi, array=array_of(spec, antennas))
     return cached_covariance(
-        antennas,
-        spec.targets_deg or TARGETS_DEG,
-        width_deg=_or(spec.width_deg, WIDTH_DEG),
+        array_of(spec, antennas) or antennas,
+        directions(spec.targets_deg or list(TARGETS_DEG)),
+        width_deg=spec.width_deg,
         angles=spec.angles,
         rank=spec.psi_rank,
         solver=solver,
@@ -118,8 +143,13 @@ def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
     if spec.channels is not None and None in (antennas, users):
         from beamfold.files.channels import read_channels
 
-        H = read_channels(spec.channels, variable=spec.variable, rows=spec.rows or ROWS)
-        antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[-2])
+        several = spec.streams is not None
+        H = read_channels(spec.channels, variable=spec.variable, rows=spec.rows or ROWS, several=several)
+        antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[1])
+    if antennas is None and spec.array is not None:
+        from beamfold.files.antennas import named_array
+
+        antennas = named_array(spec.array, ANTENNAS).antennas
     antennas = _or(antennas, ANTENNAS)
     users = _or(users, min(USERS, antennas))
     return antennas, users, _or(spec.chains, users)
@@ -133,15 +163,24 @@ def recorded(spec: ScenarioSpec, s: Scenario, folder: Path | None = None) -> dic
         s: the scenario.
         folder: where the result is, to which paths are then relative; they are absolute where it is None.
     """
+    from beamfold.covariance.problem import default_width
+
     held: dict[str, Any] = {
         "rows": ROWS, "snr_db": [SNR_DB], "weight": WEIGHT,
-        **({} if spec.psi else {"targets_deg": list(TARGETS_DEG), "width_deg": WIDTH_DEG}),
+        **({} if spec.psi else {"targets_deg": list(TARGETS_DEG), "width_deg": default_width(s.array)}),
         **_stated(spec), "antennas": s.antennas, "users": s.users, "chains": s.chains,
     }  # fmt: skip
     return {
-        name: _written(value, folder) if isinstance(value, Path) else value
+        name: _written(Path(value), folder) if _is_path(name, value) else value
         for name, value in _stated(ScenarioSpec(**held)).items()
     }
+
+
+def _is_path(name: str, value: object) -> bool:
+    """Whether an entry names a file: a Path does, and an array that is not one of the names."""
+    from beamfold.files.antennas import is_named
+
+    return isinstance(value, Path) or (name == "array" and not is_named(str(value)))
 
 
 def _stated(spec: ScenarioSpec) -> dict[str, Any]:
@@ -177,7 +216,9 @@ def read_spec(path: Pathlike) -> ScenarioSpec:
         raise FileError(f"{path} is no scenario: expected .toml, or a result in .mat, .npz, .nc or .json")
     spec = _checked(path, reader(path))
     whole: dict[str, Any] = {
-        name: path.parent / value for name, value in _stated(spec).items() if isinstance(value, Path)
+        name: type(value)(path.parent / value)
+        for name, value in _stated(spec).items()
+        if _is_path(name, value)
     }
     return replace(spec, **whole)
 
@@ -260,7 +301,8 @@ def _checked(path: Path, raw: Mapping[str, Any]) -> ScenarioSpec:
 
 def _is_one_of_several(kind: Any, value: Any) -> bool:
     """Whether a number stands where several may stand."""
-    return kind == list[float] and isinstance(value, (int, float)) and not isinstance(value, bool)
+    several = kind == list[float] or (kind == Directions and isinstance(value, (int, float, str)))
+    return several and isinstance(value, (int, float, str)) and not isinstance(value, bool)
 
 
 KINDS = {
@@ -269,6 +311,7 @@ KINDS = {
     str: "text in quotes",
     Path: "a path in quotes",
     list[float]: "a number or a list of numbers",
+    Directions: "an angle, a list of angles, or of pairs [azimuth, elevation]",
 }
 
 
