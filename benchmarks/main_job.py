@@ -26,7 +26,7 @@ from pathlib import Path
 SPIN = "while True: pass"
 KERNEL = """
 import sys, time, numpy as np
-from beamfold.catalogue import METHODS
+from beamfold.registry import METHODS
 from beamfold.files import read_channels
 from beamfold.cli.designs import scenario_of
 from beamfold.threads import torch_threads

@@ -12,6 +12,7 @@ import xarray as xr
 from conftest import relative, small
 from test_cli import run  # noqa: F401
 
+from beamfold import ModelInfo, UnfoldedPGA
 from beamfold.experiments import EXPERIMENTS, Setting
 from beamfold.experiments.claims import SECTIONS, markdown
 from beamfold.experiments.complexity import dense_cost, kernel_cost
@@ -24,8 +25,7 @@ from beamfold.experiments.store import export, load, parameters, save
 from beamfold.experiments.tradeoff import Tuning, _neighbours, conditioned
 from beamfold.figures import DRAWN, write_figure
 from beamfold.files.atomic import FileError
-from beamfold.methods import ModelInfo, UnfoldedPGA
-from beamfold.methods.pga import step
+from beamfold.optim.layers import step
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import Point, proposed

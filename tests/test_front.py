@@ -10,12 +10,12 @@ import pytest
 from conftest import small
 from test_cli import run  # noqa: F401
 
-from beamfold.catalogue import design
 from beamfold.experiments import front as module
 from beamfold.experiments.front import front, summary
 from beamfold.experiments.labelled import complex_of
 from beamfold.experiments.store import load
 from beamfold.figures import draw
+from beamfold.registry import design
 from beamfold.result import Fault
 from beamfold.scenario import make_scenario
 

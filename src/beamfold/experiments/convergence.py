@@ -28,7 +28,7 @@ from beamfold.experiments.setting import (
     available,
     constant_curve,
 )
-from beamfold.methods import pga
+from beamfold.methods.pga import pga
 from beamfold.scenario import Scenario
 from beamfold.start import STARTS, Point, random
 

@@ -17,7 +17,6 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
@@ -27,9 +26,10 @@ from beamfold.experiments.setting import (
 )
 from beamfold.experiments.tradeoff import TRAINING_SEED, best_scales, rescaled
 from beamfold.files.models import find_model, model_name, shipped_models
-from beamfold.methods import UnfoldedPGA
+from beamfold.registry import design
 from beamfold.result import FAULT_CODES, STATUS_CODES, UNUSABLE, Design
 from beamfold.scenario import Scenario
+from beamfold.unfolded_model import UnfoldedPGA
 
 Values = NDArray[np.float64]
 

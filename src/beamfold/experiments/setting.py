@@ -10,17 +10,22 @@ from typing import Any
 
 from torch import Tensor
 
-from beamfold.catalogue import SLOW, in_parts
 from beamfold.channel import saleh_valenzuela
 from beamfold.defaults import SNR_DB, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model, model_name, shipped_models
-from beamfold.methods import UnfoldedPGA, conventional_pga, pga, unfolded, zf_digital
+from beamfold.method import SLOW
+from beamfold.methods.conventional_pga import conventional_pga
+from beamfold.methods.pga import pga
 from beamfold.methods.sca_manopt import sca_manopt
+from beamfold.methods.unfolded import unfolded
+from beamfold.methods.zf_digital import zf_digital
+from beamfold.registry import in_parts
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing
+from beamfold.unfolded_model import UnfoldedPGA
 
 USERS = 4
 LAYERS = 120

@@ -36,7 +36,7 @@ from beamfold.experiments.store import load, save, whole
 from beamfold.files.atomic import FileError, write
 from beamfold.files.channels import read_sensing, write_sensing
 from beamfold.files.models import find_model
-from beamfold.methods import unfolded
+from beamfold.methods.unfolded import unfolded
 from beamfold.sensing import Sensing
 
 Tick = Callable[[int, str], None]

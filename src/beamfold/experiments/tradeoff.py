@@ -41,11 +41,12 @@ from beamfold.experiments.setting import (
     run,
 )
 from beamfold.files.models import load_model, save_model, with_note
-from beamfold.methods import UnfoldedPGA, unfolded
+from beamfold.methods.unfolded import unfolded
 from beamfold.result import Design
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing
 from beamfold.training import Progress, Recipe, facts, train
+from beamfold.unfolded_model import UnfoldedPGA
 
 ANTENNAS = 64
 OMEGAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
