@@ -72,6 +72,7 @@ def front(
 
     from beamfold.experiments.front import front as run
     from beamfold.experiments.store import save
+    from beamfold.figures import front as picture
     from beamfold.figures import write_figure
     from beamfold.files.atomic import check_target
 
@@ -92,7 +93,7 @@ def front(
             tick=lambda share, text: tick(round(1000 * share), f"front: {text}"),
         )
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}"))
-    write_figure(ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem)
     _tell(output, ds, as_json)
 
 
