@@ -126,6 +126,8 @@ def maximise_surrogate(L: Tensor, Y: Tensor, phi: Tensor, c: Tensor) -> Tensor:
             return new, -surrogate(L, new, phi, c)
 
         open_still = decrement > DECREMENT
+        if not open_still.any():
+            return at, open_still
         before = torch.where(open_still, -value, torch.inf)  # where Newton is done, any step will do
         new, cost, _ = backtrack(trial, before, -decrement, torch.ones_like(value), share=0.1)
         going = open_still & (-cost > value)

@@ -67,9 +67,10 @@ def ascend(
         status[which[~finite]] = int(Status.DIVERGED)
         status[which[new.value - here.value <= limit[which]]] = int(Status.CONVERGED)
         better = finite & (new.value >= here.value)
+        risen = which[better]
         for Z, found in zip(whole, new.matrices, strict=True):
-            Z[which[better]] = found[better]
-        value[which[better]] = new.value[better]
+            Z[risen] = found[better]
+        value[risen] = new.value[better]
         steps[which] += 1
         going = status[which] == int(Status.ITERATION_LIMIT)
         return Iterate(tuple(Z[which] for Z in whole), value[which]), going
