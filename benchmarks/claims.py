@@ -18,7 +18,7 @@ import numpy as np
 import scipy.io
 import torch
 
-from beamfold.catalogue import design
+from beamfold.registry import design
 from beamfold.result import Design
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import beamfold as bf
-from beamfold.catalogue import design
+from beamfold.registry import design
 from beamfold.training import Recipe, train
 
 

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.catalogue import design
+from beamfold import constrained, fast, unfolded
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.files.models import find_model
-from beamfold.methods import constrained, fast, unfolded
 from beamfold.objective import beam_error
+from beamfold.registry import design
 from beamfold.result import Design, Status
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed

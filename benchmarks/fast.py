@@ -27,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from published import published_channels, published_radar
 
+from beamfold import unfolded
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.files.models import load_model, model_name, shipped_models
 from beamfold.kernels.fast import DROPPED, Plan, run_fast
-from beamfold.methods import unfolded
 from beamfold.methods.best import best
 from beamfold.methods.fast import DEPTHS, fast, prepare_fast
 from beamfold.scenario import Scenario, make_scenario

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.kernels.unfolded import run_kernel
-from beamfold.methods.pga import run_layers
 from beamfold.objective import DigitalGradient, beam_error, rate
+from beamfold.optim.layers import run_layers
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing
 from beamfold.start import STARTS, Point

@@ -26,7 +26,7 @@ from pathlib import Path
 SPIN = "while True: pass"
 KERNEL = """
 import sys, time, numpy as np
-from beamfold.catalogue import METHODS
+from beamfold.registry import METHODS
 from beamfold.threads import torch_threads
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import load_scenario

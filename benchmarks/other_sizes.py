@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import torch
 
-from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.files.models import find_model, model_name, shipped_models
+from beamfold.registry import design
 from beamfold.scenario import make_scenario
 
 

@@ -21,9 +21,9 @@ import scipy.io
 import torch
 from torch import Tensor
 
-from beamfold.methods import ModelInfo, UnfoldedPGA, conventional_pga, unfolded, zf_digital
-from beamfold.methods.pga import Engine
+from beamfold import ModelInfo, UnfoldedPGA, conventional_pga, unfolded, zf_digital
 from beamfold.objective import DigitalGradient
+from beamfold.optim.layers import Engine
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing, angle_grid

@@ -19,9 +19,9 @@ import torch
 from claims import load
 from scipy.optimize import minimize
 
-from beamfold.catalogue import design
+from beamfold import ModelInfo, UnfoldedPGA, prepare, prepare_fast
 from beamfold.files.models import find_model
-from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
+from beamfold.registry import design
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 

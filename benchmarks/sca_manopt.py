@@ -30,10 +30,11 @@ from beamfold.methods.digital import digital
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.manopt import manopt
 from beamfold.methods.omp import omp
+from beamfold.methods.phased_zf import phased_zf
 from beamfold.methods.sca import sca
 from beamfold.methods.sca_manopt import sca_manopt
 from beamfold.methods.wmmse import wmmse
-from beamfold.methods.zero_forcing import phased_zf, zf_digital
+from beamfold.methods.zf_digital import zf_digital
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing, angle_grid

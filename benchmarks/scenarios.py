@@ -34,8 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import hard_channels
 from random_scenarios import Rng, draw_group
 
-from beamfold.kernels.unfolded import run_kernel
-from beamfold.methods import (
+from beamfold import (
     ModelInfo,
     UnfoldedPGA,
     fast,
@@ -43,11 +42,11 @@ from beamfold.methods import (
     prepare,
     zf_digital,
 )
+from beamfold.kernels.unfolded import run_kernel
 from beamfold.methods.fast import prepare_fast
-from beamfold.methods.loop import Outcome
-from beamfold.methods.pga import conclude
 from beamfold.metrics import beampattern, covariance_pattern
 from beamfold.objective import DigitalGradient
+from beamfold.optim.layers import Outcome, conclude
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
 from beamfold.sensing import angle_grid

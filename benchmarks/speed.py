@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import oracle
 
+from beamfold import ModelInfo, UnfoldedPGA, prepare, unfolded
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.kernels.unfolded import differentiable
-from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, unfolded
-from beamfold.methods.pga import run_layers
+from beamfold.optim.layers import run_layers
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import proposed
 from beamfold.timing import peak_memory_mib

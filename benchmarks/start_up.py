@@ -30,7 +30,7 @@ STAGES = {
     "scenario": "from beamfold.scenario import make_scenario; s = make_scenario(H, Psi, snr_db=12)",
     "numba": "import numba",
     "kernels": "import beamfold.kernels.fast",
-    "compiled code loaded, 1 design": "from beamfold.methods import fast; fast(s[:1], threads=1)",
+    "compiled code loaded, 1 design": "from beamfold import fast; fast(s[:1], threads=1)",
     "100 designs": "d = fast(s, threads=1)",
     "written as .mat": "from beamfold.files import write_design; write_design(Path('d.mat'), d)",
 }

@@ -15,7 +15,7 @@ from conftest import small
 from test_cli import run  # noqa: F401
 
 from beamfold import timing
-from beamfold.catalogue import METHODS, design
+from beamfold.registry import METHODS, design
 
 SIZES = ("--antennas", 16, "--users", 2, "--count", 3)
 QUICK = {"unfolded": ("--inner", 2, "--layers", 3), "pga": ("--inner", 2, "--layers", 3),

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from beamfold import ModelInfo, UnfoldedPGA
 from beamfold.cli import main, spread
 from beamfold.cli.common import say_if_compiling
 from beamfold.experiments.grid import benchmark
 from beamfold.files.arrays import read_arrays
 from beamfold.files.models import load_model, save_model
-from beamfold.methods import ModelInfo, UnfoldedPGA
 
 
 @pytest.fixture

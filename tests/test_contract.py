@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 import torch
 
-from beamfold.catalogue import METHODS
-from beamfold.methods import ModelInfo, UnfoldedPGA, fast, pga, unfolded
+from beamfold import ModelInfo, UnfoldedPGA, fast, pga, unfolded
+from beamfold.registry import METHODS
 from beamfold.testing import CHECKS, Contract, check_method
 from beamfold.testing.method import feasible_finite_and_measured
 

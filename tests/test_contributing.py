@@ -7,6 +7,7 @@ import re
 import pytest
 from conftest import ROOT
 
+from beamfold.method import Method
 from beamfold.testing import check_method
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
@@ -19,3 +20,12 @@ def test_the_example_method_keeps_the_contract():
     assert "matched" in space
     with pytest.raises(AssertionError, match="a_fall_below_the_start_is_named"):
         check_method(space["matched"])  # the exception that the example declares is needed
+
+
+def test_the_example_record_says_what_holds():
+    space: dict[str, object] = {}
+    exec(BLOCKS[0], space)
+    record = space["METHOD"]
+    assert isinstance(record, Method)
+    assert record.function is space[record.name]
+    assert record.supports.device and record.options == ()

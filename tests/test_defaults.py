@@ -11,9 +11,9 @@ from conftest import ROOT
 
 import beamfold as bf
 from beamfold import defaults
-from beamfold.catalogue import METHODS
 from beamfold.cli import main
 from beamfold.experiments.grid import Grid
+from beamfold.registry import METHODS
 
 TARGETS = " ".join(f"{angle:g}" for angle in defaults.TARGETS_DEG)
 

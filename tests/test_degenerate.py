@@ -11,12 +11,11 @@ import torch
 from conftest import script, small, three_beams
 from test_contract import CASES
 
+from beamfold import digital_jcas, fast, pga, phased_zf, prepare_fast, zf_digital
 from beamfold.covariance import solve_covariance
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.unfolded import run_kernel
-from beamfold.methods import digital_jcas, fast, pga, phased_zf, prepare_fast, zf_digital
-from beamfold.methods.loop import iterate
-from beamfold.methods.pga import run_layers
+from beamfold.optim.layers import iterate, run_layers
 from beamfold.result import Fault, Status
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing

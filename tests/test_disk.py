@@ -13,14 +13,13 @@ import torch
 import xarray as xr
 
 import beamfold as bf
-from beamfold import cli
+from beamfold import ModelInfo, UnfoldedPGA, cli, phased_zf
 from beamfold.experiments.store import export, save
 from beamfold.files.arrays import read_arrays, write_arrays
 from beamfold.files.atomic import DiskError, FileError, replacing, write
 from beamfold.files.channels import write_channels, write_sensing
 from beamfold.files.designs import write_design
 from beamfold.files.models import load_model, save_checkpoint, save_model
-from beamfold.methods import ModelInfo, UnfoldedPGA, phased_zf
 from beamfold.plots import beampatterns
 from beamfold.plots import save as save_picture
 from beamfold.training import Progress, Recipe

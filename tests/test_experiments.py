@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,20 +13,20 @@ import xarray as xr
 from conftest import relative, small
 from test_cli import run  # noqa: F401
 
-from beamfold.experiments import EXPERIMENTS, Setting
-from beamfold.experiments.claims import SECTIONS, markdown
+from beamfold import ModelInfo, UnfoldedPGA, figures
+from beamfold.claims_page import markdown
+from beamfold.experiments import claims
 from beamfold.experiments.complexity import dense_cost, kernel_cost
 from beamfold.experiments.convergence import crossing_interval, fig3, first_crossing, table2
+from beamfold.experiments.figures_6_to_8 import over_layers
 from beamfold.experiments.gradients import fig2
 from beamfold.experiments.labelled import complex_of, interval
-from beamfold.experiments.performance import over_layers
-from beamfold.experiments.setting import published_pattern
+from beamfold.experiments.setting import Setting, published_pattern
 from beamfold.experiments.store import export, load, parameters, save
 from beamfold.experiments.tradeoff import Tuning, _neighbours, conditioned
-from beamfold.figures import DRAWN, write_figure
 from beamfold.files.atomic import FileError
-from beamfold.methods import ModelInfo, UnfoldedPGA
-from beamfold.methods.pga import step
+from beamfold.optim.layers import step
+from beamfold.reproduction import EXPERIMENTS
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import Point, proposed
@@ -111,7 +112,7 @@ def test_over_layers_holds_all_that_a_curve_was_made_from(tmp_path):
     assert held["rate"].attrs["equation"] == "(4)" and held["rate"].attrs["units"] == "bit/s/Hz"
     X_last = held["rate"].isel(layer=-1).sel({"method": "zf_digital"})
     assert np.allclose(X_last, held["rate"].isel(layer=0).sel({"method": "zf_digital"}))
-    write_figure(held, tmp_path)
+    EXPERIMENTS["fig7"].write_figure(held, tmp_path)
     assert (tmp_path / "fig7.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -198,9 +199,37 @@ def test_a_damaged_file_is_refused(tmp_path, second):
 
 
 def test_every_experiment_has_a_figure_and_the_page_needs_no_dataset():
-    assert set(EXPERIMENTS) <= set(DRAWN)
-    assert set(SECTIONS) < set(EXPERIMENTS)
+    for name, experiment in EXPERIMENTS.items():
+        module, _, function = experiment.computed.partition(":")
+        assert callable(getattr(import_module(f"beamfold.experiments.{module}"), function)), name
+        assert callable(getattr(figures, experiment.drawn)), name
+        assert callable(getattr(claims, experiment.claims or "gradients")), name
+        assert experiment.views and experiment.cost > 0
     assert "| claim | paper | ours |" in markdown({})
+
+
+def _fig3(shaky: set[tuple[int, float]]) -> xr.Dataset:
+    """Mean curves that rise at every step, and for `shaky` (J, η) at every other one."""
+    layers = np.arange(121)
+    held = [
+        [layers - (2.0 * (layers % 2) if (j, e) in shaky else 0) - 100 / j for e in (1.0, 1 / 32)]
+        for j in (1, 10, 20)
+    ]
+    coords = {"inner": [1, 10, 20], "eta": [1.0, 1 / 32], "layer": layers}
+    return xr.Dataset({"objective_mean": (("inner", "eta", "layer"), np.array(held))}, coords)
+
+
+def test_the_note_on_smooth_curves_follows_the_data():
+    (row,) = claims.smoothness(_fig3({(1, 1.0), (1, 1 / 32), (10, 1.0), (20, 1.0)}))
+    assert row.paper == "only (10, 1/N) and (20, 1/N)"
+    assert row.note == ""
+    (row,) = claims.smoothness(_fig3({(1, 1.0), (10, 1.0), (10, 1 / 32)}))
+    assert row.note == (
+        "Smooth here, at least 90 % of these steps rising: (1, 1/N), (20, 1), (20, 1/N); "
+        "(1, 1/N) ends 95.0 below the best."
+    )
+    (row,) = claims.smoothness(_fig3({(j, e) for j in (1, 10, 20) for e in (1.0, 1 / 32)}))
+    assert row.note.endswith("rising: none.")
 
 
 class Counted:

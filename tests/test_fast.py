@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import relative, small
 
+from beamfold import unfolded
 from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
 from beamfold.covariance import solve_covariance
@@ -20,10 +21,10 @@ from beamfold.kernels.fast_design import by_phases
 from beamfold.kernels.fast_lanes import inner, phases_of
 from beamfold.kernels.fast_objective import set_masks
 from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
-from beamfold.methods import unfolded
 from beamfold.methods.best import best
-from beamfold.methods.fast import STATIONARY, fast, prepare_fast, residual
+from beamfold.methods.fast import fast, prepare_fast
 from beamfold.objective import beam_error, rate
+from beamfold.optim.local_maximum import STATIONARY, residual
 from beamfold.result import Fault, Status
 from beamfold.scenario import make_scenario
 from beamfold.start import proposed

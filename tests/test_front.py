@@ -10,12 +10,13 @@ import pytest
 from conftest import small
 from test_cli import run  # noqa: F401
 
-from beamfold.catalogue import design
 from beamfold.experiments import front as module
 from beamfold.experiments.front import front, summary
 from beamfold.experiments.labelled import complex_of
 from beamfold.experiments.store import load
-from beamfold.figures import draw
+from beamfold.figures import front as picture
+from beamfold.figures import titled
+from beamfold.registry import design
 from beamfold.result import Fault
 from beamfold.scenario import make_scenario
 
@@ -104,7 +105,7 @@ def test_a_point_that_a_channel_cannot_reach_has_no_mean(monkeypatch):
 
 def test_the_picture_shows_the_curves_of_the_file(held):
     ds = held[1]
-    lines = {line.get_label(): line for line in draw(ds).axes[0].lines}
+    lines = {line.get_label(): line for line in titled(picture, ds).axes[0].lines}
     assert set(lines) == {
         "problem (7), over τ₀", "fast, over ω", "SCA-ManOpt, over ρ", "SCA-ManOpt, ρ = 0.8",
         "SCA-ManOpt, as published, ρ = 0.8",

@@ -20,15 +20,14 @@ from conftest import relative, script
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beamfold import ModelInfo, UnfoldedPGA, fast, phased_zf, sca, unfolded, wmmse
 from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
 from beamfold.kernels.fast import Plan, run_fast
 from beamfold.kernels.unfolded import run_kernel
-from beamfold.methods import ModelInfo, UnfoldedPGA, fast, phased_zf, sca, unfolded, wmmse
-from beamfold.methods.fast import conclude_fast
-from beamfold.methods.loop import Outcome, trace
-from beamfold.methods.pga import conclude, run_layers
 from beamfold.objective import DigitalGradient
+from beamfold.optim.layers import Outcome, conclude, run_layers, trace
+from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design, Fault
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.start import Point, proposed
@@ -180,7 +179,7 @@ def test_monotone_over_steps(dtype, p):
         assert (after >= before).all()
     start = phased_zf(p.s).objective
     for point, _, _ in runs:
-        design = conclude_fast(p.s, "fast", point)
+        design = conclude_search(p.s, "fast", point)
         assert (design.objective >= start - 1e-9 * (1 + start.abs())).all()
     if dtype is np.float64:  # what float32 makes of R can fall where F W cancels
         values = [value_of(p.s, point) for point, _, _ in runs]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from conftest import relative, script, small, ulps
 
+from beamfold import pga
 from beamfold.constraints import modulus_error, power_error
 from beamfold.kernels.rows import unit
 from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
-from beamfold.methods import pga
-from beamfold.methods.pga import run_layers
+from beamfold.optim.layers import run_layers
 from beamfold.result import Status
 from beamfold.scenario import make_scenario
 from beamfold.start import Point, proposed, random

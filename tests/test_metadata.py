@@ -12,6 +12,7 @@ import torch
 from conftest import three_beams
 from safetensors.torch import load, save
 
+from beamfold import ModelInfo, UnfoldedPGA
 from beamfold.channel import saleh_valenzuela
 from beamfold.files.atomic import FileError
 from beamfold.files.metadata import parse
@@ -24,7 +25,6 @@ from beamfold.files.models import (
     save_model,
     shipped_models,
 )
-from beamfold.methods import ModelInfo, UnfoldedPGA
 from beamfold.timing import peak_memory_mib
 from beamfold.training import Position, Progress, Recipe, train
 

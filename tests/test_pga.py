@@ -8,9 +8,9 @@ import pytest
 import torch
 from conftest import relative, small
 
+from beamfold import ModelInfo, UnfoldedPGA, conventional_pga, pga, unfolded
 from beamfold.constraints import modulus_error, power_error
-from beamfold.methods import ModelInfo, UnfoldedPGA, conventional_pga, pga, unfolded
-from beamfold.methods.pga import run_layers, step
+from beamfold.optim.layers import run_layers, step
 from beamfold.result import Fault, Status
 from beamfold.start import STARTS, Point, proposed
 

@@ -32,7 +32,7 @@ bf.write_channels("channels.mat", H)
 """
 EXPECTED = [
     "beamfold.result.Design", "Tensor", "beamfold.result.Design", "beamfold.result.Design",
-    "beamfold.kernels.fast.Prepared", "Tensor", "list[", "beamfold.methods.unfolded.UnfoldedPGA",
+    "beamfold.kernels.fast.Prepared", "Tensor", "list[", "beamfold.unfolded_model.UnfoldedPGA",
 ]  # fmt: skip
 
 

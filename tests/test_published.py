@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import relative, script
 
-from beamfold.methods import unfolded
+from beamfold import unfolded
 from beamfold.scenario import make_scenario
 
 published = script("published")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from browser import CHROMIUM, browser
 
-from beamfold.experiments import Setting
 from beamfold.experiments.convergence import fig3
 from beamfold.experiments.gradients import fig2
+from beamfold.experiments.setting import Setting
 from beamfold.experiments.store import load, save
 from beamfold.report import write_report
 

@@ -14,11 +14,11 @@ import torch
 from matplotlib.image import imread
 from test_cli import run  # noqa: F401
 
+from beamfold import ModelInfo, UnfoldedPGA, pga, unfolded
 from beamfold.channel import saleh_valenzuela
-from beamfold.experiments import EXPERIMENTS
 from beamfold.experiments.labelled import complex_of
 from beamfold.experiments.store import load, parameters
-from beamfold.methods import ModelInfo, UnfoldedPGA, pga, unfolded
+from beamfold.reproduction import EXPERIMENTS
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import beamfold as bf
-from beamfold.catalogue import METHODS
 from beamfold.files.designs import design_arrays, summary
+from beamfold.registry import METHODS
 from beamfold.result import Fault, Status, described
 from beamfold.testing import small, three_beams
 

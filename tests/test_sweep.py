@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from test_cli import run  # noqa: F401
 
-from beamfold.catalogue import METHODS
 from beamfold.experiments import store
 from beamfold.experiments import sweep as module
 from beamfold.experiments.cells import compute
@@ -21,6 +20,7 @@ from beamfold.experiments.store import load
 from beamfold.experiments.sweep import Folder, sweep
 from beamfold.files.atomic import FileError
 from beamfold.files.models import find_model
+from beamfold.registry import METHODS
 
 SMALL = """
 methods = ["pga", "zf-digital"]

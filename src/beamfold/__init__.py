@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beamfold.arrays import Array, line_array, planar_array, steering
-    from beamfold.catalogue import METHODS, design, unfolded
     from beamfold.channel import saleh_valenzuela
     from beamfold.covariance import solve_covariance
     from beamfold.errors import InputError
@@ -29,22 +28,26 @@ if TYPE_CHECKING:
     )
     from beamfold.methods.best import best
     from beamfold.methods.constrained import constrained
+    from beamfold.methods.conventional_pga import conventional_pga
     from beamfold.methods.digital import digital
     from beamfold.methods.digital_jcas import digital_jcas
     from beamfold.methods.fast import fast, prepare_fast
     from beamfold.methods.manopt import manopt
     from beamfold.methods.omp import omp
-    from beamfold.methods.pga import conventional_pga, pga
+    from beamfold.methods.pga import pga
+    from beamfold.methods.phased_zf import phased_zf
     from beamfold.methods.sca import sca
     from beamfold.methods.sca_manopt import sca_manopt
-    from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA, prepare
+    from beamfold.methods.unfolded import prepare, unfolded
     from beamfold.methods.wmmse import wmmse
-    from beamfold.methods.zero_forcing import phased_zf, zf_digital
+    from beamfold.methods.zf_digital import zf_digital
     from beamfold.metrics import beampattern
+    from beamfold.registry import METHODS, design
     from beamfold.result import Design, Fault, Status
     from beamfold.scenario import Scenario, make_scenario
     from beamfold.sensing import Sensing, angle_grid
     from beamfold.training import Recipe, train
+    from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
     from beamfold.verifier import verify
 
 __version__ = "0.1.0"
@@ -54,19 +57,19 @@ _HOME = {
     "Design": "result",
     "Fault": "result",
     "InputError": "errors",
-    "METHODS": "catalogue",
-    "ModelInfo": "methods.unfolded",
+    "METHODS": "registry",
+    "ModelInfo": "unfolded_model",
     "Recipe": "training",
     "Scenario": "scenario",
     "Sensing": "sensing",
     "Status": "result",
-    "UnfoldedPGA": "methods.unfolded",
+    "UnfoldedPGA": "unfolded_model",
     "angle_grid": "sensing",
     "beampattern": "metrics",
     "best": "methods.best",
     "constrained": "methods.constrained",
-    "conventional_pga": "methods.pga",
-    "design": "catalogue",
+    "conventional_pga": "methods.conventional_pga",
+    "design": "registry",
     "digital": "methods.digital",
     "digital_jcas": "methods.digital_jcas",
     "fast": "methods.fast",
@@ -76,7 +79,7 @@ _HOME = {
     "manopt": "methods.manopt",
     "omp": "methods.omp",
     "pga": "methods.pga",
-    "phased_zf": "methods.zero_forcing",
+    "phased_zf": "methods.phased_zf",
     "planar_array": "arrays",
     "prepare": "methods.unfolded",
     "prepare_fast": "methods.fast",
@@ -90,14 +93,14 @@ _HOME = {
     "solve_covariance": "covariance",
     "steering": "arrays",
     "train": "training",
-    "unfolded": "catalogue",
+    "unfolded": "methods.unfolded",
     "verify": "verifier",
     "wmmse": "methods.wmmse",
     "write_channels": "files",
     "write_design": "files",
     "write_designs": "files",
     "write_sensing": "files",
-    "zf_digital": "methods.zero_forcing",
+    "zf_digital": "methods.zf_digital",
 }
 _FORMER = {"Benchmark": "Sensing", "read_benchmark": "read_sensing", "write_benchmark": "write_sensing"}
 """Names of version 0.1.0, which are accepted with a warning."""

@@ -186,6 +186,16 @@ def over_axis(ds: xr.Dataset, axis: str, text: str) -> Figure:
     return figure
 
 
+def over_snr(ds: xr.Dataset) -> Figure:
+    """Fig. 8."""
+    return over_axis(ds, "snr_db", "SNR [dB]")
+
+
+def over_weight(ds: xr.Dataset) -> Figure:
+    """Fig. 9."""
+    return over_axis(ds, "omega", "weight ω")
+
+
 def table1(ds: xr.Dataset) -> Figure:
     """Multiply-adds per step over N, both axes logarithmic."""
     figure, axes = _sheet(2)
@@ -258,23 +268,13 @@ def front(ds: xr.Dataset) -> Figure:
     return figure
 
 
-DRAWN: dict[str, Callable[[xr.Dataset], Figure]] = {
-    "fig2": fig2,
-    "fig3": fig3,
-    "fig5": fig5,
-    "fig6": over_layers,
-    "fig7": over_layers,
-    "fig8": lambda ds: over_axis(ds, "snr_db", "SNR [dB]"),
-    "fig9": lambda ds: over_axis(ds, "omega", "weight ω"),
-    "table1": table1,
-    "table2": table2,
-    "front": front,
-}
+Picture = Callable[["xr.Dataset"], "Figure"]
+"""The figure of an experiment's dataset, one of the functions above."""
 
 
-def draw(ds: xr.Dataset) -> Figure:
-    """The figure of an experiment's dataset."""
-    figure = DRAWN[ds.attrs["experiment"]](ds)
+def titled(picture: Picture, ds: xr.Dataset) -> Figure:
+    """The figure with what it shows and how it was made above it."""
+    figure = picture(ds)
     held = json.loads(ds.attrs["parameters"])
     seed = f", seed {held['seed']}" if "seed" in held else ""
     facts = f"{held['count']} channels ({held['channels']}){seed}; band: 95 % interval"
@@ -282,9 +282,9 @@ def draw(ds: xr.Dataset) -> Figure:
     return figure
 
 
-def write_figure(ds: xr.Dataset, folder: Path, name: str | None = None) -> list[Path]:
+def write_figure(picture: Picture, ds: xr.Dataset, folder: Path, name: str | None = None) -> list[Path]:
     """`<experiment>.png` and `.pdf` in a folder, or under another name."""
-    figure = draw(ds)
+    figure = titled(picture, ds)
     paths = [folder / f"{name or ds.attrs['experiment']}{suffix}" for suffix in (".png", ".pdf")]
     for path in paths:
         write(path, lambda target: save(figure, target))

@@ -13,54 +13,23 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from beamfold.experiments.claims import ORDER, SECTIONS
-from beamfold.experiments.store import load, parameters
+from beamfold.experiments.store import parameters
 from beamfold.figures import decibel
 from beamfold.files.atomic import FileError, write
+from beamfold.reproduction import EXPERIMENTS, View, datasets_of
 from beamfold.styles import COLOURS, START_LINES, STYLES, label
 
 DASHES = {"-": "", "--": "6 3", "-.": "6 3 1 3", ":": "2 2"}
 
 
-class View(NamedTuple):
-    """A panel: a variable over an axis, for one place on the axis `split` per panel where there is one."""
-
-    variable: str
-    axis: str
-    db: bool = False
-    logx: bool = False
-    logy: bool = False
-    split: str = ""
-    floor: float | None = None
-
-
-LAYERED = (
-    View("rate", "layer"),
-    View("tau", "layer", logy=True),
-    View("objective", "layer", floor=-35),
-    View("pattern", "angle_deg", db=True, floor=-20),
-)
-VIEWS: dict[str, tuple[View, ...]] = {
-    "fig2": (View("gradient", "antennas", db=True, logx=True, split="statistic"),),
-    "fig3": (View("objective", "layer", floor=-100),),
-    "fig5": (View("objective", "layer", split="antennas", floor=-35),),
-    "fig6": LAYERED,
-    "fig7": LAYERED,
-    "fig8": (View("rate", "snr_db"), View("mse", "snr_db", db=True)),
-    "fig9": (View("rate", "omega", logx=True), View("mse", "omega", db=True, logx=True)),
-    "table1": (View("count", "antennas", logx=True, logy=True, split="step"),),
-    "table2": (View("objective", "layer", split="antennas", floor=-35),),
-}
-
-
 def panels(ds: xr.Dataset) -> Iterator[dict[str, Any]]:
     """The panels of a dataset, as plain values for the page's program."""
-    for view in VIEWS[ds.attrs["experiment"]]:
+    for view in EXPERIMENTS[ds.attrs["experiment"]].views:
         places = ds[view.split].values.tolist() if view.split else [None]
         for place in places:
             part = ds if place is None else ds.sel({view.split: place})
@@ -165,7 +134,7 @@ def _resource(name: str) -> str:
 
 
 def _claims(datasets: dict[str, xr.Dataset]) -> str:
-    rows = [row for name, of in SECTIONS.items() if name in datasets for row in of(datasets[name])]
+    rows = [row for name, ds in datasets.items() for row in EXPERIMENTS[name].rows(ds)]
     if not rows:
         return ""
     names = ("claim", "paper", "ours", "where they differ")
@@ -194,7 +163,7 @@ def write_report(folder: Path, target: Path) -> int:
     """
     if not folder.is_dir():
         raise FileError(f"no such folder: {folder}")
-    datasets = {name: load(folder / f"{name}.nc") for name in ORDER if (folder / f"{name}.nc").is_file()}
+    datasets = datasets_of(folder)
     if not datasets:
         raise FileError(f"{folder} holds no dataset of `beamfold reproduce`")
     text = page(datasets)

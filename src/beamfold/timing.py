@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.catalogue import check_options, design, method_named
 from beamfold.channel import saleh_valenzuela
-from beamfold.methods import ModelInfo, UnfoldedPGA, prepare, prepare_fast
+from beamfold.methods.fast import prepare_fast
+from beamfold.methods.unfolded import prepare
+from beamfold.registry import check_options, design, method_named
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing
 from beamfold.training import Recipe, train
+from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
 
 DEADLINES_US = (1000, 500, 250, 125)
 """A slot of 5G NR at subcarrier spacings of 15, 30, 60 and 120 kHz."""
@@ -67,7 +69,7 @@ def prepared(method: str, options: dict[str, Any], radar: Sensing, s: Scenario) 
     """One design per call: the prepared form of the layered methods and of fast, `design` for the rest.
 
     Args:
-        method: a name of `catalogue.METHODS`.
+        method: a name of `registry.METHODS`.
         options: from `options_of`; `model` of the unfolded method, else constant step sizes.
         radar: Ψ.
         s: the channels (B, K, N); call i designs for channel i mod B.

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
-from beamfold.methods.pga import Engine
-from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
 from beamfold.objective import DigitalGradient
+from beamfold.optim.layers import Engine
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
+from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def say_if_compiling(method: str, precision: str = "single") -> None:
     """Announce, before a method runs, that its kernel is compiled first; nothing where it is compiled.
 
     Args:
-        method: a name of `catalogue.METHODS`.
+        method: a name of `registry.METHODS`.
         precision: "single" or "double".
     """
     if method not in COMPILED:

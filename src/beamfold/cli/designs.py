@@ -66,7 +66,7 @@ SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolde
 
 def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: int | None = None) -> Design:
     """The design of all channels behind a progress bar."""
-    from beamfold.catalogue import design
+    from beamfold.registry import design
 
     say_if_compiling(method, options.get("precision", "single"))
     with progress(s.batch[-1], text) as tick:
@@ -268,8 +268,8 @@ def methods(as_json: AsJson = False) -> None:
 
     Example: beamfold methods
     """
-    from beamfold.catalogue import METHODS
     from beamfold.cli.options import described
+    from beamfold.registry import METHODS
 
     found: dict[str, dict[str, Any]] = {
         name: {"about": method.about, "default": name == METHOD, "options": described(name)}

@@ -11,19 +11,19 @@ import typer
 from beamfold.cli.common import Tick, progress, say
 from beamfold.cli.data import Force
 from beamfold.errors import InputError
+from beamfold.reproduction import EXPERIMENTS
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from beamfold.experiments import Setting
+    from beamfold.experiments.setting import Setting
 
-NAMES = ("fig2", "fig3", "fig5", "fig6", "fig7", "fig8", "fig9", "table1", "table2")
 QUICK = 10  # channels of --quick
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into; made where missing.")]
 
 
 def reproduce(
-    experiments: Annotated[list[str], typer.Argument(help=f"{', '.join(NAMES)}, or all.")],
+    experiments: Annotated[list[str], typer.Argument(help=f"{', '.join(EXPERIMENTS)}, or all.")],
     output: Folder = Path("results"),
     channels: Annotated[
         Path | None, typer.Option(help="Channel file for the experiments with its N. (default: drawn)")
@@ -43,8 +43,8 @@ def reproduce(
 
     Example: beamfold reproduce fig8 table2 --count 100 -o results
     """
-    from beamfold.experiments import EXPERIMENTS, Setting
-    from beamfold.experiments.claims import write_claims
+    from beamfold.claims_page import write_claims
+    from beamfold.experiments.setting import Setting
 
     chosen = _chosen(experiments)
     _check_folder(output)
@@ -67,10 +67,10 @@ def reproduce(
 
 
 def _chosen(experiments: list[str]) -> list[str]:
-    unknown = [name for name in experiments if name not in (*NAMES, "all")]
+    unknown = [name for name in experiments if name not in (*EXPERIMENTS, "all")]
     if unknown:
-        raise InputError(f"no experiment {unknown[0]!r}; known: {', '.join(NAMES)}, all")
-    return list(NAMES) if "all" in experiments else list(dict.fromkeys(experiments))
+        raise InputError(f"no experiment {unknown[0]!r}; known: {', '.join(EXPERIMENTS)}, all")
+    return list(EXPERIMENTS) if "all" in experiments else list(dict.fromkeys(experiments))
 
 
 def _check_folder(folder: Path) -> None:
@@ -114,19 +114,17 @@ def _part(tick: Tick, name: str, before: float, cost: float, total: float) -> Ca
 
 def _one(name: str, setting: Setting, output: Path, force: bool) -> str:
     """Compute and draw one experiment, or keep what stands there; says which."""
-    from beamfold.experiments import EXPERIMENTS
     from beamfold.experiments.store import load, save
-    from beamfold.figures import write_figure
 
     target = output / f"{name}.nc"
     if target.exists() and not force:
         held = load(target)
         _refuse_other(target, held, setting)
-        write_figure(held, output)
+        EXPERIMENTS[name].write_figure(held, output)
         return "kept, drawn again"
-    ds = EXPERIMENTS[name].run(setting)
+    ds = EXPERIMENTS[name].compute(setting)
     save(target, ds)
-    write_figure(ds, output)
+    EXPERIMENTS[name].write_figure(ds, output)
     skipped = _parameters(ds).get("skipped")
     return "written" + (f"; left out: {'; '.join(skipped)}" if skipped else "")
 

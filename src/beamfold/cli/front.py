@@ -67,6 +67,7 @@ def front(
 
     from beamfold.experiments.front import front as run
     from beamfold.experiments.store import save
+    from beamfold.figures import front as picture
     from beamfold.figures import write_figure
     from beamfold.files.atomic import check_target
 
@@ -88,7 +89,7 @@ def front(
         )
     scenario = json.dumps(recorded(spec, s, output.parent))
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", scenario=scenario))
-    write_figure(ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem)
     _tell(output, ds, recorded(spec, s), as_json)
 
 

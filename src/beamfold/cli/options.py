@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from beamfold.catalogue import METHODS, check_options, method_named
 from beamfold.errors import InputError
+from beamfold.registry import METHODS, check_options, method_named
 
 OFTEN = ("inner", "layers", "engine", "depth", "precision", "tau_max", "tau_max_db", "any_size", "model")
 """Options that have one of their own in `beamfold design`; all others are given by --set."""
@@ -17,7 +17,7 @@ def options_for(method: str, given: Mapping[str, Any], settings: Sequence[str] =
     """What was asked for, as the method takes it.
 
     Args:
-        method: a name of `catalogue.METHODS`.
+        method: a name of `registry.METHODS`.
         given: options that are not None, by their names in Python.
         settings: further ones as "name=value".
 
@@ -48,9 +48,9 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The types of the options; names that only a type checker imports are imported here."""
     from torch import Tensor
 
-    from beamfold.methods.pga import Engine, Precision
-    from beamfold.methods.unfolded import UnfoldedPGA
+    from beamfold.optim.layers import Engine, Precision
     from beamfold.start import Point
+    from beamfold.unfolded_model import UnfoldedPGA
 
     names = {
         "Tensor": Tensor,

@@ -11,10 +11,10 @@ import torch
 import xarray as xr
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments.grid import Cell
 from beamfold.experiments.labelled import machine, revision, shipped_digest, variable
+from beamfold.registry import design
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing
 

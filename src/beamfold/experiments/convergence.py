@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from beamfold.experiments.setting import (
     available,
     constant_curve,
 )
-from beamfold.methods import pga
 from beamfold.scenario import Scenario
 from beamfold.start import STARTS, Point, random
 
@@ -44,7 +42,7 @@ def _starting(name: str, s: Scenario, seed: int) -> Point:
 
 def _recorded(curve: Curve, s: Scenario, start: Point) -> NDArray[np.float64]:
     """R and τ (2, I + 1, channel)."""
-    trace = curve.run(s, start=start, record=True).trace
+    trace = curve.run(s, record=True, start=start).trace
     assert trace is not None
     return np.stack([trace.rate.numpy(), trace.tau.numpy()])
 
@@ -69,7 +67,7 @@ def fig3(setting: Setting) -> xr.Dataset:
     held = []
     for inner in inners:
         for eta in weights:
-            curve = Curve(f"pga_j{inner}", partial(pga, inner=inner, eta=eta, layers=LAYERS), {})
+            curve = constant_curve(inner, eta)
             held.append(_recorded(curve, s, start))
             steps.step(f"J = {inner}, eta = {eta:g}")
     whole = np.stack(held).reshape(len(inners), len(weights), *held[0].shape)

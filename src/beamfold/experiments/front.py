@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,19 +17,17 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from beamfold.catalogue import design
 from beamfold.channel import saleh_valenzuela
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.experiments.labelled import machine, planes, revision, variable, with_intervals
-from beamfold.experiments.setting import (
-    Tick,
-)
+from beamfold.experiments.setting import Steps, Tick
 from beamfold.experiments.tradeoff import TRAINING_SEED, best_scales, rescaled
 from beamfold.files.models import find_model, model_name, shipped_models
-from beamfold.methods import UnfoldedPGA
+from beamfold.registry import design
 from beamfold.result import FAULT_CODES, STATUS_CODES, UNUSABLE, Design
 from beamfold.scenario import Scenario
+from beamfold.unfolded_model import UnfoldedPGA
 
 Values = NDArray[np.float64]
 
@@ -61,25 +59,6 @@ TRAINING_COUNT = 10
 """Training channels on which the unfolded step sizes are scaled for another ω."""
 
 
-@dataclass
-class _Run:
-    """Runs methods part by part and says how far it has come."""
-
-    tick: Tick
-    total: float
-    done: float = 0.0
-
-    def __call__(self, s: Scenario, method: str, text: str, **options: Any) -> Design:
-        """The design of all channels; an option that is a tensor has a value for each."""
-        before, cost = self.done, WAYS[method].cost
-
-        def progress(done: int, count: int) -> None:
-            self.done = before + cost * done
-            self.tick(self.done / self.total, text)
-
-        return design(s, method, progress=progress, **options)
-
-
 def default_weights(s: Scenario, points: int) -> Values:
     """ω, logarithmically even between the ends `DECADES` of ω P_t²."""
     return np.logspace(*DECADES, points) / float(s.power[0]) ** 2
@@ -96,20 +75,22 @@ def _weighed(s: Scenario, weight: float) -> Scenario:
     return replace(s, weight=torch.full_like(s.power, weight))
 
 
-def _curve(s: Scenario, method: str, values: Values, inner: int, run: _Run) -> list[Design]:
+def _curve(s: Scenario, method: str, values: Values, inner: int, steps: Steps) -> list[Design]:
     """The designs of a method at every value of its axis."""
-    found = []
+    found, (axis, cost) = [], WAYS[method]
     for value in values.tolist():
-        text = f"{method}, {WAYS[method].axis} = {value:.3g}"
-        if WAYS[method].axis == "tau_0":
-            found.append(run(s, method, text, tau_max=torch.full_like(s.power, value)))
-        elif WAYS[method].axis == "rho":
-            found.append(run(s, method, text, rho=value))
-        elif method == "unfolded":
-            run.tick(run.done / run.total, text)
-            found.append(run(_weighed(s, value), method, text, model=_scaled(s, value, inner)))
+        text, at = f"{method}, {axis} = {value:.3g}", s
+        options: dict[str, Any] = {}
+        if axis == "tau_0":
+            options = {"tau_max": torch.full_like(s.power, value)}
+        elif axis == "rho":
+            options = {"rho": value}
         else:
-            found.append(run(_weighed(s, value), method, text))
+            at = _weighed(s, value)
+        if method == "unfolded":
+            steps.within(0, text)
+            options = {"model": _scaled(s, value, inner)}
+        found.append(steps.design(at, method, text, cost=cost, **options))
     return found
 
 
@@ -177,9 +158,14 @@ def front(
         along["tau_0"] = _limits(s, weights, points)
     values, stars = [along[WAYS[m].axis] for m in methods], marks(s)
     work = sum(WAYS[m].cost * len(v) for m, v in zip(methods, values, strict=True))
-    run = _Run(tick, s.batch[0] * (work + sum(WAYS[m.method].cost for m in stars)))
-    curves = [_curve(s, m, v, inner, run) for m, v in zip(methods, values, strict=True)]
-    dots = [run(_weighed(s, WEIGHT), m.method, f"{m.name}, a point", **m.options) for m in stars]
+    steps = Steps(tick, work + sum(WAYS[m.method].cost for m in stars))
+    curves = [_curve(s, m, v, inner, steps) for m, v in zip(methods, values, strict=True)]
+    dots = [
+        steps.design(
+            _weighed(s, WEIGHT), m.method, f"{m.name}, a point", cost=WAYS[m.method].cost, **m.options
+        )
+        for m in stars
+    ]
     names = [f"unfolded_j{inner}" if m == "unfolded" else m.replace("-", "_") for m in methods]
     ds = _labelled(names, [WAYS[m].axis for m in methods], values, curves)
     ds = ds.assign_coords(

@@ -1,7 +1,7 @@
 """A sweep's configuration: any product of methods, SNR, ω, N, K, M, J, I and targets, checked whole.
 
 ```toml
-methods = ["unfolded", "pga", "sca-manopt"]   # names of `beamfold.catalogue.METHODS`
+methods = ["unfolded", "pga", "sca-manopt"]   # names of `beamfold.registry.METHODS`
 snr_db = [0, 6, 12]
 weight = [0.1, 0.3]
 antennas = [64]
@@ -28,13 +28,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from beamfold.catalogue import METHODS, current_name
 from beamfold.covariance.problem import check_problem, desired_pattern
 from beamfold.defaults import SNR_DB, TARGETS_DEG
 from beamfold.errors import InputError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model
 from beamfold.files.scenarios import nearest, read_toml
+from beamfold.registry import METHODS, current_name
 from beamfold.sensing import Sensing, default_angles
 
 CELLS = 100_000  # of a sweep

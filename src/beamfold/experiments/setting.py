@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from beamfold.catalogue import SLOW, in_parts
 from beamfold.channel import saleh_valenzuela
 from beamfold.defaults import SNR_DB, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.models import find_model, model_name, shipped_models
-from beamfold.methods import UnfoldedPGA, conventional_pga, pga, unfolded, zf_digital
-from beamfold.methods.sca_manopt import sca_manopt
+from beamfold.registry import METHODS, design
 from beamfold.result import Design
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing
+from beamfold.unfolded_model import UnfoldedPGA
 
 USERS = 4
 LAYERS = 120
@@ -87,20 +86,30 @@ class Setting:
 
 @dataclass
 class Steps:
-    """Counts the parts of an experiment for its progress."""
+    """Counts the parts of an experiment for its progress; a part may be longer than another."""
 
     tick: Tick
-    total: int
-    done: int = 0
+    total: float
+    done: float = 0.0
 
-    def within(self, share: float, text: str) -> None:
+    def within(self, share: float, text: str, cost: float = 1.0) -> None:
         """A share of the next part is done."""
-        self.tick(min((self.done + share) / self.total, 1.0), text)
+        self.tick(min((self.done + share * cost) / self.total, 1.0), text)
 
-    def step(self, text: str) -> None:
+    def step(self, text: str, cost: float = 1.0) -> None:
         """One more part is done; `text` says which comes next, or what was done."""
-        self.done += 1
+        self.done += cost
         self.tick(min(self.done / self.total, 1.0), text)
+
+    def design(self, s: Scenario, method: str, text: str, *, cost: float = 1.0, **options: Any) -> Design:
+        """The design of a method, `registry.design`, as the next part."""
+
+        def progress(done: int, count: int) -> None:
+            self.within(done / count, text, cost)
+
+        found = design(s, method, progress=progress, **options)
+        self.step(text, cost)
+        return found
 
 
 @dataclass(frozen=True)
@@ -109,20 +118,28 @@ class Curve:
 
     Attributes:
         name: as in the coordinate `method`.
-        run: scenario → design; takes `record` where the method has layers.
+        method: its name in the registry.
+        options: the method's.
         about: its parameters, in words or plain values.
-        model: the step sizes of an unfolded method.
     """
 
     name: str
-    run: Callable[..., Design]
+    method: str
+    options: dict[str, Any]
     about: dict[str, Any]
-    model: UnfoldedPGA | None = None
 
-    @cached_property
-    def layered(self) -> bool:
-        """Whether R and τ can be recorded per layer."""
-        return "pga" in self.name or self.name.startswith("unfolded")
+    @property
+    def model(self) -> UnfoldedPGA | None:
+        """The step sizes of an unfolded method."""
+        return self.options.get("model")
+
+    def run(self, s: Scenario, *, steps: Steps | None = None, record: bool = False, **more: Any) -> Design:
+        """The design, with R and τ after every layer where they are asked for and the method has layers."""
+        layered = "record" in METHODS[self.method].options
+        options = {**self.options, **more, **({"record": True} if record and layered else {})}
+        if steps is None:
+            return design(s, self.method, **options)
+        return steps.design(s, self.method, self.name, **options)
 
 
 def constant_curve(inner: int, eta: float | None = None) -> Curve:
@@ -130,18 +147,13 @@ def constant_curve(inner: int, eta: float | None = None) -> Curve:
     shown = "1/N" if eta is None else f"{eta:g}"
     about = {"step sizes": f"constant, mu = lam = {STEP}", "eta": shown, "digital": "signal", "J": inner}
     if inner == 1 and eta is None:
-        return Curve("conventional_pga", partial(conventional_pga, layers=LAYERS), about)
-    return Curve(f"pga_j{inner}", partial(pga, inner=inner, layers=LAYERS, eta=eta), about)
+        return Curve("conventional_pga", "conventional-pga", {"layers": LAYERS}, about)
+    return Curve(f"pga_j{inner}", "pga", {"inner": inner, "layers": LAYERS, "eta": eta}, about)
 
 
-def unfolded_curve(antennas: int, inner: int) -> Curve:
-    """The unfolded model of J that comes with the package.
-
-    Raises:
-        InputError: there is none for these sizes.
-    """
-    model = find_model(antennas, USERS, USERS, inner)
-    return Curve(f"unfolded_j{inner}", partial(unfolded, model=model), model_facts(model), model)
+def learned_curve(name: str, model: UnfoldedPGA) -> Curve:
+    """The unfolded method with the step sizes of a model."""
+    return Curve(name, "unfolded", {"model": model}, model_facts(model))
 
 
 def model_facts(model: UnfoldedPGA) -> dict[str, Any]:
@@ -159,12 +171,13 @@ def model_facts(model: UnfoldedPGA) -> dict[str, Any]:
     }
 
 
-ZERO_FORCING = Curve("zf_digital", zf_digital, {"about": "fully digital, communications only"})
+ZERO_FORCING = Curve("zf_digital", "zf-digital", {}, {"about": "fully digital, communications only"})
 SCA_MANOPT = (
-    Curve("sca_manopt", sca_manopt, {"rho": 0.8, "norm": "power", "about": "(7c) in all three steps"}),
+    Curve("sca_manopt", "sca-manopt", {}, {"rho": 0.8, "norm": "power", "about": "(7c) in all three steps"}),
     Curve(
         "sca_manopt_published",
-        partial(sca_manopt, norm="unit_columns"),
+        "sca-manopt",
+        {"norm": "unit_columns"},
         {"rho": 0.8, "norm": "unit_columns", "about": "the reading that gives the published curve"},
     ),
 )
@@ -175,23 +188,7 @@ def available(antennas: int, inners: Sequence[int]) -> tuple[list[Curve], list[s
     found, missing = [], []
     for inner in inners:
         if model_name(antennas, USERS, USERS, inner) in shipped_models():
-            found.append(unfolded_curve(antennas, inner))
+            found.append(learned_curve(f"unfolded_j{inner}", find_model(antennas, USERS, USERS, inner)))
         else:
             missing.append(f"unfolded PGA, J = {inner}, N = {antennas}: no trained model is shipped")
     return found, missing
-
-
-def run(curve: Curve, s: Scenario, *, steps: Steps | None = None, record: bool = False) -> Design:
-    """A curve's design; slow methods part by part, so that the progress moves."""
-    if curve.layered:
-        design = curve.run(s, record=record)
-    else:
-
-        def tick(done: int, count: int) -> None:
-            if steps is not None:
-                steps.within(done / count, curve.name)
-
-        design = in_parts(curve.run, s, SLOW, tick)
-    if steps is not None:
-        steps.step(curve.name)
-    return design

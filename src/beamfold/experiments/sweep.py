@@ -31,12 +31,11 @@ from beamfold.experiments.cells import about, compute, dataset, join
 from beamfold.experiments.cluster import Results, on_cluster
 from beamfold.experiments.grid import Cell, Grid, benchmark
 from beamfold.experiments.labelled import planes, steps_of, with_intervals
-from beamfold.experiments.setting import Curve, model_facts
+from beamfold.experiments.setting import learned_curve
 from beamfold.experiments.store import load, save, whole
 from beamfold.files.atomic import FileError, write
 from beamfold.files.channels import read_sensing, write_sensing
 from beamfold.files.models import find_model
-from beamfold.methods import unfolded
 from beamfold.sensing import Sensing
 
 Tick = Callable[[int, str], None]
@@ -257,8 +256,6 @@ def _benchmarks(grid: Grid, cells: Sequence[Cell], held: Folder) -> dict[str, xr
 def _steps(cells: Sequence[Cell]) -> dict[str, xr.Variable]:
     """The step sizes of every unfolded model, as `mu_unfolded_n…` and `lam_unfolded_n…`."""
     sizes = {(c.antennas, c.users, c.chains, c.inner or 0) for c in cells if c.method == "unfolded"}
-    curves = []
-    for N, K, M, J in sorted(sizes):
-        model = find_model(N, K, M, J)
-        curves.append(Curve(f"unfolded_n{N}_k{K}_m{M}_j{J}", unfolded, model_facts(model), model))
-    return steps_of(curves)
+    return steps_of(
+        learned_curve(f"unfolded_n{N}_k{K}_m{M}_j{J}", find_model(N, K, M, J)) for N, K, M, J in sorted(sizes)
+    )

@@ -16,6 +16,7 @@ import xarray as xr
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.defaults import SNR_DB, WEIGHT
+from beamfold.experiments.figures_6_to_8 import figures
 from beamfold.experiments.labelled import (
     about_curves,
     conclude,
@@ -25,7 +26,6 @@ from beamfold.experiments.labelled import (
     variable,
     with_intervals,
 )
-from beamfold.experiments.performance import figures
 from beamfold.experiments.setting import (
     LAYERS,
     SCA_MANOPT,
@@ -36,16 +36,16 @@ from beamfold.experiments.setting import (
     Steps,
     available,
     constant_curve,
-    model_facts,
+    learned_curve,
     published_pattern,
-    run,
 )
 from beamfold.files.models import load_model, save_model, with_note
-from beamfold.methods import UnfoldedPGA, unfolded
+from beamfold.methods.unfolded import unfolded
 from beamfold.result import Design
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing
 from beamfold.training import Progress, Recipe, facts, train
+from beamfold.unfolded_model import UnfoldedPGA
 
 ANTENNAS = 64
 OMEGAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -160,16 +160,16 @@ def fig9(setting: Setting) -> xr.Dataset:
     learned, skipped = available(ANTENNAS, (10,) if setting.quick else (1, 10, 20))
     fixed = [ZERO_FORCING, *SCA_MANOPT]
     steps = Steps(setting.tick, len(fixed) + 2 * len(omegas) * len(learned))
-    level = [run(curve, setting.scenario(ANTENNAS), steps=steps) for curve in fixed]
+    level = [curve.run(setting.scenario(ANTENNAS), steps=steps) for curve in fixed]
     folder = setting.folder and setting.folder / "models"
     models = {c.name: models_over_weight(c, omegas, tuning, folder, steps) for c in learned}
     columns, about = [], {}
     for weight in omegas:
         s = setting.scenario(ANTENNAS, weight=weight)
         designs: list[Design] = [replace(d, scenario=s) for d in level]
-        designs.append(run(constant_curve(1), s))
-        trained = [_curve(name, of[weight]) for name, of in models.items()]
-        designs += [run(curve, s, steps=steps) for curve in trained]
+        designs.append(constant_curve(1).run(s))
+        trained = [learned_curve(name, of[weight]) for name, of in models.items()]
+        designs += [curve.run(s, steps=steps) for curve in trained]
         columns.append(figures(designs, s.radar) | {"objective": torch.stack([d.objective for d in designs])})
         about[f"{weight:g}"] = about_curves(trained)
     names = [*(c.name for c in fixed), "conventional_pga", *models]
@@ -189,14 +189,10 @@ def fig9(setting: Setting) -> xr.Dataset:
     return conclude(ds, "fig9", title, setting, parameters)
 
 
-def _curve(name: str, model: UnfoldedPGA) -> Curve:
-    return Curve(name, partial(unfolded, model=model), model_facts(model), model)
-
-
 def _steps(models: dict[str, dict[float, UnfoldedPGA]], omegas: Sequence[float]) -> dict[str, xr.Variable]:
     """The step sizes of every ω."""
     found: dict[str, xr.Variable] = {}
     for name, of in models.items():
         for weight in omegas:
-            found |= steps_of([_curve(name, of[weight])], f"_w{weight:g}".replace(".", "p"))
+            found |= steps_of([learned_curve(name, of[weight])], f"_w{weight:g}".replace(".", "p"))
     return found

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike, write
-from beamfold.methods.unfolded import ModelInfo, UnfoldedPGA
 from beamfold.training import Position, Progress, Recipe, facts
+from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
 
 FORMAT = "beamfold-unfolded-1"
 PROGRESS = ("recipe", "data", "at")

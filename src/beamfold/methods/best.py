@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from beamfold.errors import InputError
-from beamfold.methods.fast import conclude_fast
+from beamfold.method import SLOW, Method, check_supported
+from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design
-from beamfold.scenario import Scenario, check_on_cpu
+from beamfold.scenario import Scenario
 from beamfold.start import Point
 
 
@@ -30,11 +31,11 @@ def best(
         threads: how many share the batch; default all cores.
 
     Returns:
-        A `Design`, CONVERGED only where its `fast.residual` is at most `fast.STATIONARY`.
+        A `Design`, CONVERGED only where its `residual` is at most `local_maximum.STATIONARY`.
     """
     from beamfold.kernels.fast import DROPPED, plan_for, run_fast
 
-    check_on_cpu(s, "best")
+    check_supported(METHOD, s)
     if starts < 1:
         raise InputError(f"the reference needs at least one start, got {starts}")
     rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
@@ -52,4 +53,7 @@ def best(
         part = winner == which  # the same path as before, taken further
         point, _, _ = run(s[part], plan._replace(steps=max(polish, steps)), which=which)
         F[part], W[part] = point
-    return conclude_fast(s, "best", Point(F, W))
+    return conclude_search(s, "best", Point(F, W))
+
+
+METHOD = Method("best", best, "R - omega tau: the best of many starts, offline", part=SLOW)

@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.errors import InputError
-from beamfold.methods.fast import STATIONARY, residual
+from beamfold.method import SLOW, Method, check_supported
 from beamfold.objective import beam_gradient, rate_gradient
+from beamfold.optim.local_maximum import STATIONARY, residual
 from beamfold.result import Design, Fault, Status, finish
-from beamfold.scenario import Scenario, check_on_cpu
+from beamfold.scenario import Scenario
 from beamfold.start import Point, proposed
 from beamfold.threads import parallel_for
 
@@ -268,14 +269,14 @@ def constrained(
         threads: how many share the batch; default all cores.
 
     Returns:
-        A `Design`, CONVERGED where `fast.residual` for its `multiplier` is at most `fast.STATIONARY` and τ is
-        τ₀ or the multiplier 0, else ITERATION_LIMIT. Where no design with τ ≤ τ₀ was found it has the fault
-        TAU_ABOVE_LIMIT, and `tau` is the least that was found.
+        A `Design`, CONVERGED where `residual` for its `multiplier` is at most `local_maximum.STATIONARY` and
+        τ is τ₀ or the multiplier 0, else ITERATION_LIMIT. Where no design with τ ≤ τ₀ was found it has the
+        fault TAU_ABOVE_LIMIT, and `tau` is the least that was found.
 
     Raises:
         InputError: τ₀ missing, below 0 or not finite, or no start.
     """
-    check_on_cpu(s, "constrained")
+    check_supported(METHOD, s)
     limit = _limit(s, tau_max, tau_max_db)
     if starts < 1:
         raise InputError(f"problem (7) needs at least one start, got {starts}")
@@ -310,3 +311,8 @@ def _limit(s: Scenario, tau_max: float | Tensor | None, tau_max_db: float | None
     if not (torch.isfinite(limit).all() and (limit >= 0).all()):
         raise InputError(f"τ₀ must be finite and at least 0, got {tau_max}")
     return limit
+
+
+METHOD = Method(
+    "constrained", constrained, "problem (7): R with tau at most tau_0; needs tau_max(_db)", part=SLOW
+)

@@ -21,19 +21,20 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
+from beamfold.digital_start import digital_start, maximum_ratio
 from beamfold.errors import InputError
-from beamfold.methods.digital_jcas import digital_jcas, sphere_tangent, subspace
-from beamfold.methods.manopt import inner, spread
+from beamfold.method import SLOW, Method, Supports
+from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.sca import sca
-from beamfold.methods.wmmse import check_limits, digital_start, flatten, maximum_ratio
 from beamfold.objective import beam_error, beam_gradient, rate, rate_gradient
+from beamfold.optim.active import check_limits
+from beamfold.optim.lbfgs import maximise
+from beamfold.optim.matrices import flatten, inner_product, per_matrix, subspace
+from beamfold.optim.riemannian import sphere_tangent
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
 from beamfold.start import zero_forcing
 
-ARMIJO = 1e-4
-HALVINGS = 30
-MEMORY = 20
 COARSE, FINE = 1e-3, 1e-8  # eigenvalues of Ψ over the largest: of the climb from every start, of the last one
 
 
@@ -60,8 +61,8 @@ class Small(NamedTuple):
     def gradient(self, Y: Tensor) -> Tensor:
         """∂/∂Y* of `value`: what of ∇_X (R − ω τ) is tangent to the sphere, times √P_t/‖Y‖."""
         X = full_power(Y, self.power)
-        ascent = rate_gradient(self.L, X, self.noise) - spread(self.weight) * beam_gradient(X, self.Psi)
-        return sphere_tangent(X, ascent) * spread(self.power.sqrt() / torch.linalg.matrix_norm(Y))
+        ascent = rate_gradient(self.L, X, self.noise) - per_matrix(self.weight) * beam_gradient(X, self.Psi)
+        return sphere_tangent(X, ascent) * per_matrix(self.power.sqrt() / torch.linalg.matrix_norm(Y))
 
 
 def reduce(s: Scenario, columns: Tensor, cut: float) -> tuple[Small, Tensor]:
@@ -71,8 +72,8 @@ def reduce(s: Scenario, columns: Tensor, cut: float) -> tuple[Small, Tensor]:
     """
     B = subspace(columns, s.Psi, cut)
     Psi = B.mH @ s.Psi @ B
-    rest = s.power.square() * (inner(s.Psi, s.Psi) - inner(Psi, Psi)).clamp_min(0)
-    return Small(s.H @ B, spread(s.power) * Psi, s.power, s.weight.expand(s.batch), s.noise, rest), B
+    rest = s.power.square() * (inner_product(s.Psi, s.Psi) - inner_product(Psi, Psi)).clamp_min(0)
+    return Small(s.H @ B, per_matrix(s.power) * Psi, s.power, s.weight.expand(s.batch), s.noise, rest), B
 
 
 def stationarity(s: Scenario, X: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ def stationarity(s: Scenario, X: Tensor) -> Tensor:
 def leaves_span(s: Scenario, X: Tensor) -> Tensor:
     """(…) true where power outside span{h_k, Ψ} would raise R − ω τ: μ + 2 ω λ_min(XᴴX) < 0."""
     ascent = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi, s.power)
-    multiplier = inner(X, ascent) / inner(X, X)
+    multiplier = inner_product(X, ascent) / inner_product(X, X)
     least = 2 * s.weight * torch.linalg.eigvalsh(X.mH @ X)[..., 0]
     return multiplier + least < -1e-9 * (multiplier.abs() + least)
 
@@ -127,106 +128,6 @@ STARTS: dict[str, Callable[[Scenario], Tensor]] = {
 }
 
 
-def ascent_direction(g: Tensor, S: Tensor, G: Tensor, r: Tensor, first: Tensor) -> Tensor:
-    """L-BFGS's two loops: D ≈ −∇²(−f)⁻¹ g, from the steps S and the gradient changes G.
-
-    Args:
-        g: (B, n) real, the gradient of −f.
-        S: (m, B, n), newest last.
-        G: (m, B, n).
-        r: (m, B), 1/⟨S, G⟩, or 0 where a pair is not used.
-        first: (B,), the step along −g where the newest pair is not used.
-    """
-    D, alphas = -g, []
-    for i in reversed(range(len(S))):
-        alpha = r[i] * (S[i] * D).sum(-1)
-        D = D - alpha[:, None] * G[i]
-        alphas.append(alpha)
-    scale = first
-    if len(S):
-        newton = 1 / (r[-1] * G[-1].square().sum(-1))
-        scale = torch.where(r[-1] > 0, newton, first)
-    D = scale[:, None] * D
-    for i, alpha in zip(range(len(S)), reversed(alphas), strict=True):
-        D = D + (alpha - r[i] * (G[i] * D).sum(-1))[:, None] * S[i]
-    return D
-
-
-class History(NamedTuple):
-    """L-BFGS's memory, see `ascent_direction`."""
-
-    S: Tensor
-    G: Tensor
-    r: Tensor
-
-    def part(self, keep: Tensor) -> History:
-        """Of some channels."""
-        return History(*(t[:, keep] for t in self))
-
-    def append(self, step: Tensor, change: Tensor, keep: Tensor) -> History:
-        """With a new pair, out of use without positive curvature; nothing is used where `keep` is false."""
-        product = (step * change).sum(-1)
-        good = product > 1e-10 * step.norm(dim=-1) * change.norm(dim=-1)
-        r = torch.where(good, 1 / product, 0.0)
-        pairs = zip(self, (step, change, r), strict=True)
-        S, G, r = (torch.cat([old, new[None]])[-MEMORY:] for old, new in pairs)
-        return History(S, G, r * keep)
-
-
-def real(Z: Tensor) -> Tensor:
-    """A complex (B, d, K) as real (B, 2 d K)."""
-    return torch.view_as_real(Z.contiguous()).flatten(1)
-
-
-def climb(p: Small, Y: Tensor, tolerance: float, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
-    """L-BFGS from Y (B, d, K), each channel until its stationarity residual meets the tolerance.
-
-    Returns:
-        Y (B, d, K), its value never below the start's, value (B,) and residual (B,), see `stationarity`.
-    """
-    Y = full_power(Y, p.power)
-    whole, active = p, torch.arange(len(Y), device=Y.device)
-    value, g = p.value(Y), -2 * real(p.gradient(Y))
-    residual = g.norm(dim=-1) * p.power.sqrt()
-    memory = History(g[None][:0], g[None][:0], p.power[None][:0])
-    going = residual > tolerance
-    for _ in range(iterations):
-        if not going.all():
-            active, g, memory = active[going], g[going], memory.part(going)
-            p = whole.part(active)
-        if not len(active):
-            break
-        here = Y[active]
-        first = 0.1 * torch.linalg.matrix_norm(here) / g.norm(dim=-1)
-        D = ascent_direction(g, *memory, first)
-        downhill = (g * D).sum(-1) >= 0  # never with positive curvature; rounding can
-        D = torch.where(downhill[:, None], -first[:, None] * g, D)
-        new, risen, moved = _line_search(p, here, D, value[active], (g * D).sum(-1))
-        after = -2 * real(p.gradient(new))
-        # No step rises: forget the curvature; where there is none to forget, rounding has the last word.
-        lost = ~moved & (memory.r == 0).all(0)
-        memory = memory.append(real(new - here), after - g, keep=moved)
-        Y[active], value[active], g = new, risen, after
-        residual[active] = g.norm(dim=-1) * torch.linalg.matrix_norm(new)
-        going = (residual[active] > tolerance) & ~lost & torch.isfinite(risen)
-    return Y, value, residual
-
-
-def _line_search(p: Small, Y: Tensor, D: Tensor, f: Tensor, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Y + t D with t halved from 1 until f rises by ARMIJO of −slope t; value; whether it rose."""
-    step = torch.view_as_complex(D.reshape(*Y.shape, 2))
-    t = torch.ones_like(f)
-    for _ in range(HALVINGS):
-        new = Y + spread(t) * step
-        risen = p.value(new)
-        long = ~(risen >= f - ARMIJO * t * slope)
-        if not long.any():
-            break
-        t = torch.where(long, t / 2, t)
-    moved = risen > f
-    return torch.where(spread(moved), new, Y), torch.where(moved, risen, f), moved
-
-
 def digital(
     s: Scenario,
     *,
@@ -258,11 +159,20 @@ def digital(
     columns = torch.cat([s.H.mH, *given], -1)
     every = columns.expand(len(begin), *columns.shape).flatten(0, -3)
     p, B = reduce(flatten(repeat(s, len(begin))), every, COARSE)
-    Y, value, _ = climb(p, B.mH @ begin.flatten(0, -3), 10 * tolerance, iterations)
+    Y, value, _ = maximise(p, full_power(B.mH @ begin.flatten(0, -3), p.power), 10 * tolerance, iterations)
     best = value.reshape(len(begin), -1).nan_to_num(-math.inf).argmax(0)
     X = (B @ Y).reshape(len(begin), -1, *begin.shape[-2:])[best, torch.arange(len(best), device=Y.device)]
     p, B = reduce(flatten(s), torch.cat([columns.flatten(0, -3) if s.batch else columns[None], X], -1), FINE)
-    Y, _, residual = climb(p, B.mH @ X, tolerance, iterations)
+    Y, _, residual = maximise(p, full_power(B.mH @ X, p.power), tolerance, iterations)
     status = torch.where(residual <= tolerance, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
     X = full_power(B @ Y, p.power).reshape(begin.shape[1:])
     return finish(s, "digital", None, X, status=status.reshape(s.batch), residual=residual.reshape(s.batch))
+
+
+METHOD = Method(
+    "digital",
+    digital,
+    "R - omega tau without (7b): fully digital ceiling",
+    part=SLOW,
+    supports=Supports(device=True),
+)

@@ -18,48 +18,24 @@ Two readings, both documented with their figures in docs/benchmark-methods.md:
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
+from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
-from beamfold.methods.manopt import Manifold, Move, Problem, conjugate_gradient, inner, spread
+from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.sca import sca
-from beamfold.methods.wmmse import check_limits, digital_start, flatten
+from beamfold.optim.active import check_limits
+from beamfold.optim.matrices import flatten, inner_product, per_matrix, subspace
+from beamfold.optim.riemannian import NORMS, Manifold, Move, Norm, Problem, armijo, conjugate_gradient
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
 
-Norm = Literal["power", "unit_columns"]
 ANGLES = 64  # samples of a polynomial of degree 4 on the circle
 POLISH = 6  # Newton steps from the lowest sample
-
-
-def sphere_tangent(X: Tensor, Z: Tensor) -> Tensor:
-    """Z − X ⟨X, Z⟩ / ‖X‖²."""
-    return Z - X * spread(inner(X, Z) / inner(X, X))
-
-
-def sphere_retract(X: Tensor, D: Tensor) -> Tensor:
-    """(X + D) ‖X‖ / ‖X + D‖."""
-    return (X + D) * spread(torch.linalg.matrix_norm(X) / torch.linalg.matrix_norm(X + D))
-
-
-def columns_tangent(X: Tensor, Z: Tensor) -> Tensor:
-    """z_k − x_k Re(x_kᴴ z_k) / ‖x_k‖², column by column."""
-    share = (X.conj() * Z).real.sum(-2, keepdim=True) / X.abs().square().sum(-2, keepdim=True)
-    return Z - X * share
-
-
-def columns_retract(X: Tensor, D: Tensor) -> Tensor:
-    """(x_k + d_k) ‖x_k‖ / ‖x_k + d_k‖, column by column."""
-    norm = torch.linalg.vector_norm(X, dim=-2, keepdim=True)
-    return (X + D) * norm / torch.linalg.vector_norm(X + D, dim=-2, keepdim=True)
-
-
-SPHERE = Manifold(sphere_tangent, sphere_retract)
-UNIT_COLUMNS = Manifold(columns_tangent, columns_retract)
 
 
 class Trade(NamedTuple):
@@ -72,11 +48,13 @@ class Trade(NamedTuple):
     def cost(self, X: Tensor) -> Tensor:
         """ρ ‖X − X*‖² + (1 − ρ) (‖XᴴX‖² − 2 ⟨X, Ψ X⟩), (B,)."""
         C, miss = X.mH @ X, X - self.target
-        return self.rho * inner(miss, miss) + (1 - self.rho) * (inner(C, C) - 2 * inner(X, self.Psi @ X))
+        return self.rho * inner_product(miss, miss) + (1 - self.rho) * (
+            inner_product(C, C) - 2 * inner_product(X, self.Psi @ X)
+        )
 
     def gradient(self, X: Tensor) -> Tensor:
         """∂f/∂X* = ρ (X − X*) + 2 (1 − ρ) (X Xᴴ − Ψ) X."""
-        rho = spread(self.rho)
+        rho = per_matrix(self.rho)
         return rho * (X - self.target) + 2 * (1 - rho) * (X @ (X.mH @ X) - self.Psi @ X)
 
     def part(self, index: Tensor) -> Trade:
@@ -91,14 +69,16 @@ class Trade(NamedTuple):
         alpha = torch.arange(9, dtype=X.real.dtype, device=X.device) * (2 * math.pi / 9)
         xx, dd, cross, PX, PD = X.mH @ X, D.mH @ D, X.mH @ D, self.Psi @ X, self.Psi @ D
         c, sn = alpha.cos(), alpha.sin()
-        C = spread(c**2) * xx[:, None] + spread(c * sn) * (cross + cross.mH)[:, None]
-        C = C + spread(sn**2) * dd[:, None]
-        fit = torch.stack([inner(X, PX), 2 * inner(X, PD), inner(D, PD)], -1)
+        C = per_matrix(c**2) * xx[:, None] + per_matrix(c * sn) * (cross + cross.mH)[:, None]
+        C = C + per_matrix(sn**2) * dd[:, None]
+        fit = torch.stack([inner_product(X, PX), 2 * inner_product(X, PD), inner_product(D, PD)], -1)
         fit = fit @ torch.stack([c**2, c * sn, sn**2])
-        pull = torch.stack([inner(X, self.target), inner(D, self.target)], -1) @ torch.stack([c, sn])
-        constant = inner(X, X) + inner(self.target, self.target)
+        pull = torch.stack([inner_product(X, self.target), inner_product(D, self.target)], -1) @ torch.stack(
+            [c, sn]
+        )
+        constant = inner_product(X, X) + inner_product(self.target, self.target)
         rho = self.rho[:, None]
-        f = rho * (constant[:, None] - 2 * pull) + (1 - rho) * (inner(C, C) - 2 * fit)
+        f = rho * (constant[:, None] - 2 * pull) + (1 - rho) * (inner_product(C, C) - 2 * fit)
         wave = torch.fft.rfft(f, dim=-1) * (2 / 9)
         wave[:, 0] /= 2
         return torch.stack([wave.real, -wave.imag], -1)
@@ -109,7 +89,7 @@ def great_circle(
 ) -> Move:
     """The exact line search: the global minimum of `Trade` over the great circle through X along D."""
     assert isinstance(problem, Trade)
-    D = D * spread((inner(X, X) / inner(D, D)).sqrt())
+    D = D * per_matrix((inner_product(X, X) / inner_product(D, D)).sqrt())
     wave = problem.along(X, D)
     m = torch.arange(5, dtype=wave.dtype, device=wave.device)
 
@@ -129,20 +109,9 @@ def great_circle(
         curve = derivative(alpha, 2)
         move = torch.where(curve > 0, -derivative(alpha, 1) / curve, 0.0)
         alpha = (alpha + move).clamp(lowest - 2 * math.pi / ANGLES, lowest + 2 * math.pi / ANGLES)
-    new = X * spread(alpha[:, 0].cos()) + D * spread(alpha[:, 0].sin())
-    new = new * spread((inner(X, X) / inner(new, new)).sqrt())  # rounding does not add up
+    new = X * per_matrix(alpha[:, 0].cos()) + D * per_matrix(alpha[:, 0].sin())
+    new = new * per_matrix((inner_product(X, X) / inner_product(new, new)).sqrt())  # rounding does not add up
     return Move(new, problem.cost(new), length)
-
-
-def subspace(columns: Tensor, Psi: Tensor, tolerance: float = 1e-8) -> Tensor:
-    """An orthonormal basis B (…, N, d) of span{columns (…, N, K), range of Ψ (N, N)}, d ≤ min(N, K + r).
-
-    Eigenvectors of Ψ below `tolerance` of the largest are left out: ∇τ changes by less than that.
-    """
-    values, vectors = torch.linalg.eigh(Psi)
-    U = vectors[:, values.abs() > tolerance * values.abs().max()]
-    both = torch.cat([U.expand(*columns.shape[:-2], *U.shape), columns], -1)
-    return torch.linalg.qr(both).Q
 
 
 def minimise(
@@ -153,7 +122,7 @@ def minimise(
     A channel stops at ‖grad f‖ ≤ tolerance (ρ √p + (1 − ρ) p^{3/2}), p = max(‖X‖², P_t).
     """
     B = subspace(goal if begin is goal else torch.cat([goal, begin], -1), s.Psi)
-    problem = Trade(B.mH @ goal, spread(s.power) * (B.mH @ s.Psi @ B), torch.full_like(s.power, rho))
+    problem = Trade(B.mH @ goal, per_matrix(s.power) * (B.mH @ s.Psi @ B), torch.full_like(s.power, rho))
     Y, size = B.mH @ begin, s.power
     if norm == "unit_columns":
         norm_k = torch.linalg.vector_norm(Y, dim=-2, keepdim=True)
@@ -162,10 +131,8 @@ def minimise(
         size = size.clamp_min(s.users)
     limit = tolerance * (rho * size.sqrt() + (1 - rho) * size**1.5)
     first = 1 / (rho + 4 * (1 - rho) * size)
-    if norm == "power":
-        Y, status = conjugate_gradient(problem, SPHERE, Y, limit, first, iterations, great_circle)
-    else:
-        Y, status = conjugate_gradient(problem, UNIT_COLUMNS, Y, limit, first, iterations)
+    search = great_circle if norm == "power" else armijo
+    Y, status = conjugate_gradient(problem, NORMS[norm], Y, limit, first, iterations, search)
     return full_power(B @ Y, s.power), status
 
 
@@ -200,8 +167,8 @@ def digital_jcas(
     check_limits(tolerance, iterations)
     if not 0 <= rho <= 1:
         raise InputError(f"the weight ρ must be within [0, 1], got {rho}")
-    if norm not in ("power", "unit_columns"):
-        raise InputError(f"no norm {norm!r}; known: power, unit_columns")
+    if norm not in NORMS:
+        raise InputError(f"no norm {norm!r}; known: {', '.join(NORMS)}")
     goal = digital_start(s, sca(s).X if target is None else target)
     begin = goal if start is None else digital_start(s, start)
     matrix = goal.shape[-2:]
@@ -209,3 +176,12 @@ def digital_jcas(
     first = flat if begin is goal else begin.reshape(-1, *matrix)
     X, status = minimise(flatten(s), flat, first, rho, norm, tolerance, iterations)
     return finish(s, "digital-jcas", None, X.reshape(goal.shape), status=status.reshape(s.batch))
+
+
+METHOD = Method(
+    "digital-jcas",
+    digital_jcas,
+    "step (ii) of SCA-ManOpt: fully digital, weight rho",
+    part=SLOW,
+    supports=Supports(device=True),
+)

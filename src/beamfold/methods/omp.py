@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import total_power
+from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
+from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
-from beamfold.methods.manopt import least_squares
-from beamfold.methods.wmmse import digital_start
+from beamfold.optim.matrices import least_squares
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
 
@@ -70,3 +71,12 @@ def omp(s: Scenario, *, target: Tensor | None = None, rho: float = 0.8, atoms: i
     F = pursue(X, dictionary(s, atoms), s.chains)
     W = total_power(F, least_squares(F, X), s.power)
     return finish(s, "omp", F, W, status=Status.CLOSED_FORM)
+
+
+METHOD = Method(
+    "omp",
+    omp,
+    "F W nearest to a digital design, F of steering vectors",
+    part=SLOW,
+    supports=Supports(device=True),
+)

@@ -21,7 +21,7 @@ one K × K block per user plus K rank-one terms.
 from __future__ import annotations
 
 import importlib
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,9 +29,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.constraints import full_power
+from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
-from beamfold.methods.wmmse import ascend, check_limits, digital_start, solve
+from beamfold.method import SLOW, Method, Supports
 from beamfold.objective import received
+from beamfold.optim.active import backtrack, check_limits, run_active
+from beamfold.optim.fixed_point import ascend_rate
+from beamfold.optim.matrices import per_matrix, solve
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
 
@@ -95,25 +99,44 @@ def newton_direction(L: Tensor, Y: Tensor, phi: Tensor, c: Tensor) -> tuple[Tens
     return D, 2 * (omega * t).sum(-1)
 
 
+class _State(NamedTuple):
+    """A surrogate (L, φ, c) and the point Y that Newton has reached, with its value."""
+
+    L: Tensor
+    Y: Tensor
+    phi: Tensor
+    c: Tensor
+    value: Tensor
+
+    def part(self, index: Tensor) -> _State:
+        """Of some channels."""
+        return _State(*(t[index] for t in self))
+
+
 def maximise_surrogate(L: Tensor, Y: Tensor, phi: Tensor, c: Tensor) -> Tensor:
-    """arg max_Y Σ_k log(1 + q_k), from Y, by Newton with backtracking; (…, K, K)."""
-    value, going = surrogate(L, Y, phi, c), torch.ones_like(c, dtype=torch.bool)
-    for _ in range(NEWTON_STEPS):
+    """arg max_Y Σ_k log(1 + q_k), from Y, by Newton with backtracking; (B, K, K)."""
+    best = Y.clone()
+
+    def step(at: _State, which: Tensor) -> tuple[_State, Tensor]:
+        L, Y, phi, c, value = at
         D, decrement = newton_direction(L, Y, phi, c)
-        going = going & (decrement > DECREMENT)
-        if not going.any():
-            break
-        length = torch.ones_like(value)
-        for _ in range(40):
-            trial = Y + length[..., None, None] * D
-            new = surrogate(L, trial, phi, c)
-            short = going & ~(new >= value + 0.1 * length * decrement)
-            if not short.any():
-                break
-            length = torch.where(short, length / 2, length)
-        going = going & (new > value)
-        Y, value = torch.where(going[..., None, None], trial, Y), torch.where(going, new, value)
-    return Y
+
+        def trial(t: Tensor) -> tuple[Tensor, Tensor]:
+            new = Y + per_matrix(t) * D
+            return new, -surrogate(L, new, phi, c)
+
+        open_still = decrement > DECREMENT
+        if not open_still.any():
+            return at, open_still
+        before = torch.where(open_still, -value, torch.inf)  # where Newton is done, any step will do
+        new, cost, _ = backtrack(trial, before, -decrement, torch.ones_like(value), share=0.1)
+        going = open_still & (-cost > value)
+        best[which[going]] = new[going]
+        return _State(L, new, phi, c, -cost), going
+
+    begin = _State(L, Y, phi, c, surrogate(L, Y, phi, c))
+    run_active(step, begin, torch.ones_like(c, dtype=torch.bool), NEWTON_STEPS)
+    return best
 
 
 def step(s: Scenario, X: Tensor) -> Tensor:
@@ -200,5 +223,14 @@ def sca(
     if engine not in ("fast", "cvxpy"):
         raise InputError(f"no engine {engine!r}; known: fast, cvxpy")
     one = step if engine == "fast" else reference_step
-    X, status, steps = ascend(s, one, digital_start(s, start), tolerance, iterations)
+    X, status, steps = ascend_rate(s, one, digital_start(s, start), tolerance, iterations)
     return finish(s, "sca", None, X, status=status, iterations=steps)
+
+
+METHOD = Method(
+    "sca",
+    sca,
+    "R alone, fully digital, successive convex approximation",
+    part=SLOW,
+    supports=Supports(device=True),
+)

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import torch
 
-from beamfold.methods.digital_jcas import Norm, digital_jcas
+from beamfold.method import SLOW, Method, Supports
+from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.manopt import manopt
 from beamfold.methods.sca import sca
+from beamfold.optim.riemannian import Norm
 from beamfold.result import Design, Status
 from beamfold.scenario import Scenario
 
@@ -45,3 +47,12 @@ def sca_manopt(
     converged = design.status == Status.CONVERGED
     status = torch.where(open_end & converged, int(Status.ITERATION_LIMIT), design.status.to(torch.int64))
     return replace(design, method="sca-manopt", status=status.to(torch.int8))
+
+
+METHOD = Method(
+    "sca-manopt",
+    sca_manopt,
+    "the paper's benchmark: SCA, then JCAS, then factorisation",
+    part=SLOW,
+    supports=Supports(device=True),
+)

@@ -1,158 +1,31 @@
-"""The unfolded model: Algorithm 1 whose step sizes μ, λ are the parameters of a network of I layers."""
+"""The paper's unfolded PGA: the design of a trained model, for a batch and prepared for one channel."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
-from beamfold.methods.pga import Engine, Precision, conclude, run_layers
-from beamfold.objective import DigitalGradient
+from beamfold.method import Method, Supports
+from beamfold.optim.layers import Engine, Precision, conclude, run_layers
 from beamfold.result import Design
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import Point, extra_columns, proposed
 from beamfold.threads import torch_threads
+from beamfold.unfolded_model import UnfoldedPGA
 
 if TYPE_CHECKING:
     from beamfold.kernels.single import Prepared
 
 
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a model was made for: it travels with the step sizes in the model's file.
-
-    These fields, their types and the checks below are all that a model file's metadata may say.
-
-    Attributes:
-        antennas: N.
-        users: K.
-        chains: M.
-        eta: η in (24), usually 1/N.
-        digital: which ∇_W R the step sizes belong to, see `objective.signal_gradient`.
-        weight: ω of the training loss (25).
-        snr_db: range of the training SNRs, dB.
-        seed: seed of the training channels and of their order.
-        note: how it was trained, for people.
-        curve: mean R − ω τ over the training batches, one value per epoch.
-        extra: further facts, e.g. the training set's size.
-
-    Raises:
-        InputError: sizes other than 1 <= K <= M <= N, or a value out of its range; names it.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
-
-    antennas: int
-    users: int
-    chains: int
-    eta: float
-    digital: DigitalGradient = "signal"
-    weight: float = WEIGHT
-    snr_db: tuple[float, float] = (0.0, 12.0)
-    seed: int = 0
-    note: str = ""
-    curve: tuple[float, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what no model can be made for."""
-        sizes = self.users, self.chains, self.antennas
-        if not 1 <= self.users <= self.chains <= self.antennas <= 1 << 20:
-            raise InputError(f"sizes K <= M <= N expected, each at least 1, found {sizes}")
-        if not 0 < self.eta <= 1:
-            raise InputError(f"eta must be above 0 and at most 1, got {self.eta}")
-        if not 0 <= self.weight < math.inf:
-            raise InputError(f"weight must be finite and at least 0, got {self.weight}")
-        if not all(map(math.isfinite, self.snr_db)):
-            raise InputError(f"snr_db must be finite, got {self.snr_db}")
-        if not 0 <= self.seed < 1 << 63:
-            raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
-        if len(self.note) > 10_000:
-            raise InputError(f"note must be at most 10,000 characters, got {len(self.note)}")
-
-
-class UnfoldedPGA(nn.Module):
-    """{F, W} = layer_I ∘ … ∘ layer_1 (proposed start), each layer one `pga.step`, Algorithm 1.
-
-    Parameters:
-        mu: (I, J) float64, step sizes μ_(i,j) of F (23b).
-        lam: (I,) float64, step sizes λ_(i) of W (24).
-
-    With all of them 0.01 it is PGA.
-    """
-
-    mu: nn.Parameter
-    lam: nn.Parameter
-
-    def __init__(self, info: ModelInfo, layers: int = 120, inner: int = 20, initial: float = 0.01) -> None:
-        """All step sizes start at `initial`, the paper's 0.01."""
-        super().__init__()
-        self.info = info
-        self.mu = nn.Parameter(torch.full((layers, inner), initial, dtype=torch.float64))
-        self.lam = nn.Parameter(torch.full((layers,), initial, dtype=torch.float64))
-
-    @classmethod
-    def from_steps(cls, mu: Tensor, lam: Tensor, info: ModelInfo) -> UnfoldedPGA:
-        """A model of given step sizes mu (I, J), lam (I,).
-
-        Raises:
-            InputError: shapes that do not fit, or values that are not finite.
-        """
-        if mu.ndim != 2 or lam.shape != mu.shape[:1]:
-            raise InputError(
-                f"expected mu (I, J) and lam (I,), found {tuple(mu.shape)} and {tuple(lam.shape)}"
-            )
-        if not (torch.isfinite(mu).all() and torch.isfinite(lam).all()):
-            raise InputError("the step sizes hold NaN or Inf")
-        model = cls(info, *mu.shape)
-        with torch.no_grad():
-            model.mu.copy_(mu)
-            model.lam.copy_(lam)
-        return model
-
-    @property
-    def layers(self) -> int:
-        """I."""
-        return self.mu.shape[0]
-
-    @property
-    def inner(self) -> int:
-        """J."""
-        return self.mu.shape[1]
-
-    def forward(self, s: Scenario, start: Point | None = None, *, engine: Engine = "auto") -> Point:
-        """The point after all layers, differentiable with respect to mu and lam on either engine."""
-        begin = proposed(s) if start is None else start
-        if engine == "torch" or (engine == "auto" and s.H.device.type != "cpu"):
-            return run_layers(
-                s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch"
-            ).point
-        from beamfold.kernels.unfolded import differentiable
-
-        return differentiable(s, begin, self.mu, self.lam, self.info.eta, self.info.digital)
-
-    def check(self, s: Scenario) -> None:
-        """Raise InputError unless the scenario has the sizes that the model was trained for."""
-        ours = (self.info.antennas, self.info.users, self.info.chains)
-        theirs = (s.antennas, s.users, s.chains)
-        if ours != theirs:
-            raise InputError(
-                "the model was trained for (N, K, M) = ({}, {}, {}), the channels have ({}, {}, {})".format(
-                    *ours, *theirs
-                )
-            )
-
-
 def unfolded(
     s: Scenario,
-    model: UnfoldedPGA,
+    model: UnfoldedPGA | None = None,
     *,
+    inner: int | None = None,
     layers: int | None = None,
     start: Point | None = None,
     engine: Engine = "auto",
@@ -161,44 +34,59 @@ def unfolded(
     threads: int | None = None,
     precision: Precision = "single",
 ) -> Design:
-    """The design of a trained model, Algorithm 1.
+    """The design of a trained model, Algorithm 1; of a shipped one where none is given.
 
     Args:
         s: the scenario.
-        model: step sizes, see `beamfold.files.load_model` and `beamfold.training`.
+        model: step sizes, see `beamfold.load_model` and `beamfold.train`; default the shipped model of the
+            scenario's sizes and J = `inner`.
+        inner: J of the shipped model, default 20; must be the model's own where one is given.
         layers: stop after this many of the model's I layers.
         start: another start than (26).
-        engine: see `pga.run_layers`.
+        engine: see `optim.layers.run_layers`.
         record: keep R and τ after every layer.
         any_size: let a model run on sizes it was not trained for; η becomes 1/N of the scenario.
         threads: how many share the batch in the kernel; default one per processor.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
 
     Raises:
-        InputError: sizes other than the model's without `any_size`, or more layers than it has.
+        InputError: no shipped model of these sizes, another J than the model's, sizes other than the model's
+            without `any_size`, or more layers than it has.
     """
+    held = _held(s, model, inner)
     if not any_size:
-        model.check(s)
-    depth = model.layers if layers is None else layers
-    if not 0 <= depth <= model.layers:
-        raise InputError(f"the model has {model.layers} layers, asked for {depth}")
-    eta = 1 / s.antennas if any_size and s.antennas != model.info.antennas else model.info.eta
+        held.check(s)
+    depth = held.layers if layers is None else layers
+    if not 0 <= depth <= held.layers:
+        raise InputError(f"the model has {held.layers} layers, asked for {depth}")
+    eta = 1 / s.antennas if any_size and s.antennas != held.info.antennas else held.info.eta
     with torch.no_grad(), torch_threads():
         begin = proposed(s) if start is None else start
-        mu, lam = model.mu[:depth].to(s.H.device), model.lam[:depth].to(s.H.device)
+        mu, lam = held.mu[:depth].to(s.H.device), held.lam[:depth].to(s.H.device)
         outcome = run_layers(
             s,
             begin,
             mu,
             lam,
             eta,
-            model.info.digital,
+            held.info.digital,
             engine=engine,
             record=record,
             threads=threads,
             precision=precision,
         )
-        return conclude(s, "unfolded", begin, outcome, options={"inner": model.inner})
+        return conclude(s, "unfolded", begin, outcome, options={"inner": held.inner})
+
+
+def _held(s: Scenario, model: UnfoldedPGA | None, inner: int | None) -> UnfoldedPGA:
+    """The model given, or the shipped one of the scenario's sizes."""
+    if model is None:
+        from beamfold.files.models import find_model
+
+        model = find_model(s.antennas, s.users, s.chains, inner or 20)
+    if inner is not None and inner != model.inner:
+        raise InputError(f"the model has J = {model.inner} inner steps, asked for {inner}")
+    return model
 
 
 def prepare(
@@ -246,3 +134,11 @@ def prepare(
         users=info.users,
         dtype=dtype,
     )
+
+
+METHOD = Method(
+    "unfolded",
+    unfolded,
+    "R - omega tau: the paper's unfolded PGA, trained steps",
+    supports=Supports(device=True),
+)

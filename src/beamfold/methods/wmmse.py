@@ -14,111 +14,18 @@ X = Hᴴ Y, so a step is one K × K solve at any N.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
-from beamfold.errors import InputError
-from beamfold.objective import rate, received
-from beamfold.result import Design, Status, finish
+from beamfold.digital_start import digital_start
+from beamfold.method import SLOW, Method, Supports
+from beamfold.objective import received
+from beamfold.optim.active import check_limits
+from beamfold.optim.fixed_point import ascend_rate
+from beamfold.optim.matrices import solve
+from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
-from beamfold.start import anywhere, zero_forcing
-
-
-class Ascent(NamedTuple):
-    """Where a fixed-point ascent ended: X (…, N, K), a `Status` (…) and the steps taken (…)."""
-
-    X: Tensor
-    status: Tensor
-    steps: Tensor
-
-
-def maximum_ratio(H: Tensor) -> Tensor:
-    """Hᴴ with columns of unit norm (…, N, K): each user's own channel, interference ignored.
-
-    A user without a channel gets nothing; where nobody has one, user k gets antenna k.
-    """
-    norm = torch.linalg.vector_norm(H.mH, dim=-2, keepdim=True)
-    return anywhere(H.mH / torch.where(norm > 0, norm, 1.0))
-
-
-def solve(A: Tensor, B: Tensor) -> Tensor:
-    """A⁻¹ B for Hermitian A ⪰ 0, which rounding may have made singular; NaN where A = 0."""
-    rounding = torch.finfo(A.dtype).eps * A.diagonal(dim1=-2, dim2=-1).sum(-1)
-    eye = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
-    return torch.linalg.solve_ex(A + rounding[..., None, None] * eye, B).result
-
-
-DIGITAL_STARTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "zero_forcing": zero_forcing,
-    "maximum_ratio": maximum_ratio,
-}
-
-
-def digital_start(s: Scenario, start: str | Tensor) -> Tensor:
-    """A named fully digital start, or the given X (…, N, K), scaled to (7c).
-
-    Raises:
-        InputError: an unknown name, or an X of another shape.
-    """
-    if isinstance(start, str):
-        if start not in DIGITAL_STARTS:
-            raise InputError(f"no digital start {start!r}; known: {', '.join(DIGITAL_STARTS)}")
-        return full_power(DIGITAL_STARTS[start](s.H), s.power)
-    expected = (*s.batch, s.antennas, s.users)
-    if start.shape != expected:
-        raise InputError(f"the start X is {tuple(start.shape)}, expected {expected}")
-    return full_power(start.to(s.H.dtype), s.power)
-
-
-def ascend(
-    s: Scenario,
-    step: Callable[[Scenario, Tensor], Tensor],
-    start: Tensor,
-    tolerance: float,
-    iterations: int,
-) -> Ascent:
-    """X ← step(s, X) channel by channel until the rate rises by no more than `tolerance`.
-
-    Only the channels still rising are computed, so a design does not depend on its neighbours.
-
-    Args:
-        s: the scenario.
-        step: a map of (scenario, X) that does not lower R.
-        start: X (…, N, K), feasible.
-        tolerance: ≥ 0, bit/s/Hz.
-        iterations: the most steps.
-    """
-    flat = flatten(s)
-    X = start.reshape(-1, *start.shape[-2:]).clone()
-    status = torch.full(X.shape[:1], int(Status.ITERATION_LIMIT), dtype=torch.int8, device=X.device)
-    steps = torch.zeros(X.shape[:1], dtype=torch.int64, device=X.device)
-    value = rate(flat.H, X, s.noise)
-    active = torch.arange(len(X), device=X.device)
-    for _ in range(iterations):
-        if not len(active):
-            break
-        part = flat[active]
-        new = step(part, X[active])
-        risen = rate(part.H, new, s.noise)
-        finite = torch.isfinite(risen)
-        status[active[~finite]] = int(Status.DIVERGED)  # the last finite X stays
-        status[active[risen - value[active] <= tolerance]] = int(Status.CONVERGED)
-        better = finite & (risen >= value[active])
-        X[active[better]], value[active[better]] = new[better], risen[better]
-        steps[active] += 1
-        active = active[status[active] == int(Status.ITERATION_LIMIT)]
-    return Ascent(X.reshape(start.shape), status.reshape(s.batch), steps.reshape(s.batch))
-
-
-def flatten(s: Scenario) -> Scenario:
-    """The scenario with one leading axis, whatever its batch."""
-    power, weight = s.power.expand(s.batch).reshape(-1), s.weight.expand(s.batch).reshape(-1)
-    return replace(s, H=s.H.reshape(-1, *s.H.shape[-2:]), power=power, weight=weight)
 
 
 def step(s: Scenario, X: Tensor) -> Tensor:
@@ -158,11 +65,10 @@ def wmmse(
         InputError: an unknown start, or a negative tolerance or number of iterations.
     """
     check_limits(tolerance, iterations)
-    X, status, steps = ascend(s, step, digital_start(s, start), tolerance, iterations)
+    X, status, steps = ascend_rate(s, step, digital_start(s, start), tolerance, iterations)
     return finish(s, "wmmse", None, X, status=status, iterations=steps)
 
 
-def check_limits(tolerance: float, iterations: int) -> None:
-    """Raise InputError unless tolerance ≥ 0 and iterations ≥ 0."""
-    if not (tolerance >= 0 and iterations >= 0):
-        raise InputError(f"tolerance and iterations can't be below 0, got {tolerance} and {iterations}")
+METHOD = Method(
+    "wmmse", wmmse, "R alone, fully digital, weighted MMSE", part=SLOW, supports=Supports(device=True)
+)

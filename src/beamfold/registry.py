@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 import warnings
@@ -10,98 +9,63 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from beamfold.defaults import METHOD
 from beamfold.errors import InputError
+from beamfold.method import Method, check_supported
 from beamfold.result import Design, Trace
 from beamfold.scenario import Scenario
 from beamfold.threads import check_threads, cores, torch_threads
-
-if TYPE_CHECKING:
-    from beamfold.methods.pga import Engine, Precision
-    from beamfold.methods.unfolded import UnfoldedPGA
-    from beamfold.start import Point
 
 Progress = Callable[[int, int], None]
 """progress(done, total), in channels."""
 
 
-class Method(NamedTuple):
-    """A method: where its function is, what it does, how many channels it takes at once.
-
-    The function is imported when the method is used, so that a command does not load what it does not need.
-    """
-
-    path: str
-    """module:function below `beamfold`."""
-    about: str
-    """What it maximises, in one line."""
-    part: int | None = None
-    """Channels at once; None for as many as `BYTES` allow. Methods of many milliseconds take few, so that
-    progress can be shown."""
-
-    @property
-    def function(self) -> Callable[..., Design]:
-        """The function (scenario, options) → `Design`."""
-        return _load(self.path)
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The names of its options, from its signature."""
-        return _options(self.path)
-
-
-@cache
-def _options(path: str) -> tuple[str, ...]:
-    return tuple(inspect.signature(_load(path)).parameters)[1:]
-
-
-@cache
-def _load(path: str) -> Callable[..., Design]:
-    module, _, function = path.partition(":")
-    return getattr(import_module(f"beamfold.{module}"), function)
-
-
+NAMES = (
+    "fast", "unfolded", "pga", "conventional-pga", "best", "constrained", "digital", "digital-jcas",
+    "sca-manopt", "sca", "wmmse", "manopt", "omp", "zf-digital", "phased-zf",
+)  # fmt: skip
+"""Every method, in the order in which lists show them. Its file in `beamfold.methods` has the same name, with
+underscores, and holds its record as `METHOD`."""
 BYTES = 48 << 20
 """Working memory of a part of a batch."""
-SLOW = 10
 
-METHODS: dict[str, Method] = {
-    "fast": Method("methods.fast:fast", "R - omega tau: phases of F with W following; any size, no training"),
-    "unfolded": Method("catalogue:unfolded", "R - omega tau: the paper's unfolded PGA, trained steps"),
-    "pga": Method("methods.pga:pga", "R - omega tau: projected gradient ascent, J steps of F per layer"),
-    "conventional-pga": Method("methods.pga:conventional_pga", "R - omega tau: PGA with J = 1"),
-    "best": Method("methods.best:best", "R - omega tau: the best of many starts, offline", SLOW),
-    "constrained": Method(
-        "methods.constrained:constrained", "problem (7): R with tau at most tau_0; needs tau_max(_db)", SLOW
-    ),
-    "digital": Method("methods.digital:digital", "R - omega tau without (7b): fully digital ceiling", SLOW),
-    "digital-jcas": Method(
-        "methods.digital_jcas:digital_jcas", "step (ii) of SCA-ManOpt: fully digital, weight rho", SLOW
-    ),
-    "sca-manopt": Method(
-        "methods.sca_manopt:sca_manopt", "the paper's benchmark: SCA, then JCAS, then factorisation", SLOW
-    ),
-    "sca": Method("methods.sca:sca", "R alone, fully digital, successive convex approximation", SLOW),
-    "wmmse": Method("methods.wmmse:wmmse", "R alone, fully digital, weighted MMSE", SLOW),
-    "manopt": Method("methods.manopt:manopt", "F W nearest to a digital design, on a manifold", SLOW),
-    "omp": Method("methods.omp:omp", "F W nearest to a digital design, F of steering vectors", SLOW),
-    "zf-digital": Method("methods.zero_forcing:zf_digital", "no interference: fully digital zero forcing"),
-    "phased-zf": Method("methods.zero_forcing:phased_zf", "the paper's start (26) by itself"),
-}
-"""Name → method."""
+
+class Methods(Mapping[str, Method]):
+    """Name → record. A method's file is imported when its record is asked for, and not before."""
+
+    def __getitem__(self, name: str) -> Method:
+        """The record of a method; KeyError for a name that is not in `NAMES`."""
+        if name not in NAMES:
+            raise KeyError(name)
+        return import_module(f"beamfold.methods.{name.replace('-', '_')}").METHOD
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(NAMES)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a method of this name; imports nothing."""
+        return name in NAMES
+
+
+METHODS = Methods()
+"""Name → record of every method."""
 
 _FORMER = {
     "start": "phased-zf",
     "phased_zero_forcing": "phased-zf",
     "digital_zero_forcing": "zf-digital",
-    **{name.replace("-", "_"): name for name in METHODS if "-" in name},
+    **{name.replace("-", "_"): name for name in NAMES if "-" in name},
 }
 """Names of earlier releases, which are accepted with a warning."""
 
@@ -121,10 +85,10 @@ def method_named(name: str) -> Method:
         InputError: an unknown name; names the nearest and all.
     """
     name = current_name(name)
-    if name not in METHODS:
-        near = get_close_matches(name, METHODS, n=1)
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES, n=1)
         hint = f", did you mean {near[0]}?" if near else ";"
-        raise InputError(f"no method {name[:50]!r}{hint} known: {', '.join(METHODS)}")
+        raise InputError(f"no method {name[:50]!r}{hint} known: {', '.join(NAMES)}")
     return METHODS[name]
 
 
@@ -149,7 +113,7 @@ def design(
 
     Args:
         s: from `beamfold.make_scenario`.
-        method: one of `METHODS`; a design's own `method` is such a name.
+        method: one of `NAMES`; a design's own `method` is such a name.
         threads: how many work on the batch; default one per processor for compiled methods. torch takes one
             thread unless more are asked for here: see `beamfold.threads`.
         progress: called with (channels done, channels in all) before each part and at the end.
@@ -160,10 +124,12 @@ def design(
         A `Design` with the wall time of the whole batch and the options given.
 
     Raises:
-        InputError: an unknown method, an option that it does not take, or a wrong number of threads.
+        InputError: an unknown method, an option that it does not take, a scenario that it can't do (names the
+            methods that can), or a wrong number of threads.
     """
     chosen = method_named(method)
     check_options(method, options)
+    check_supported(chosen, s, METHODS.values())
     check_threads(threads)
     size, workers, torches = chosen.part or part_size(s), 1, threads or 1
     run = chosen.function
@@ -178,55 +144,6 @@ def design(
         found = in_parts(run, s, size, progress, options, workers)
     taken = time.perf_counter() - begin
     return replace(found, seconds=taken, options={**found.options, **options})
-
-
-def unfolded(
-    s: Scenario,
-    *,
-    model: UnfoldedPGA | None = None,
-    inner: int | None = None,
-    layers: int | None = None,
-    start: Point | None = None,
-    engine: Engine = "auto",
-    record: bool = False,
-    any_size: bool = False,
-    threads: int | None = None,
-    precision: Precision = "single",
-) -> Design:
-    """The design of a trained model: `methods.unfolded.unfolded` with a shipped model where none is given.
-
-    Args:
-        s: the scenario.
-        model: the step sizes; default the shipped model of the scenario's sizes and J = `inner`.
-        inner: J of the shipped model, default 20; must be the model's own where one is given.
-        layers: stop after this many of the model's layers.
-        start: another start than (26).
-        engine: see `methods.pga.run_layers`.
-        record: keep R and τ after every layer.
-        any_size: let a model run on sizes that it was not trained for.
-        threads: how many share the batch; default one per processor.
-        precision: arithmetic of the kernel.
-
-    Raises:
-        InputError: no shipped model of these sizes, or another J than the model's.
-    """
-    from beamfold.files.models import find_model
-    from beamfold.methods.unfolded import unfolded as run
-
-    held = model or find_model(s.antennas, s.users, s.chains, inner or 20)
-    if inner is not None and inner != held.inner:
-        raise InputError(f"the model has J = {held.inner} inner steps, asked for {inner}")
-    return run(
-        s,
-        held,
-        layers=layers,
-        start=start,
-        engine=engine,
-        record=record,
-        any_size=any_size,
-        threads=threads,
-        precision=precision,
-    )
 
 
 def _with(function: Callable[..., Design], more: dict[str, Any]) -> Callable[..., Design]:

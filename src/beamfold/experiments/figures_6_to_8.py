@@ -28,7 +28,6 @@ from beamfold.experiments.setting import (
     Steps,
     available,
     constant_curve,
-    run,
 )
 from beamfold.metrics import covariance_pattern, desired_error
 from beamfold.result import Design
@@ -77,7 +76,7 @@ def over_layers(name: str, antennas: int, setting: Setting) -> xr.Dataset:
     s = setting.scenario(antennas)
     curves, skipped = lineup(antennas)
     steps = Steps(setting.tick, len(curves))
-    designs = [run(curve, s, steps=steps, record=True) for curve in curves]
+    designs = [curve.run(s, steps=steps, record=True) for curve in curves]
     R, tau = traces(designs)
     dims = ("method", "layer", "channel")
     final = figures(designs, s.radar)
@@ -125,7 +124,7 @@ def fig8(setting: Setting) -> xr.Dataset:
     s = setting.scenario(antennas, snr_db=levels)
     curves, skipped = lineup(antennas)
     steps = Steps(setting.tick, len(curves))
-    final = figures([run(curve, s, steps=steps) for curve in curves], s.radar)
+    final = figures([curve.run(s, steps=steps) for curve in curves], s.radar)
     dims = ("method", "snr_db", "channel")
     ds = xr.Dataset(
         {key: variable(key, dims, value) for key, value in final.items()},

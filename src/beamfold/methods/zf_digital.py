@@ -1,11 +1,12 @@
-"""Two designs without iterations: digital zero forcing, and the proposed start by itself."""
+"""Digital zero forcing, without iterations."""
 
 from __future__ import annotations
 
 from beamfold.constraints import full_power
+from beamfold.method import Method, Supports
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
-from beamfold.start import proposed, zero_forcing
+from beamfold.start import zero_forcing
 
 
 def zf_digital(s: Scenario) -> Design:
@@ -17,7 +18,6 @@ def zf_digital(s: Scenario) -> Design:
     return finish(s, "zf-digital", None, X, status=Status.CLOSED_FORM)
 
 
-def phased_zf(s: Scenario) -> Design:
-    """The start (26) by itself; for M = K the phased-ZF hybrid precoder of [68]."""
-    F, W = proposed(s)
-    return finish(s, "phased-zf", F, W, status=Status.CLOSED_FORM)
+METHOD = Method(
+    "zf-digital", zf_digital, "no interference: fully digital zero forcing", supports=Supports(device=True)
+)

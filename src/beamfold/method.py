@@ -1,0 +1,58 @@
+"""`Method`, what the rest of the program knows of a method, and the refusal of what a method can't do."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from beamfold.errors import InputError
+from beamfold.result import Design
+from beamfold.scenario import Scenario
+
+SLOW = 10
+"""Channels at once of a method of many milliseconds, so that progress can be shown."""
+
+
+class Supports(NamedTuple):
+    """What a method can do beyond a scenario of one antenna per user on the CPU."""
+
+    rows: bool = False
+    """Several antennas per user."""
+    device: bool = False
+    """Channels on any device: it is written in torch. Compiled methods need them on the CPU."""
+
+
+class Method(NamedTuple):
+    """The record of a method, which stands in the method's own file under the name `METHOD`."""
+
+    name: str
+    """The name that `beamfold.design` and the command line take: the file's, with hyphens."""
+    function: Callable[..., Design]
+    """(scenario, options) → `Design`."""
+    about: str
+    """What it maximises, in one line."""
+    part: int | None = None
+    """Channels at once; None for as many as the memory allows that the registry gives to a part."""
+    supports: Supports = Supports()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of its options, from its signature."""
+        return tuple(inspect.signature(self.function).parameters)[1:]
+
+
+def check_supported(method: Method, s: Scenario, others: Iterable[Method] = ()) -> None:
+    """Raise InputError unless a method can do a scenario; names those of the others that can."""
+    lacking = _lacking(method.supports, s)
+    if lacking:
+        able = [other.name for other in others if not _lacking(other.supports, s)]
+        hint = f", or use {' or '.join(able)}" if able else ""
+        raise InputError(f"the method {method.name} {lacking}{hint}")
+
+
+def _lacking(supports: Supports, s: Scenario) -> str:
+    """What a method can't do of a scenario, as the end of a sentence; "" where it can do all."""
+    if s.H.device.type != "cpu" and not supports.device:
+        return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'
+    return ""
