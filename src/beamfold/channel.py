@@ -39,7 +39,7 @@ def saleh_valenzuela(
         paths: Q ≥ 1 propagation paths per user.
         first: number of the first channel, to draw a part of a set.
         receive: R, antennas of a half-wavelength line at each user. The path q then arrives from an angle of
-            its own, ψ ~ U(0, 2π), and the user's channel is √(N R/Q) Σ_q α_q a_R(ψ_q) a(φ_q)ᴴ.
+            its own, ψ ~ U(0, 2π), and the user's channel is √(N R/Q) Σ_q α_q* a_R(ψ_q) a(φ_q)ᴴ.
 
     Returns:
         H (B, K, N) complex128; row k is h_kᴴ, so that H @ F @ W is what the users receive. With `receive`
@@ -71,7 +71,7 @@ def saleh_valenzuela(
             psi[b] = generator.uniform(0, 2 * math.pi, (users, paths))
     angles = torch.from_numpy(phi if array.is_line else np.stack([phi, height], -1))
     a = array.steering(angles)  # (B, K, Q, N)
-    gain = math.sqrt(array.antennas / paths) * torch.from_numpy(alpha)
+    gain = math.sqrt(array.antennas / paths) * torch.from_numpy(alpha.conj())
     if receive is not None:
         arriving = math.sqrt(receive) * line_array(receive).steering(torch.from_numpy(psi))
         return torch.einsum("bkq,bkqr,bkqn->bkrn", gain, arriving, a.conj())

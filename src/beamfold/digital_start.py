@@ -9,20 +9,23 @@ from torch import Tensor
 
 from beamfold.constraints import full_power
 from beamfold.errors import InputError
+from beamfold.objective import SINGLE, Users
 from beamfold.scenario import Scenario
-from beamfold.start import anywhere, zero_forcing
+from beamfold.start import anywhere, pointing_columns, zero_forcing
 
 
-def maximum_ratio(H: Tensor) -> Tensor:
+def maximum_ratio(H: Tensor, users: Users = SINGLE) -> Tensor:
     """Hᴴ with columns of unit norm (…, N, K): each user's own channel, interference ignored.
 
-    A user without a channel gets nothing; where nobody has one, user k gets antenna k.
+    Of a user with several antennas the d leading right singular vectors of its channel. A user without a
+    channel gets nothing; where nobody has one, user k gets antenna k.
     """
-    norm = torch.linalg.vector_norm(H.mH, dim=-2, keepdim=True)
-    return anywhere(H.mH / torch.where(norm > 0, norm, 1.0))
+    columns = pointing_columns(H, users)
+    norm = torch.linalg.vector_norm(columns, dim=-2, keepdim=True)
+    return anywhere(columns / torch.where(norm > 0, norm, 1.0))
 
 
-DIGITAL_STARTS: dict[str, Callable[[Tensor], Tensor]] = {
+DIGITAL_STARTS: dict[str, Callable[[Tensor, Users], Tensor]] = {
     "zero_forcing": zero_forcing,
     "maximum_ratio": maximum_ratio,
 }
@@ -37,8 +40,8 @@ def digital_start(s: Scenario, start: str | Tensor) -> Tensor:
     if isinstance(start, str):
         if start not in DIGITAL_STARTS:
             raise InputError(f"no digital start {start!r}; known: {', '.join(DIGITAL_STARTS)}")
-        return full_power(DIGITAL_STARTS[start](s.H), s.power)
-    expected = (*s.batch, s.antennas, s.users)
+        return full_power(DIGITAL_STARTS[start](s.H, s.per_user), s.power)
+    expected = (*s.batch, s.antennas, s.columns)
     if start.shape != expected:
         raise InputError(f"the start X is {tuple(start.shape)}, expected {expected}")
     return full_power(start.to(s.H.dtype), s.power)

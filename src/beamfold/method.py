@@ -18,7 +18,7 @@ class Supports(NamedTuple):
     """What a method can do beyond a scenario of one antenna per user on the CPU."""
 
     rows: bool = False
-    """Several antennas per user."""
+    """Several antennas and streams per user."""
     device: bool = False
     """Channels on any device: it is written in torch. Compiled methods need them on the CPU."""
 
@@ -55,4 +55,6 @@ def _lacking(supports: Supports, s: Scenario) -> str:
     """What a method can't do of a scenario, as the end of a sentence; "" where it can do all."""
     if s.H.device.type != "cpu" and not supports.device:
         return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'
+    if not s.per_user.single and not supports.rows:
+        return f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each"
     return ""

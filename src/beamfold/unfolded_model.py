@@ -123,7 +123,7 @@ class UnfoldedPGA(nn.Module):
     def forward(self, s: Scenario, start: Point | None = None, *, engine: Engine = "auto") -> Point:
         """The point after all layers, differentiable with respect to mu and lam on either engine."""
         begin = proposed(s) if start is None else start
-        if engine == "torch" or (engine == "auto" and s.H.device.type != "cpu"):
+        if engine == "torch" or (engine == "auto" and (s.H.device.type != "cpu" or not s.per_user.single)):
             return run_layers(
                 s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch"
             ).point
@@ -134,7 +134,7 @@ class UnfoldedPGA(nn.Module):
     def check(self, s: Scenario) -> None:
         """Raise InputError unless the scenario has the sizes that the model was trained for."""
         ours = (self.info.antennas, self.info.users, self.info.chains)
-        theirs = (s.antennas, s.users, s.chains)
+        theirs = (s.antennas, s.columns, s.chains)
         if ours != theirs:
             raise InputError(
                 "the model was trained for (N, K, M) = ({}, {}, {}), the channels have ({}, {}, {})".format(

@@ -29,5 +29,8 @@ def conventional_pga(
 
 
 METHOD = Method(
-    "conventional-pga", conventional_pga, "R - omega tau: PGA with J = 1", supports=Supports(device=True)
+    "conventional-pga",
+    conventional_pga,
+    "R - omega tau: PGA with J = 1",
+    supports=Supports(rows=True, device=True),
 )

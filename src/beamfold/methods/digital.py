@@ -26,7 +26,8 @@ from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.sca import sca
-from beamfold.objective import beam_error, beam_gradient, rate, rate_gradient
+from beamfold.methods.wmmse import wmmse
+from beamfold.objective import SINGLE, Users, beam_error, beam_gradient, rate, rate_gradient
 from beamfold.optim.active import check_limits
 from beamfold.optim.lbfgs import maximise
 from beamfold.optim.matrices import flatten, inner_product, per_matrix, subspace
@@ -47,21 +48,23 @@ class Small(NamedTuple):
     weight: Tensor
     noise: float
     rest: Tensor
+    users: Users = SINGLE
 
     def part(self, index: Tensor) -> Small:
         """Of some channels."""
-        L, Psi, power, weight, noise, rest = self
-        return Small(L[index], Psi[index], power[index], weight[index], noise, rest[index])
+        L, Psi, power, weight, noise, rest, users = self
+        return Small(L[index], Psi[index], power[index], weight[index], noise, rest[index], users)
 
     def value(self, Y: Tensor) -> Tensor:
         """R − ω τ (B,) at √P_t Y/‖Y‖."""
         X = full_power(Y, self.power)
-        return rate(self.L, X, self.noise) - self.weight * (beam_error(X, self.Psi) + self.rest)
+        return rate(self.L, X, self.noise, self.users) - self.weight * (beam_error(X, self.Psi) + self.rest)
 
     def gradient(self, Y: Tensor) -> Tensor:
         """∂/∂Y* of `value`: what of ∇_X (R − ω τ) is tangent to the sphere, times √P_t/‖Y‖."""
         X = full_power(Y, self.power)
-        ascent = rate_gradient(self.L, X, self.noise) - per_matrix(self.weight) * beam_gradient(X, self.Psi)
+        on_R = rate_gradient(self.L, X, self.noise, self.users)
+        ascent = on_R - per_matrix(self.weight) * beam_gradient(X, self.Psi)
         return sphere_tangent(X, ascent) * per_matrix(self.power.sqrt() / torch.linalg.matrix_norm(Y))
 
 
@@ -73,7 +76,8 @@ def reduce(s: Scenario, columns: Tensor, cut: float) -> tuple[Small, Tensor]:
     B = subspace(columns, s.Psi, cut)
     Psi = B.mH @ s.Psi @ B
     rest = s.power.square() * (inner_product(s.Psi, s.Psi) - inner_product(Psi, Psi)).clamp_min(0)
-    return Small(s.H @ B, per_matrix(s.power) * Psi, s.power, s.weight.expand(s.batch), s.noise, rest), B
+    weight = s.weight.expand(s.batch)
+    return Small(s.H @ B, per_matrix(s.power) * Psi, s.power, weight, s.noise, rest, s.per_user), B
 
 
 def stationarity(s: Scenario, X: Tensor) -> Tensor:
@@ -81,13 +85,13 @@ def stationarity(s: Scenario, X: Tensor) -> Tensor:
 
     Zero where the Lagrangian of (7c) is stationary, ∇ = μ X. X (…, N, K) of power P_t; returns (…).
     """
-    ascent = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi, s.power)
+    ascent = s.measure(X).gradient
     return 2 * torch.linalg.matrix_norm(sphere_tangent(X, ascent)) * s.power.sqrt()
 
 
 def leaves_span(s: Scenario, X: Tensor) -> Tensor:
     """(…) true where power outside span{h_k, Ψ} would raise R − ω τ: μ + 2 ω λ_min(XᴴX) < 0."""
-    ascent = rate_gradient(s.H, X, s.noise) - s.omega * beam_gradient(X, s.Psi, s.power)
+    ascent = s.measure(X).gradient
     multiplier = inner_product(X, ascent) / inner_product(X, X)
     least = 2 * s.weight * torch.linalg.eigvalsh(X.mH @ X)[..., 0]
     return multiplier + least < -1e-9 * (multiplier.abs() + least)
@@ -100,8 +104,8 @@ def radar_start(s: Scenario) -> Tensor:
     Uᴴ Hᴴ: of all X with this covariance, the one with the most Σ_k Re h_kᴴ x_k.
     """
     values, vectors = torch.linalg.eigh(s.Psi)
-    U = (vectors * values.clamp_min(0).sqrt())[:, -s.users :]
-    left, _, right = torch.linalg.svd(U.mH @ maximum_ratio(s.H))
+    U = (vectors * values.clamp_min(0).sqrt())[:, -s.columns :]
+    left, _, right = torch.linalg.svd(U.mH @ maximum_ratio(s.H, s.per_user))
     return full_power(U @ (left @ right), s.power)
 
 
@@ -119,8 +123,8 @@ def jcas_start(rho: float) -> Callable[[Scenario], Tensor]:
 
 
 STARTS: dict[str, Callable[[Scenario], Tensor]] = {
-    "rate": lambda s: sca(s).X,
-    "zero_forcing": lambda s: full_power(zero_forcing(s.H), s.power),
+    "rate": lambda s: (sca(s) if s.per_user.single else wmmse(s)).X,
+    "zero_forcing": lambda s: full_power(zero_forcing(s.H, s.per_user), s.power),
     "radar": radar_start,
     "jcas_0.9": jcas_start(0.9),
     "jcas_0.8": jcas_start(0.8),
@@ -128,10 +132,15 @@ STARTS: dict[str, Callable[[Scenario], Tensor]] = {
 }
 
 
+USUAL = ("rate", "jcas_0.8", "radar")
+OF_SEVERAL = ("rate", "zero_forcing", "radar")
+"""Starts where users have several antennas, for which there is no `digital_jcas`."""
+
+
 def digital(
     s: Scenario,
     *,
-    starts: Sequence[str | Tensor] = ("rate", "jcas_0.8", "radar"),
+    starts: Sequence[str | Tensor] | None = None,
     tolerance: float = 1e-3,
     iterations: int = 500,
 ) -> Design:
@@ -139,7 +148,8 @@ def digital(
 
     Args:
         s: the scenario.
-        starts: names of `STARTS` or X (…, N, K), e.g. a hybrid design's X, which it then can't fall below.
+        starts: names of `STARTS` or X (…, N, K), e.g. a hybrid design's X, which it then can't fall below;
+            default `USUAL`, and for users with several antennas `OF_SEVERAL`.
         tolerance: on `stationarity`, bit/s/Hz; the objective is then within about its square of the peak.
         iterations: the most L-BFGS steps from each start.
 
@@ -150,6 +160,8 @@ def digital(
         InputError: no start, an unknown one, one of another shape, or a negative limit.
     """
     check_limits(tolerance, iterations)
+    if starts is None:
+        starts = USUAL if s.per_user.single else OF_SEVERAL
     unknown = [x for x in starts if isinstance(x, str) and x not in STARTS]
     if unknown or not len(starts):
         raise InputError(f"no start {(unknown or ['at all'])[0]!r}; known: {', '.join(STARTS)}")
@@ -174,5 +186,5 @@ METHOD = Method(
     digital,
     "R - omega tau without (7b): fully digital ceiling",
     part=SLOW,
-    supports=Supports(device=True),
+    supports=Supports(rows=True, device=True),
 )

@@ -94,7 +94,7 @@ def start_phases(s: Scenario, X: Tensor, start: str | Tensor) -> Tensor:
             raise InputError(f"the start F is {tuple(start.shape)}, expected {expected}")
         return torch.sgn(start.to(X.dtype))
     if start == "target":
-        columns = torch.cat([X, STARTS["proposed"](s).F[..., s.users :]], -1)
+        columns = torch.cat([X, STARTS["proposed"](s).F[..., s.columns :]], -1)
         return torch.exp(1j * columns.angle())
     if start not in STARTS:
         raise InputError(f"no start {start!r}; known: target, {', '.join(STARTS)}")

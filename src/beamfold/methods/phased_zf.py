@@ -14,4 +14,6 @@ def phased_zf(s: Scenario) -> Design:
     return finish(s, "phased-zf", F, W, status=Status.CLOSED_FORM)
 
 
-METHOD = Method("phased-zf", phased_zf, "the paper's start (26) by itself", supports=Supports(device=True))
+METHOD = Method(
+    "phased-zf", phased_zf, "the paper's start (26) by itself", supports=Supports(rows=True, device=True)
+)

@@ -20,7 +20,7 @@ from torch import Tensor
 from beamfold.constraints import full_power
 from beamfold.digital_start import digital_start
 from beamfold.method import SLOW, Method, Supports
-from beamfold.objective import received
+from beamfold.objective import block_diagonal_of, received, receivers, weights
 from beamfold.optim.active import check_limits
 from beamfold.optim.fixed_point import ascend_rate
 from beamfold.optim.matrices import solve
@@ -33,6 +33,8 @@ def step(s: Scenario, X: Tensor) -> Tensor:
 
     Where no user has gain, R = 0 has no slope and X stays.
     """
+    if not s.per_user.single:
+        return _step_of_several(s, X)
     A, total, other = received(s.H, X, s.noise)
     gain = A.diagonal(dim1=-2, dim2=-1)
     u = gain / total
@@ -43,6 +45,22 @@ def step(s: Scenario, X: Tensor) -> Tensor:
     # (Hᴴ D H + β I)⁻¹ Hᴴ = Hᴴ (D H Hᴴ + β I)⁻¹
     inner = weight[..., None] * (s.H @ s.H.mH) + beta[..., None, None] * eye
     new = full_power(s.H.mH @ solve(inner, torch.diag_embed(w * u)), s.power)
+    return torch.where((beta > 0)[..., None, None], new, X)
+
+
+def _step_of_several(s: Scenario, X: Tensor) -> Tensor:
+    """`step` for users with several antennas or streams: u_k and w_k become matrices.
+
+    With V_k, S_k and M_k of `objective.rate`: U_k = T_k⁻¹ A_kk = V_k M_k and the weight of user k is M_k⁻¹,
+    so V_k M_k V_kᴴ stands in the place of w_k |u_k|² and V_k in that of w_k u_k, each on the rows of its
+    user.
+    """
+    _, V, S = receivers(s.H @ X, s.noise, s.per_user)
+    on_rows = block_diagonal_of(V @ weights(S) @ V.mH)
+    beta = s.noise / s.power * on_rows.diagonal(dim1=-2, dim2=-1).real.sum(-1)
+    eye = torch.eye(on_rows.shape[-1], dtype=X.dtype, device=X.device)
+    inner = on_rows @ (s.H @ s.H.mH) + beta[..., None, None] * eye
+    new = full_power(s.H.mH @ torch.linalg.solve(inner, block_diagonal_of(V)), s.power)
     return torch.where((beta > 0)[..., None, None], new, X)
 
 
@@ -70,5 +88,9 @@ def wmmse(
 
 
 METHOD = Method(
-    "wmmse", wmmse, "R alone, fully digital, weighted MMSE", part=SLOW, supports=Supports(device=True)
+    "wmmse",
+    wmmse,
+    "R alone, fully digital, weighted MMSE",
+    part=SLOW,
+    supports=Supports(rows=True, device=True),
 )

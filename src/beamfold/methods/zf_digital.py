@@ -12,12 +12,16 @@ from beamfold.start import zero_forcing
 def zf_digital(s: Scenario) -> Design:
     """X = √P_t H^† / ‖H^†‖_F: fully digital, communications only, no interference between users.
 
-    It meets (7c) and has no F; Section IV's "ZF (digital, comm. only)".
+    Users with several antennas or streams are separated by block diagonalisation. It meets (7c) and has no F;
+    Section IV's "ZF (digital, comm. only)".
     """
-    X = full_power(zero_forcing(s.H), s.power)
+    X = full_power(zero_forcing(s.H, s.per_user), s.power)
     return finish(s, "zf-digital", None, X, status=Status.CLOSED_FORM)
 
 
 METHOD = Method(
-    "zf-digital", zf_digital, "no interference: fully digital zero forcing", supports=Supports(device=True)
+    "zf-digital",
+    zf_digital,
+    "no interference: fully digital zero forcing",
+    supports=Supports(rows=True, device=True),
 )

@@ -96,6 +96,14 @@ def _mask(count: int, users: Users, device: torch.device) -> Tensor:
     return (owner == torch.arange(count, device=device)[:, None])[:, None]
 
 
+def block_diagonal_of(blocks: Tensor) -> Tensor:
+    """The block-diagonal matrix (…, K m, K n) of blocks (…, K, m, n)."""
+    *batch, count, m, n = blocks.shape
+    whole = blocks.new_zeros(*batch, count, m, count, n)
+    whole.diagonal(dim1=-4, dim2=-2).copy_(blocks.movedim(-3, -1))
+    return whole.reshape(*batch, count * m, count * n)
+
+
 def weights(S: Tensor) -> Tensor:
     """M = (I + S)⁻¹ (…, d, d) for S ⪰ 0."""
     eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from beamfold.objective import rate
 from beamfold.optim.active import not_done, run_active
 from beamfold.optim.matrices import flatten
 from beamfold.result import Status
@@ -100,7 +99,7 @@ def ascend_rate(
     def once(matrices: tuple[Tensor, ...], which: Tensor) -> Iterate:
         part = flat[which]
         new = step(part, matrices[0])
-        return Iterate((new,), rate(part.H, new, s.noise))
+        return Iterate((new,), part.rate(new))
 
-    (X,), status, steps = ascend(once, Iterate((X,), rate(flat.H, X, s.noise)), tolerance, iterations)
+    (X,), status, steps = ascend(once, Iterate((X,), flat.rate(X)), tolerance, iterations)
     return X.reshape(start.shape), status.reshape(s.batch), steps.reshape(s.batch)

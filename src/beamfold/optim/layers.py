@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import modulus_error, power_error, total_power, unit_modulus
+from beamfold.errors import InputError
 from beamfold.objective import DigitalGradient, gradient_F, gradient_W
 from beamfold.result import FEASIBLE, Design, Status, Trace, finish
 from beamfold.scenario import Scenario, check_on_cpu
@@ -86,9 +87,10 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
     """
     F = point.F
     for mu_j in mu.unbind():
-        F = F + mu_j * gradient_F(s.H, F, point.W, s.Psi, s.power, s.omega, s.noise)
+        F = F + mu_j * gradient_F(s.H, F, point.W, s.Psi, s.power, s.omega, s.noise, s.per_user)
     F = unit_modulus(F, point.F)
-    W = point.W + lam * gradient_W(s.H, F, point.W, s.Psi, s.power, eta * s.omega, s.noise, digital)
+    on_W = gradient_W(s.H, F, point.W, s.Psi, s.power, eta * s.omega, s.noise, digital, s.per_user)
+    W = point.W + lam * on_W
     return Point(F, total_power(F, W, s.power))
 
 
@@ -110,12 +112,17 @@ def run_layers(
     `engine="torch"` is the readable path above, in the scenario's precision, on its device and
     differentiable; `"kernel"` the compiled one in `beamfold.kernels`, the same steps on the CPU in float32
     or, with `precision="double"`, in float64, on `threads` threads; `"auto"` takes the kernel for channels
-    on the CPU.
+    of one-antenna users on the CPU.
+
+    Raises:
+        InputError: `engine="kernel"` for channels elsewhere, or for users with several antennas.
     """
-    if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu"):
+    if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu" and s.per_user.single):
         from beamfold.kernels.unfolded import run_kernel
 
         check_on_cpu(s, "pga or unfolded with engine='kernel'")
+        if not s.per_user.single:
+            raise InputError("engine='kernel' is for users of one antenna; take engine='torch'")
 
         point, status, points = run_kernel(
             s, start, mu, lam, eta, digital, record=record, threads=threads, dtype=DTYPES[precision]
