@@ -249,7 +249,7 @@ def test_files_carry_their_array(tmp_path, suffix):
     with pytest.raises(FileError, match="stand in one place"):
         bf.read_sensing(tmp_path / "bad.npz")
     np.savez(tmp_path / "few.npz", Psi=np.eye(6) / 6, positions=planar_array(2, 2).positions.numpy())
-    with pytest.raises(FileError, match="positions are of 4 antennas"):
+    with pytest.raises(FileError, match="the array has 4 antennas"):
         bf.read_sensing(tmp_path / "few.npz")
 
 

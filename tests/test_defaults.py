@@ -12,6 +12,7 @@ from conftest import ROOT
 import beamfold as bf
 from beamfold import defaults
 from beamfold.cli import main
+from beamfold.covariance.problem import default_width
 from beamfold.experiments.grid import Grid
 from beamfold.registry import METHODS
 
@@ -27,7 +28,8 @@ def test_the_code_has_one_default_each():
     assert default(bf.solve_covariance, "targets_deg") == defaults.TARGETS_DEG
     for function in (bf.make_scenario, bf.prepare, bf.prepare_fast):
         assert default(function, "weight") == defaults.WEIGHT
-    assert default(bf.solve_covariance, "width_deg") == defaults.WIDTH_DEG
+    assert default(bf.solve_covariance, "width_deg") is None
+    assert default_width(bf.line_array(64)) == defaults.WIDTH_DEG
     assert default(bf.read_channels, "rows") == defaults.ROWS
     assert bf.Recipe().weight == bf.ModelInfo(8, 2, 2, 1 / 8).weight == defaults.WEIGHT
     grid = Grid(methods=["fast"])

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from beamfold.cli import app, main
+from beamfold.files.entries import Angle
 
 SWEEP = """
 methods = ["phased-zf"]
@@ -53,7 +54,7 @@ BASE: dict[str, list[str]] = {
     "verify": ["d.npz", "c.npz"],
 }
 """Arguments with which each command runs, or refuses in one line, within a second or two."""
-SAMPLES: dict[Any, str] = {int: "1", float: "0.5", str: "word", Path: "missing.npz"}
+SAMPLES: dict[Any, str] = {int: "1", float: "0.5", str: "word", Path: "missing.npz", Angle: "20/-10"}
 SPECIAL = {("sweep", "--scheduler"): "tcp://127.0.0.1:9", ("sweep", "--workers"): "-1"}
 """Values that end at once where a usual one would start a cluster."""
 
@@ -78,7 +79,7 @@ def options() -> list[tuple[str, str, str | None]]:
             option = spelled[0] if spelled else "--" + parameter.replace("_", "-")
             kinds = {get_type_hints(function)[parameter], *get_args(get_type_hints(function)[parameter])}
             kinds |= {part for kind in list(kinds) for part in get_args(kind)}
-            kind = next((k for k in (bool, int, float, Path, str) if k in kinds), None)
+            kind = next((k for k in (bool, int, float, Path, Angle, str) if k in kinds), None)
             assert kind is not None, (name, parameter, kinds)
             value = None if kind is bool else SPECIAL.get((name, option), SAMPLES.get(kind))
             value = "scenario.toml" if option == "--scenario" else value

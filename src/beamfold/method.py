@@ -44,14 +44,14 @@ class Method(NamedTuple):
 
 def check_supported(method: Method, s: Scenario, others: Iterable[Method] = ()) -> None:
     """Raise InputError unless a method can do a scenario; names those of the others that can."""
-    lacking = _lacking(method.supports, s)
-    if lacking:
-        able = [other.name for other in others if not _lacking(other.supports, s)]
+    missing = lacking(method.supports, s)
+    if missing:
+        able = [other.name for other in others if not lacking(other.supports, s)]
         hint = f", or use {' or '.join(able)}" if able else ""
-        raise InputError(f"the method {method.name} {lacking}{hint}")
+        raise InputError(f"the method {method.name} {missing}{hint}")
 
 
-def _lacking(supports: Supports, s: Scenario) -> str:
+def lacking(supports: Supports, s: Scenario) -> str:
     """What a method can't do of a scenario, as the end of a sentence; "" where it can do all."""
     if s.H.device.type != "cpu" and not supports.device:
         return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'

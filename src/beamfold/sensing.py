@@ -88,8 +88,7 @@ class Sensing:
             return self
         desired = None if self.desired is None else self.desired.to(device)
         Psi = self.Psi.to(device=device, dtype=dtype)
-        angles, array = self.angles.to(device), self.array.to(device)
-        return replace(self, Psi=Psi, angles=angles, desired=desired, array=array)
+        return replace(self, Psi=Psi, angles=self.angles.to(device), desired=desired)
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:

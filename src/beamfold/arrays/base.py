@@ -123,14 +123,6 @@ class Array:
         mine, theirs = (a.positions.cpu() - a.positions[0].cpu() for a in (self, other))
         return bool((mine - theirs).abs().max() <= NEAR)
 
-    def to(self, device: torch.device | str | None) -> Array:
-        """The same array with its positions on another device."""
-        return (
-            self
-            if device is None or self.positions.device == torch.device(device)
-            else Array(self.positions.to(device))
-        )
-
     def cosines(self, angles: Tensor) -> Tensor:
         """r̂ (…, 3) of directions: (…) azimuths for a line, (…, 2) azimuths and elevations else; radians.
 

@@ -36,6 +36,7 @@ def generate(
 
     Example: beamfold generate -o channels.mat --antennas 64 --users 4 --count 100 --seed 0
     """
+    from beamfold.arrays import line_array
     from beamfold.channel import saleh_valenzuela
     from beamfold.files import write_channels
     from beamfold.files.arrays import RESULTS
@@ -45,17 +46,15 @@ def generate(
     antennas, users, _ = sizes_of(replace(spec, channels=None))  # which are made here
     if users > antennas:
         raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
-    array = array_of(replace(spec, channels=None), antennas)
-    H = saleh_valenzuela(array or antennas, users, count, seed=seed, paths=paths, receive=receive)
+    array = array_of(replace(spec, channels=None), antennas) or line_array(antennas)
+    H = saleh_valenzuela(array, users, count, seed=seed, paths=paths, receive=receive)
     write_channels(output, H, {"seed": seed, "paths": paths, "rows": "h^H"}, array)
-    name = "line" if array is None else array.name
     if as_json:
-        facts = {"shape": list(H.shape), "array": name, "seed": seed, "paths": paths}
+        facts = {"shape": list(H.shape), "array": array.name, "seed": seed, "paths": paths}
         print_json({"output": str(output), **facts})
     else:
         each = "" if receive is None else f" of {receive} antennas"
-        where = "" if array is None else f" ({name})"
-        say(f"{output}: {count} channels of {users} users{each} and {antennas} antennas{where}")
+        say(f"{output}: {count} channels of {users} users{each} and {antennas} antennas ({array.name})")
 
 
 @with_scenario()

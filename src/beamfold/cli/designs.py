@@ -244,14 +244,17 @@ def _title(name: str, options: dict[str, Any]) -> str:
 
 
 def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
-    """The methods of the comparison; unfolded ones where a shipped model has the sizes."""
+    """The methods of the comparison that can do the scenario; unfolded ones with a shipped model."""
     from beamfold.files.models import model_name, shipped_models
+    from beamfold.method import lacking
+    from beamfold.registry import METHODS
 
     shipped = shipped_models()
-    trained = [j for j in (1, 10, 20) if model_name(s.antennas, s.users, s.chains, j) in shipped]
-    if not trained:
+    fits = s.per_user.single
+    trained = [j for j in (1, 10, 20) if fits and model_name(s.antennas, s.users, s.chains, j) in shipped]
+    if fits and not trained:
         say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
-    return [
+    every: list[tuple[str, dict[str, Any]]] = [
         ("zf-digital", {}),
         ("digital", {}),
         ("sca-manopt", {}),
@@ -261,6 +264,11 @@ def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
         *(("unfolded", {"inner": j}) for j in trained),
         ("fast", {}),
     ]
+    for name in dict(every):
+        missing = lacking(METHODS[name].supports, s)
+        if missing:
+            say(f"note: {name} is left out: it {missing}")
+    return [(name, options) for name, options in every if not lacking(METHODS[name].supports, s)]
 
 
 def methods(as_json: AsJson = False) -> None:

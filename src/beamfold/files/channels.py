@@ -27,6 +27,10 @@ ROWS = ("h^H", "h^T")
 _FORMER_ROWS = {"hermitian": "h^H", "transpose": "h^T"}
 
 
+AXES = {3: "(channels, users, antennas)", 4: "(channels, users, receive, antennas)"}
+"""The axes of channels, of users with one antenna and with several."""
+
+
 def rows_named(rows: str) -> str:
     """One of `ROWS`; the words of version 0.1.0, of which "transpose" conjugated, are taken with a warning.
 
@@ -42,12 +46,12 @@ def rows_named(rows: str) -> str:
 
 
 def _candidates(arrays: dict[str, Array], axes: int) -> dict[str, Array]:
-    """Arrays that can be channels: so many axes, or one fewer, once leading ones of length 1 are dropped."""
+    """Arrays that can be channels: so many axes, or two for one channel; leading ones of 1 are dropped."""
     squeezed = {name: _drop_leading(value, axes) for name, value in arrays.items() if name != "positions"}
     several = {name: value for name, value in squeezed.items() if value.ndim == axes}
-    return several or {
-        name: value for name, value in squeezed.items() if value.ndim == axes - 1 and min(value.shape) > 1
-    }
+    if several or axes == 4:
+        return several
+    return {name: value for name, value in squeezed.items() if value.ndim == 2 and min(value.shape) > 1}
 
 
 def _drop_leading(value: Array, axes: int) -> Array:
@@ -67,9 +71,7 @@ def _choose(path: Path, arrays: dict[str, Array], variable: str | None, axes: in
     found = _candidates(arrays, axes)
     if not found:
         held = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no numeric array"
-        raise FileError(
-            f"{path} holds no channels: expected an array (channels, users, antennas), found {held}"
-        )
+        raise FileError(f"{path} holds no channels: expected an array {AXES[axes]}, found {held}")
     if len(found) > 1:
         held = ", ".join(f"{name} {value.shape}" for name, value in found.items())
         raise FileError(f"{path} holds several arrays that could be channels: {held}; choose with --variable")
@@ -94,13 +96,12 @@ def read_channels(
     path, rows = Path(path), rows_named(rows)
     axes = 4 if several else 3
     name, value = _choose(path, read_arrays(path), variable, axes)
-    if value.ndim == axes - 1:
+    if value.ndim == 2 and not several:
         value = value[None]
     if value.ndim != axes or 0 in value.shape:
-        expected = "(channels, users, receive, antennas)" if several else "(channels, users, antennas)"
         hint = "; for users with several antennas give --streams" if value.ndim == 4 and not several else ""
         raise FileError(
-            f"{path}: {name} has axes {value.shape}, expected {expected} after leading axes of length 1{hint}"
+            f"{path}: {name} has axes {value.shape}, expected {AXES[axes]} after leading axes of length 1{hint}"
         )
     if value.shape[1] > value.shape[-1]:
         raise FileError(
