@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from conftest import ulps
 
 import beamfold as bf
+from beamfold import arrays
 from beamfold.arrays import Array, line_array, planar_array, steering
 from beamfold.covariance import problem as problems
 from beamfold.covariance.fast import fast_covariance
@@ -83,6 +85,22 @@ def test_a_grid_of_elements_is_recognised_and_others_are_not():
         "line of 64",
         "16 positions",
     )
+
+
+def test_every_named_array_has_its_file():
+    folder = Path(arrays.__file__).parent
+    assert {p.stem for p in folder.glob("*.py")} - {"__init__", "base", "lags"} == set(arrays.NAMES)
+    assert arrays.named_array("line", 7).same_as(line_array(7))
+    assert arrays.named_array("line:5", 7).antennas == 5
+    assert arrays.named_array("planar:4x3", 7).same_as(planar_array(4, 3))
+    for text, message in (
+        ("planar:4", "an array planar is written planar:8x8, got 'planar:4'"),
+        ("planr:4x4", "no array 'planr:4x4', did you mean planar:8x8?"),
+        ("planar:0x4", "a planar array has at least 1 x 1 elements, got 0 x 4"),
+    ):
+        with pytest.raises(ValueError) as error:
+            arrays.named_array(text, 7)
+        assert str(error.value) == message
 
 
 @pytest.mark.parametrize(

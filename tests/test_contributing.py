@@ -7,17 +7,21 @@ import re
 import pytest
 from conftest import ROOT
 
+from beamfold.arrays import Kind
+from beamfold.measures import Measure
 from beamfold.method import Method
 from beamfold.testing import check_method
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
 
 
-def test_the_example_method_keeps_the_contract():
+def test_the_examples_run_and_the_method_keeps_the_contract():
     space: dict[str, object] = {}
     for block in BLOCKS:
         exec(block, space)
     assert "matched" in space
+    assert isinstance(space["KIND"], Kind) and isinstance(space["MEASURE"], Measure)
+    assert space["KIND"].make("5", 9).antennas == 5 and space["KIND"].make("", 9).antennas == 9
     with pytest.raises(AssertionError, match="a_fall_below_the_start_is_named"):
         check_method(space["matched"])  # the exception that the example declares is needed
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -190,6 +191,17 @@ class Array:
         )
         slope = torch.stack([by_az, by_el], -2) @ p.mT
         return 2j * math.pi * ratio * slope * a[..., None, :]
+
+
+class Kind(NamedTuple):
+    """An array that has a name: the record of a file of this package, under the name `KIND`."""
+
+    name: str
+    """What `--array` takes: the file's name."""
+    written: str
+    """An example of the whole, such as planar:8x8."""
+    make: Callable[[str, int], Array]
+    """(what follows the colon, N where it does not say) → the array; ValueError for another text."""
 
 
 def _coincident(p: np.ndarray) -> tuple[int, int] | None:

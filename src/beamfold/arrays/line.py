@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from beamfold.arrays.base import Array
+from beamfold.arrays.base import Array, Kind
 from beamfold.errors import InputError
 
 
@@ -44,3 +44,11 @@ def steering(angles: Tensor, antennas: int) -> Tensor:
         InputError: N < 1.
     """
     return line_array(antennas).steering(angles)
+
+
+def _named(text: str, antennas: int) -> Array:
+    """ "line" of N, "line:48" of 48."""
+    return line_array(int(text) if text else antennas)
+
+
+KIND = Kind("line", "line", _named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from beamfold.arrays.base import Array
+from beamfold.arrays.base import Array, Kind
 from beamfold.errors import InputError
 
 
@@ -26,3 +26,12 @@ def planar_array(across: int, up: int, spacing: float | tuple[float, float] = 0.
     i, j = torch.meshgrid(count[:across], count[:up], indexing="ij")
     zero = torch.zeros(across * up, dtype=torch.float64)
     return Array(torch.stack([zero, d_y * i.flatten(), d_z * j.flatten()], -1))
+
+
+def _named(text: str, antennas: int) -> Array:
+    """ "planar:8x4" is 8 across and 4 up."""
+    across, up = (int(part) for part in text.split("x"))
+    return planar_array(across, up)
+
+
+KIND = Kind("planar", "planar:8x8", _named)

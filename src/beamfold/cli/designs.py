@@ -18,6 +18,7 @@ from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import channel_file, load_scenario, recorded
 
 if TYPE_CHECKING:
+    from beamfold.measures import Measure
     from beamfold.result import Design
     from beamfold.scenario import Scenario
 
@@ -52,6 +53,10 @@ TauMax = Annotated[
     float | None, typer.Option(help="Problem (7): max R with tau at most this; omega plays no part.")
 ]
 TauMaxDb = Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")]
+Shown = Annotated[
+    list[str] | None,
+    typer.Option("--measure", help="A further figure: fairness or antenna-peak; repeat it for several."),
+]
 HEADINGS = {
     "method": "method",
     "snr_db": "SNR [dB]",
@@ -61,6 +66,25 @@ HEADINGS = {
     "mse_db": "MSE [dB]",
     "status": "status",
 }
+
+
+def _measures(names: list[str] | None) -> list[Measure]:
+    """The measures of these names."""
+    from beamfold.measures import measure_named
+
+    return [measure_named(name) for name in names or ()]
+
+
+def _headings(measures: list[Measure]) -> dict[str, str]:
+    """The columns of the table, those of the measures before the status."""
+    extra = {measure.name: measure.heading for measure in measures}
+    return {
+        **{key: HEADINGS[key] for key in HEADINGS if key != "status"},
+        **extra,
+        "status": HEADINGS["status"],
+    }
+
+
 SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
 
 
@@ -89,6 +113,7 @@ def design(
     tau_max_db: TauMaxDb = None,
     precision: Precision = None,
     settings: Settings = None,
+    measure: Shown = None,
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -118,6 +143,7 @@ def design(
         method, {key: value for key, value in given.items() if value is not None}, settings or ()
     )
     _check_budget(method, budget_us)
+    measures = _measures(measure)
     if model is not None:
         options = _with_model(model, options)
     s = load_scenario(spec)
@@ -126,7 +152,7 @@ def design(
         options["steps"] = _steps_within(s, budget_us)
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
     write_design(output, result, {"scenario": json.dumps(recorded(spec, s, output.parent))})
-    _tell(output, result, recorded(spec, s), as_json)
+    _tell(output, result, recorded(spec, s), measures, as_json)
 
 
 def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -156,18 +182,20 @@ def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
         say(f"note: {sizes}: docs/performance.md says what that costs")
 
 
-def _tell(output: Path, result: Design, scenario: dict[str, Any], as_json: bool) -> None:
+def _tell(
+    output: Path, result: Design, scenario: dict[str, Any], measures: list[Measure], as_json: bool
+) -> None:
     """The figures of what was written."""
     from beamfold.files import summary
 
     s = result.scenario
     _warn_of_faults(result)
-    figures = summary(result)
+    figures = summary(result, measures)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
                     "weight": scenario["weight"], "scenario": scenario, "results": figures})  # fmt: skip
     else:
-        table(figures, HEADINGS)
+        table(figures, _headings(measures))
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
 
 
@@ -198,6 +226,7 @@ def _steps_within(s: Scenario, budget_us: float) -> int:
 def compare(
     spec: ScenarioSpec,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the designs and the picture.")],
+    measure: Shown = None,
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -221,6 +250,7 @@ def compare(
     for target in (picture, file):
         if output.exists():
             check_target(target, force=force)
+    measures = _measures(measure)
     s = load_scenario(spec)
     output.mkdir(exist_ok=True)
     designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
@@ -230,12 +260,12 @@ def compare(
     sizes = f"N = {s.antennas}, K = {s.users}, M = {s.chains}"
     title = f"{sizes}, {held['snr_db'][0]:g} dB, mean over {s.batch[-1]} channels"
     write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
-    figures = [row for d in designs for row in summary(d)]
+    figures = [row for d in designs for row in summary(d, measures)]
     if as_json:
         print_json({"designs": str(file), "picture": str(picture), "scenario": held, "results": figures})
     else:
         named = [{**row, "method": label(row["method"])} for row in figures]
-        table(named, HEADINGS, title=title + f", weight {held['weight']:g}")
+        table(named, _headings(measures), title=title + f", weight {held['weight']:g}")
         say(f"{picture}: beampatterns\n{file}: F and W of every method")
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beamfold.files.antennas import named_array, read_antennas
+    from beamfold.files.antennas import array_called, read_antennas
     from beamfold.files.atomic import FileError
     from beamfold.files.channels import (
         read_channels,
@@ -28,7 +28,7 @@ _HOME = {
     "design_arrays": "designs",
     "find_model": "models",
     "load_model": "models",
-    "named_array": "antennas",
+    "array_called": "antennas",
     "read_antennas": "antennas",
     "read_sensing": "channels",
     "read_channels": "channels",
@@ -42,11 +42,11 @@ _HOME = {
 }
 __all__ = [
     "FileError",
+    "array_called",
     "cached_covariance",
     "design_arrays",
     "find_model",
     "load_model",
-    "named_array",
     "read_antennas",
     "read_channels",
     "read_scenario",

@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from beamfold.arrays import NAMES, kind_named, named_array
 from beamfold.arrays import Array as AntennaArray
-from beamfold.arrays import line_array, planar_array
 from beamfold.errors import InputError
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import FileError, Pathlike
 
-PLANAR = re.compile(r"planar:(\d+)x(\d+)")
-NAMES = "line, planar:8x8 or a file of positions"
-"""What names an array."""
-
 
 def is_named(text: str) -> bool:
     """Whether a text names an array by itself, and no file."""
-    return text == "line" or text.startswith("planar:")
+    return text.partition(":")[0] in NAMES
 
 
-def named_array(text: str, antennas: int) -> AntennaArray:
-    """The array that a text names: "line" of N at half a wavelength, "planar:AxB", or a file of positions.
+def array_called(text: str, antennas: int) -> AntennaArray:
+    """The array that a text names, see `arrays.named_array`, or that of a file of positions.
 
     Args:
-        text: the name or the path of a file, see `read_antennas`.
-        antennas: N, of a line.
+        text: a name or the path of a file, see `read_antennas`.
+        antennas: N, where neither says it.
 
     Raises:
         InputError: neither a name nor a file of positions.
     """
-    if text == "line":
-        return line_array(antennas)
-    if text.startswith("planar:"):
-        sizes = PLANAR.fullmatch(text)
-        if sizes is None:
-            raise InputError(f"an array is {NAMES}, got {text[:50]!r}")
-        return planar_array(int(sizes[1]), int(sizes[2]))
+    if is_named(text):
+        return named_array(text, antennas)
     if not Path(text).is_file():
-        raise InputError(f"no such array or file: {text[:200]}; expected {NAMES}")
+        names = ", ".join(kind_named(name).written for name in NAMES)
+        raise InputError(f"no such array or file: {text[:200]}; expected {names} or a file of positions")
     found = read_antennas(text)
     if found is None:
         raise FileError(

@@ -100,9 +100,8 @@ def read_channels(
         value = value[None]
     if value.ndim != axes or 0 in value.shape:
         hint = "; for users with several antennas give --streams" if value.ndim == 4 and not several else ""
-        raise FileError(
-            f"{path}: {name} has axes {value.shape}, expected {AXES[axes]} after leading axes of length 1{hint}"
-        )
+        expected = f"{AXES[axes]} after leading axes of length 1"
+        raise FileError(f"{path}: {name} has axes {value.shape}, expected {expected}{hint}")
     if value.shape[1] > value.shape[-1]:
         raise FileError(
             f"{path}: {name} has {value.shape[1]} users and {value.shape[-1]} antennas; there are "

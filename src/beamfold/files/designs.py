@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from beamfold.files.arrays import Array, numbers, read_all, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
+from beamfold.measures import Measure
 from beamfold.result import FAULT_CODES, STATUS_CODES, Design, Fault, Status
 
 FORMER = {
@@ -211,9 +212,10 @@ def _reals(path: Path, arrays: dict[str, Array], name: str, count: int | None = 
     return value.astype(np.float64)
 
 
-def summary(design: Design) -> list[dict[str, Any]]:
-    """Mean figures per SNR, as plain values: what tables show and `--json` prints."""
+def summary(design: Design, measures: Sequence[Measure] = ()) -> list[dict[str, Any]]:
+    """Mean figures per SNR, those of `measures` too, as plain values: for tables and `--json`."""
     s = design.scenario
+    found = {measure.name: measure.function(design) for measure in measures}
     rows = []
     for snr_db, part in s.levels():
         mse = float(design.mse[part].mean())
@@ -226,6 +228,7 @@ def summary(design: Design) -> list[dict[str, Any]]:
                 "tau": float(design.tau[part].mean()),
                 "objective": float(design.objective[part].mean()),
                 "mse_db": float(10 * np.log10(mse)) if mse > 0 else float("-inf"),
+                **{name: float(values[part].mean()) for name, values in found.items()},
                 "status": design.counts(part),
             }
         )

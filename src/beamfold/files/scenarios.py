@@ -98,12 +98,12 @@ def array_of(spec: ScenarioSpec, antennas: int) -> Array | None:
     Raises:
         InputError: another array than that of the channel file, or one of another size than N.
     """
-    from beamfold.files.antennas import named_array, read_antennas
+    from beamfold.files.antennas import array_called, read_antennas
 
     held = read_antennas(spec.channels) if spec.channels is not None else None
     if spec.array is None:
         return held
-    found = named_array(spec.array, antennas)
+    found = array_called(spec.array, antennas)
     if held is not None and not found.same_as(held):
         raise InputError(
             f"{spec.channels} states the array {held.name}, the scenario says {found.name}; leave it out"
@@ -147,9 +147,9 @@ def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
         H = read_channels(spec.channels, variable=spec.variable, rows=spec.rows or ROWS, several=several)
         antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[1])
     if antennas is None and spec.array is not None:
-        from beamfold.files.antennas import named_array
+        from beamfold.files.antennas import array_called
 
-        antennas = named_array(spec.array, ANTENNAS).antennas
+        antennas = array_called(spec.array, ANTENNAS).antennas
     antennas = _or(antennas, ANTENNAS)
     users = _or(users, min(USERS, antennas))
     return antennas, users, _or(spec.chains, users)

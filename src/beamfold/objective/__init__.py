@@ -12,6 +12,7 @@ from beamfold.objective.rate import (
     received,
     receivers,
     signal_gradient,
+    user_rates,
     weights,
 )
 from beamfold.objective.total import (
@@ -42,5 +43,6 @@ __all__ = [
     "received",
     "receivers",
     "signal_gradient",
+    "user_rates",
     "weights",
 ]

@@ -110,10 +110,10 @@ def weights(S: Tensor) -> Tensor:
     return torch.linalg.inv(eye + S)
 
 
-def rate_of(A: Tensor, noise: float, users: Users) -> Tensor:
-    """R of A = H X (…, K R, K d), in bit/s/Hz; (…)."""
+def log_det(A: Tensor, noise: float, users: Users) -> Tensor:
+    """log det(I + S_k) = R_k ln 2 of A = H X (…, K R, K d); (…, K)."""
     S = receivers(A, noise, users).S
-    return torch.log1p(torch.linalg.eigvalsh(S).clamp_min(0)).sum((-1, -2)) / LN2
+    return torch.log1p(torch.linalg.eigvalsh(S).clamp_min(0)).sum(-1)
 
 
 def rate_core(A: Tensor, noise: float, users: Users, *, signal_only: bool = False) -> Tensor:
@@ -137,13 +137,23 @@ def rate(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Ten
     Returns:
         (…) real.
     """
-    return rate_from(*received(H, X, noise)) if users.single else rate_of(H @ X, noise, users)
+    return rate_from(*received(H, X, noise)) if users.single else log_det(H @ X, noise, users).sum(-1) / LN2
+
+
+def user_rates(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
+    """R_k of every user (…, K), whose sum is `rate`; arguments as there."""
+    nats = _log_ratios(*received(H, X, noise)) if users.single else log_det(H @ X, noise, users)
+    return nats / LN2
 
 
 def rate_from(A: Tensor, total: Tensor, other: Tensor) -> Tensor:
     """`rate` from what `received` returns."""
-    signal = A.diagonal(dim1=-2, dim2=-1).abs().square()
-    return torch.log1p(signal / other).sum(-1) / LN2
+    return _log_ratios(A, total, other).sum(-1) / LN2
+
+
+def _log_ratios(A: Tensor, total: Tensor, other: Tensor) -> Tensor:
+    """log(total_k / other_k) (…, K) without the cancellation of small signals."""
+    return torch.log1p(A.diagonal(dim1=-2, dim2=-1).abs().square() / other)
 
 
 def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
