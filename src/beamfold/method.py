@@ -19,6 +19,10 @@ class Supports(NamedTuple):
 
     rows: bool = False
     """Several antennas and streams per user."""
+    networks: bool = False
+    """Analog networks that are not fully connected."""
+    bits: bool = False
+    """Phase shifters of few bits."""
     device: bool = False
     """Channels on any device: it is written in torch. Compiled methods need them on the CPU."""
 
@@ -57,4 +61,8 @@ def lacking(supports: Supports, s: Scenario) -> str:
         return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'
     if not s.per_user.single and not supports.rows:
         return f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each"
+    if not s.network.full and not supports.networks:
+        return f"is for the fully connected network, this one is {s.network.name}"
+    if s.network.bits is not None and not supports.bits:
+        return f"is for continuous phases, these have {s.network.bits} bits"
     return ""

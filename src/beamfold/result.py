@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from beamfold.constraints import modulus_error, power_error
+from beamfold.constraints import power_error
 from beamfold.metrics import beampattern, pattern_error
 from beamfold.objective import Measured
 from beamfold.scenario import Scenario
@@ -72,7 +72,7 @@ _WHY: dict[Status, str] = {
 _WRONG: dict[Fault, str] = {
     Fault.NONE: "Nothing is wrong with the design.",
     Fault.BELOW_START: "R - omega tau is below that of the method's start. Use shorter steps, or the start.",
-    Fault.INFEASIBLE: "Unit modulus (7b) or total power (7c) is violated by more than 1e-4. Do not use it.",
+    Fault.INFEASIBLE: "The analog network (7b) or total power (7c) is violated by more than 1e-4. Do not use it.",
     Fault.NOT_FINITE: "R or tau is not a finite number. Do not use it; check the channel's scale.",
     Fault.START_RETURNED: "The method ended below the start (26), which is returned in its place.",
     Fault.TAU_ABOVE_LIMIT: "No design with tau <= tau_0 was found; the one of least tau is returned.",
@@ -222,7 +222,7 @@ def finish(
         wrong[value < start_objective - 1e-6 * (1 + start_objective.abs())] |= int(Fault.BELOW_START)
     broken = ~(power_error(X, s.power) <= FEASIBLE)  # NaN is infeasible, too
     if F is not None:
-        broken |= ~(modulus_error(F) <= FEASIBLE)
+        broken |= ~(s.network.violation(F) <= FEASIBLE)
     wrong[broken] |= int(Fault.INFEASIBLE)
     wrong[~torch.isfinite(value)] |= int(Fault.NOT_FINITE)
     return Design(s, method, F, W, stopped, wrong, R, tau, **kept)

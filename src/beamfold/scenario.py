@@ -15,10 +15,13 @@ from torch import Tensor
 from beamfold.arrays import Array
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
+from beamfold.networks import Network, fully_connected
 from beamfold.objective import SINGLE, Measured, Users, beam_error, measure, objective, rate
 from beamfold.sensing import Sensing, at_unit_power
 
 Numbers = Tensor | NDArray[np.generic]
+_UNSET = fully_connected(1, 1)
+"""In the place of a network that was not given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,7 @@ class Scenario:
         weight: (…) real, ω ≥ 0.
         noise: σ_n² > 0, linear.
         per_user: R antennas and d streams of each user; one each in the paper.
+        network: which antenna hangs on which chain, and with which phases; unless given, all on all.
     """
 
     H: Tensor
@@ -42,6 +46,12 @@ class Scenario:
     weight: Tensor
     noise: float = 1.0
     per_user: Users = SINGLE
+    network: Network = _UNSET
+
+    def __post_init__(self) -> None:
+        """Put the fully connected network where none was given."""
+        if self.network is _UNSET:
+            object.__setattr__(self, "network", fully_connected(self.antennas, self.chains))
 
     @property
     def Psi(self) -> Tensor:
@@ -216,6 +226,7 @@ def make_scenario(
     noise: float = 1.0,
     array: Array | None = None,
     streams: int | None = None,
+    network: Network | None = None,
 ) -> Scenario:
     """Check channels and Ψ once and make the scenario that every method takes.
 
@@ -225,12 +236,13 @@ def make_scenario(
         radar: Ψ (N, N) from `beamfold.solve_covariance`, or as a bare Hermitian array. Of a bare array only
             the shape counts: it is scaled to unit power (trace 1), as a file's is, with a warning.
         snr_db: P_t/σ_n² in dB; several values put a leading SNR axis in front of the batch.
-        chains: M, default K d.
+        chains: M, default that of the network, else K d.
         weight: ω ≥ 0 of (8a).
         noise: σ_n² > 0, linear.
         array: the base station's antennas, where Ψ is a bare array; a `Sensing` brings its own. Default the
             half-wavelength line of N.
         streams: d ≤ R streams to each user, where the users have several antennas.
+        network: the analog network; default fully connected with continuous phases.
 
     Returns:
         A `Scenario` in complex128.
@@ -241,8 +253,14 @@ def make_scenario(
             makes τ ‖X Xᴴ‖².
     """
     H, per_user = _shared(_tensor(channels, torch.complex128), streams)
+    chains = network.chains if chains is None and network is not None else chains
     chains = per_user.columns(H.shape[-2]) if chains is None and H.ndim >= 2 else chains or 0
     _check_channels(H, chains, per_user)
+    if network is not None and (network.antennas, network.chains) != (H.shape[-1], chains):
+        raise InputError(
+            f"the network {network.label} is for {network.antennas} antennas and {network.chains} chains, "
+            f"found {H.shape[-1]} and {chains}"
+        )
     if not isinstance(radar, Sensing):
         Psi = _tensor(radar, torch.complex128)
         radar = Sensing(Psi) if array is None else Sensing(Psi, array=array)
@@ -269,4 +287,4 @@ def make_scenario(
         power = power.reshape(-1, *[1] * len(batch)).expand(len(levels), *batch)
     else:
         power = power[0].expand(batch)
-    return Scenario(H, radar, power, chains, torch.full_like(power, weight), noise, per_user)
+    return Scenario(H, radar, power, chains, torch.full_like(power, weight), noise, per_user, network or _UNSET)

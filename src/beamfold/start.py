@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.constraints import total_power
+from beamfold.constraints import full_power, total_power
+from beamfold.networks.fit import fitted
 from beamfold.objective import SINGLE, Users, by_user
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
@@ -143,7 +144,7 @@ def random(s: Scenario, seed: int = 0) -> Point:
     shape = (s.antennas, s.chains)
     phases = np.stack([np.random.default_rng([seed, b]).uniform(0, 2 * math.pi, shape) for b in range(count)])
     angle = torch.from_numpy(phases if s.batch else phases[0]).to(s.H.device)
-    F = torch.exp(1j * angle.expand(*s.batch, *shape)).to(s.H.dtype)
+    F = _connected(s, torch.exp(1j * angle.expand(*s.batch, *shape)).to(s.H.dtype))
     W = zero_forcing(s.H @ F, s.per_user)
     return Point(F, total_power(F, W, s.power))
 
@@ -170,9 +171,23 @@ def svd_conjugated(s: Scenario) -> Point:
     return _pointing(s, _right(s).conj())
 
 
+def _connected(s: Scenario, F: Tensor) -> Tensor:
+    """F on the network: B ∘ F, and of a dynamic network the connections that come nearest to zero forcing.
+
+    Those begin with antenna n on chain n mod M.
+    """
+    network = s.network
+    if not network.dynamic:
+        return network.connected(F)
+    turn = torch.arange(s.antennas, device=F.device)[:, None] % s.chains
+    begin = F * (turn == torch.arange(s.chains, device=F.device))
+    X = full_power(zero_forcing(s.H, s.per_user), s.power)
+    return fitted(X, s.power.expand(s.batch), network, begin)
+
+
 def _pointing(s: Scenario, columns: Tensor) -> Point:
     """F of the phases of the K columns and the M − K further ones, and its W in (26)."""
-    F = torch.exp(1j * _with_extra(s, columns).angle())
+    F = _connected(s, torch.exp(1j * _with_extra(s, columns).angle()))
     # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
     W = torch.linalg.pinv(F, rtol=1 / CANCELS) @ zero_forcing(s.H, s.per_user)
     return Point(F, total_power(F, W, s.power))

@@ -32,5 +32,5 @@ METHOD = Method(
     "conventional-pga",
     conventional_pga,
     "R - omega tau: PGA with J = 1",
-    supports=Supports(rows=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, device=True),
 )

@@ -29,6 +29,7 @@ from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import wmmse
 from beamfold.objective import SINGLE, Users, beam_error, beam_gradient, rate, rate_gradient
 from beamfold.optim.active import check_limits
+from beamfold.optim.in_span import Small, in_basis
 from beamfold.optim.lbfgs import maximise
 from beamfold.optim.matrices import flatten, inner_product, per_matrix, subspace
 from beamfold.optim.riemannian import sphere_tangent
@@ -39,45 +40,13 @@ from beamfold.start import zero_forcing
 COARSE, FINE = 1e-3, 1e-8  # eigenvalues of Ψ over the largest: of the climb from every start, of the last one
 
 
-class Small(NamedTuple):
-    """R − ω τ in the basis: L = H B (B, K, d), Psi = P_t Bᴴ Ψ B (B, d, d), P_t, ω, σ², τ's constant (B,)."""
-
-    L: Tensor
-    Psi: Tensor
-    power: Tensor
-    weight: Tensor
-    noise: float
-    rest: Tensor
-    users: Users = SINGLE
-
-    def part(self, index: Tensor) -> Small:
-        """Of some channels."""
-        L, Psi, power, weight, noise, rest, users = self
-        return Small(L[index], Psi[index], power[index], weight[index], noise, rest[index], users)
-
-    def value(self, Y: Tensor) -> Tensor:
-        """R − ω τ (B,) at √P_t Y/‖Y‖."""
-        X = full_power(Y, self.power)
-        return rate(self.L, X, self.noise, self.users) - self.weight * (beam_error(X, self.Psi) + self.rest)
-
-    def gradient(self, Y: Tensor) -> Tensor:
-        """∂/∂Y* of `value`: what of ∇_X (R − ω τ) is tangent to the sphere, times √P_t/‖Y‖."""
-        X = full_power(Y, self.power)
-        on_R = rate_gradient(self.L, X, self.noise, self.users)
-        ascent = on_R - per_matrix(self.weight) * beam_gradient(X, self.Psi)
-        return sphere_tangent(X, ascent) * per_matrix(self.power.sqrt() / torch.linalg.matrix_norm(Y))
-
-
 def reduce(s: Scenario, columns: Tensor, cut: float) -> tuple[Small, Tensor]:
-    """The small problem in the basis B (B, N, d) of span{columns, Ψ's eigenvectors above cut · λ_1}.
+    """The small problem in the basis B (B, N, d) of span{columns, Ψ's eigenvectors above cut · λ_1}, and B.
 
     Within the basis it is exact, whatever the cut; s has one leading axis.
     """
     B = subspace(columns, s.Psi, cut)
-    Psi = B.mH @ s.Psi @ B
-    rest = s.power.square() * (inner_product(s.Psi, s.Psi) - inner_product(Psi, Psi)).clamp_min(0)
-    weight = s.weight.expand(s.batch)
-    return Small(s.H @ B, per_matrix(s.power) * Psi, s.power, weight, s.noise, rest, s.per_user), B
+    return in_basis(s, B), B
 
 
 def stationarity(s: Scenario, X: Tensor) -> Tensor:
@@ -186,5 +155,5 @@ METHOD = Method(
     digital,
     "R - omega tau without (7b): fully digital ceiling",
     part=SLOW,
-    supports=Supports(rows=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, device=True),
 )

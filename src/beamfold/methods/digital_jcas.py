@@ -183,5 +183,5 @@ METHOD = Method(
     digital_jcas,
     "step (ii) of SCA-ManOpt: fully digital, weight rho",
     part=SLOW,
-    supports=Supports(device=True),
+    supports=Supports(networks=True, bits=True, device=True),
 )

@@ -232,5 +232,5 @@ METHOD = Method(
     sca,
     "R alone, fully digital, successive convex approximation",
     part=SLOW,
-    supports=Supports(device=True),
+    supports=Supports(networks=True, bits=True, device=True),
 )

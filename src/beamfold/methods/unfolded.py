@@ -140,5 +140,5 @@ METHOD = Method(
     "unfolded",
     unfolded,
     "R - omega tau: the paper's unfolded PGA, trained steps",
-    supports=Supports(rows=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, device=True),
 )

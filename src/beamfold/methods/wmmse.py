@@ -92,5 +92,5 @@ METHOD = Method(
     wmmse,
     "R alone, fully digital, weighted MMSE",
     part=SLOW,
-    supports=Supports(rows=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, device=True),
 )

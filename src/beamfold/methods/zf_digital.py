@@ -23,5 +23,5 @@ METHOD = Method(
     "zf-digital",
     zf_digital,
     "no interference: fully digital zero forcing",
-    supports=Supports(rows=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, device=True),
 )

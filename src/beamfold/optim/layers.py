@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.constraints import modulus_error, power_error, total_power, unit_modulus
+from beamfold.constraints import power_error, total_power, unit_modulus
 from beamfold.errors import InputError
 from beamfold.objective import DigitalGradient, gradient_F, gradient_W
 from beamfold.result import FEASIBLE, Design, Status, Trace, finish
@@ -43,7 +43,7 @@ def _sound(s: Scenario, point: Point) -> Tensor:
     """(7b) and (7c) hold (…), which nothing that is not finite meets."""
     with torch.no_grad():
         F, W = point
-        return (modulus_error(F) <= FEASIBLE) & (power_error(F @ W, s.power) <= FEASIBLE)
+        return (s.network.continuous.violation(F) <= FEASIBLE) & (power_error(F @ W, s.power) <= FEASIBLE)
 
 
 def iterate(
@@ -71,12 +71,12 @@ def iterate(
 def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital: DigitalGradient) -> Point:
     """One outer layer of Algorithm 1.
 
-    F̂ ← F̂ + μ_j (∇_F R − ω ∇_F τ), j = 0 … J − 1 (23), then the projection (10), once;
+    F̂ ← F̂ + μ_j B ∘ (∇_F R − ω ∇_F τ), j = 0 … J − 1 (23), then the projection (10), once;
     W ← W + λ (∇_W R − ω η ∇_W τ) (24), then the projection (12).
 
     Args:
         s: the scenario.
-        point: F (…, N, M), W (…, M, K).
+        point: F (…, N, M), W (…, M, K); B has a one where F is not 0.
         mu: (J,) step sizes of the inner steps.
         lam: () step size of W.
         eta: η, the weight on ∇_W τ.
@@ -87,7 +87,8 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
     """
     F = point.F
     for mu_j in mu.unbind():
-        F = F + mu_j * gradient_F(s.H, F, point.W, s.Psi, s.power, s.omega, s.noise, s.per_user)
+        G = gradient_F(s.H, F, point.W, s.Psi, s.power, s.omega, s.noise, s.per_user)
+        F = F + mu_j * (G if s.network.full else G.masked_fill(point.F == 0, 0))
     F = unit_modulus(F, point.F)
     on_W = gradient_W(s.H, F, point.W, s.Psi, s.power, eta * s.omega, s.noise, digital, s.per_user)
     W = point.W + lam * on_W
@@ -112,17 +113,20 @@ def run_layers(
     `engine="torch"` is the readable path above, in the scenario's precision, on its device and
     differentiable; `"kernel"` the compiled one in `beamfold.kernels`, the same steps on the CPU in float32
     or, with `precision="double"`, in float64, on `threads` threads; `"auto"` takes the kernel for channels
-    of one-antenna users on the CPU.
+    of one-antenna users on the CPU and the fully connected network.
 
     Raises:
-        InputError: `engine="kernel"` for channels elsewhere, or for users with several antennas.
+        InputError: `engine="kernel"` for channels elsewhere, for users with several antennas or another network.
     """
-    if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu" and s.per_user.single):
+    plain = s.per_user.single and s.network.full
+    if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu" and plain):
         from beamfold.kernels.unfolded import run_kernel
 
         check_on_cpu(s, "pga or unfolded with engine='kernel'")
-        if not s.per_user.single:
-            raise InputError("engine='kernel' is for users of one antenna; take engine='torch'")
+        if not plain:
+            raise InputError(
+                "engine='kernel' is for users of one antenna and the fully connected network; take engine='torch'"
+            )
 
         point, status, points = run_kernel(
             s, start, mu, lam, eta, digital, record=record, threads=threads, dtype=DTYPES[precision]
