@@ -12,7 +12,7 @@ import torch
 from conftest import relative, script, small, ulps
 
 from beamfold.constraints import modulus_error, power_error
-from beamfold.kernels.rows import unit
+from beamfold.kernels.phases import unit
 from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
 from beamfold.methods import pga
 from beamfold.methods.pga import run_layers

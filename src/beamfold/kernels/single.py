@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beamfold.kernels.layers import forward
-from beamfold.kernels.rows import LANES, kernel
+from beamfold.kernels.layers import Batch, Points, Steps, forward, layout
+from beamfold.kernels.linalg import Planes, kernel
+from beamfold.kernels.planes import to_planes, up
+from beamfold.kernels.simd import LANES
+from beamfold.kernels.workspace import buffer_for
 from beamfold.start import CANCELS, DEPENDENT
 
 Complex = NDArray[np.complex128]
 
 
 @kernel
-def proposed_start(H, extra, power):
+def proposed_start(H: Complex, extra: Complex, power: float) -> tuple[Complex, Complex]:
     """(26) for one channel: F = e^{j∠G}, G = [h_1 … h_K, extra], W ∝ F^† H^†, ‖F W‖² = P_t.
 
     H (K, N) complex128, extra (N, M − K); returns F (N, M), W (M, K).
@@ -31,7 +34,9 @@ def proposed_start(H, extra, power):
 
 
 @kernel
-def design_one(H, extra, U, mu, lam, omega, eta, power, noise, exact, D):
+def design_one(
+    H: Complex, extra: Complex, U: Planes, steps: Steps, omega: Any, power: float, buffer: Planes
+) -> tuple[Complex, Complex, int]:
     """Start (26) and all layers for one channel, in the precision of U; feasible in complex128.
 
     H (K, N) complex128, U (2, r, N padded) planes; returns F (N, M), W (M, K) and the layers done.
@@ -52,7 +57,8 @@ def design_one(H, extra, U, mu, lam, omega, eta, power, noise, exact, D):
     done, alive = np.zeros(1, np.int64), np.ones(1, np.bool_)
     none = np.empty((1, 1, 2, M, padded), t)
     small = np.empty((1, 1, 2, M, K), t)
-    forward(Hp, U, Fp, Wp, mu, lam, weight, eta, one, noise, exact, D, alive, done, none, small, False, 0, 1)
+    batch = Batch(Hp, U, weight, one)
+    forward(batch, Points(Fp, Wp), steps, alive, done, Points(none, small), False, 0, 1, buffer)
     for m in range(M):
         for n in range(N):
             z = complex(np.float64(Fp[0, 0, m, n]), np.float64(Fp[0, 1, m, n]))
@@ -88,17 +94,16 @@ class Prepared:
         self, U: Complex, extra: Complex, mu: NDArray[Any], lam: NDArray[Any], *, eta: float, exact: bool,
         power: float, weight: float, noise: float, users: int, dtype: Any = np.float32,
     ) -> None:  # fmt: skip
-        antennas, rank = U.shape
-        planes = np.zeros((2, rank, -(-antennas // LANES) * LANES), dtype)
-        planes[0, :, :antennas], planes[1, :, :antennas] = U.T.real, U.T.imag
-        coordinates = -(-(users + extra.shape[1] + users + rank) // LANES) * LANES
+        antennas = len(U)
         self._extra = np.ascontiguousarray(extra)
-        self._rest = (
-            planes, mu.astype(dtype), lam.astype(dtype), dtype(weight), dtype(eta), float(power),
-            dtype(noise), exact, coordinates,
-        )  # fmt: skip
+        self._U = to_planes(U.T, up(antennas, LANES), dtype)
+        self._steps = Steps(mu.astype(dtype), lam.astype(dtype), dtype(eta), dtype(noise), exact)
+        sizes = self._U.shape[2], users, users + extra.shape[1], self._U.shape[1]
+        self._rest = dtype(weight), float(power), buffer_for(layout(*sizes), dtype)
         self(np.eye(users, antennas) * np.sqrt(antennas) + 1e-3)  # compiles, or loads what was compiled
 
     def __call__(self, H: Complex) -> tuple[Complex, Complex, int]:
         """F (N, M), W (M, K) for H (K, N) with rows h_kᴴ, and the layers that ended finite."""
-        return design_one(np.ascontiguousarray(H, np.complex128), self._extra, *self._rest)
+        return design_one(
+            np.ascontiguousarray(H, np.complex128), self._extra, self._U, self._steps, *self._rest
+        )
