@@ -62,8 +62,8 @@ MUTATIONS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "kernel, (10)": (
         "kernels/phases.py",
-        "where_zero(r, load(old, 1, m, n, LANES), divide(im, r))",
-        "where_zero(r, load(old, 1, m, n, LANES), im)",
+        "where_zero(square, load(old, 1, m, n, LANES), divide(im, r))",
+        "where_zero(square, load(old, 1, m, n, LANES), im)",
         KERNELS,
     ),
     "kernel, (12)": ("kernels/layers.py", "np.sqrt(power / norm2)", "power / norm2", KERNELS),

@@ -40,7 +40,6 @@ from beamfold.kernels.linalg import (
     dot,
     kernel,
     one,
-    product,
     scale,
     scale_add,
     small_scale_add,
@@ -54,7 +53,7 @@ class Backwards(NamedTuple):
     """The cotangents that are carried from layer to layer, and working space."""
 
     W: Planes
-    """(2, M, K), W̄."""
+    """(2, K, M), W̄."""
     Phi: Planes
     """(2, M, D), Φ: what F̄ gets through V."""
     direct: Planes
@@ -66,13 +65,13 @@ class Backwards(NamedTuple):
     TY: Planes
     """(2, K, D), T Ȳ."""
     g: Planes
-    """(2, M, K), ∇_W."""
+    """(2, K, M), ∇_W."""
     gbar: Planes
-    """(2, M, K), its cotangent."""
+    """(2, K, M), its cotangent."""
     stepped: Planes
-    """(2, M, K), W + λ ∇_W."""
+    """(2, K, M), W + λ ∇_W."""
     small: Planes
-    """(2, M, K)."""
+    """(2, K, M)."""
 
 
 class Space(NamedTuple):
@@ -100,7 +99,7 @@ class Space(NamedTuple):
 def layout(N: int, K: int, M: int, r: int, J: int) -> Space:
     """The shapes of a `Space`, for N padded antennas and a U of r columns."""
     D = coordinates(K, M, r)
-    small, wide, long = shape(2, M, K), shape(2, M, D), shape(2, M, N)
+    small, wide, long = shape(2, K, M), shape(2, M, D), shape(2, M, N)
     return Space(
         c=coordinates_layout(K, D),
         bar=Backwards(
@@ -116,11 +115,11 @@ def layout(N: int, K: int, M: int, r: int, J: int) -> Space:
 def columns_adjoint(Phi: Planes, P: Planes, B: Planes) -> None:
     """Φ += T̄_F + [T̄_topᴴ; 0] for T̄_F = P Bᴴ."""
     add_times_adjoint(Phi, one(Phi), P, B)
-    for m in range(B.shape[1]):
-        for a in range(B.shape[1]):
-            for k in range(B.shape[2]):
-                Phi[0, m, a] += P[0, k, m] * B[0, a, k] + P[1, k, m] * B[1, a, k]
-                Phi[1, m, a] += P[0, k, m] * B[1, a, k] - P[1, k, m] * B[0, a, k]
+    for m in range(B.shape[2]):
+        for a in range(B.shape[2]):
+            for k in range(B.shape[1]):
+                Phi[0, m, a] += P[0, k, m] * B[0, k, a] + P[1, k, m] * B[1, k, a]
+                Phi[1, m, a] += P[0, k, m] * B[1, k, a] - P[1, k, m] * B[0, k, a]
 
 
 @kernel
@@ -132,11 +131,11 @@ def power_adjoint(bar: Backwards, T: Planes, power: Any) -> None:
     root = np.sqrt(power / norm2)
     twice = -real_inner(Wbar, stepped) * root / norm2  # 2 ∂L/∂‖F W'‖²
     small_scale_add(Wbar, root, twice, product_)
-    for a in range(stepped.shape[1]):  # Q̄ for Q = Fᴴ F is Hermitian: both sides of T_F give the same
-        for m in range(stepped.shape[1]):
-            for k in range(stepped.shape[2]):
-                ar, ai = stepped[0, a, k], stepped[1, a, k]
-                mr, mi = stepped[0, m, k], stepped[1, m, k]
+    for a in range(stepped.shape[2]):  # Q̄ for Q = Fᴴ F is Hermitian: both sides of T_F give the same
+        for m in range(stepped.shape[2]):
+            for k in range(stepped.shape[1]):
+                ar, ai = stepped[0, k, a], stepped[1, k, a]
+                mr, mi = stepped[0, k, m], stepped[1, k, m]
                 Phi[0, m, a] += twice * (ar * mr + ai * mi)
                 Phi[1, m, a] += twice * (ai * mr - ar * mi)
 
@@ -155,7 +154,7 @@ def digital_adjoint(
         bar.small,
         bar.inside,
     )
-    T, P, M = c.T, c.P, W.shape[1]
+    T, P, M = c.T, c.P, W.shape[2]
     digital_gradient(g, c, W, kappa, noise, exact)
     stepped[:] = W
     small_scale_add(stepped, one(W), lam, g)
@@ -164,7 +163,7 @@ def digital_adjoint(
     gb[:] = like(W, 0.0)  # 0 · gb would keep a NaN of uninitialised memory
     small_scale_add(gb, one(W), lam, Wbar)
     # g = T_Fᴴ P
-    product(inside.P, T, gb)
+    combine(inside.P, T, gb, M)
     columns_adjoint(Phi, P, gb)
     gradient_adjoint(inside, c, kappa, noise, exact, M)
     # Y = T_F W and S_x = [W; 0; 0]
@@ -181,17 +180,17 @@ def inner_adjoint(
 ) -> Any:
     """Adjoint of one step of (23b): S̄ for the new S becomes the old one's; returns μ̄."""
     Wbar, Phi, Sbar, TY, small, inside = bar.W, bar.Phi, bar.S, bar.TY, bar.small, bar.inside
-    T, P = c.T, c.P
+    T, P, M = c.T, c.P, W.shape[2]
     inner_gradient(c, S, W, kappa, noise)
     # S ← S + μ P Wᴴ
-    product(inside.P, Sbar, W)
+    combine(inside.P, Sbar, W, M)
     mu_bar = like(W, 0.0)
-    for k in range(W.shape[2]):
+    for k in range(W.shape[1]):
         re, _ = dot(inside.P, k, P, k)
         mu_bar += re
     add_inner(Wbar, mu, Sbar, P)
     scale(inside.P, mu)
-    gradient_adjoint(inside, c, kappa, noise, True, W.shape[1])
+    gradient_adjoint(inside, c, kappa, noise, True, M)
     # Y = T S_x, T̄ = Ȳ S_xᴴ, whose columns for F count from both sides
     combine(TY, T, inside.Y, T.shape[1])
     scale_add(inside.Sx, one(W), one(W), TY)

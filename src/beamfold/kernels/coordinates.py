@@ -31,7 +31,6 @@ from beamfold.kernels.linalg import (
     inner_hermitian,
     kernel,
     one,
-    product,
     scale,
 )
 from beamfold.kernels.planes import up
@@ -103,7 +102,7 @@ def gradient(c: Coordinates, kappa: Any, noise: Any, exact: bool, M: int) -> Non
     """P = −κ S_x C + [0; A ∘ weights; κ Uᴴ X]; `exact` for (14), else its signal part alone."""
     _, on_U, Sx, Y, C, P = c
     K, D = Y.shape[1], Y.shape[2]
-    product(P, Sx, C)
+    combine(P, Sx, C, K)
     minus = splat(-kappa, LANES)
     for d in range(0, D, LANES):
         on = multiply(splat(kappa, LANES), load(on_U, 0, 0, d, LANES))
@@ -159,9 +158,9 @@ def gradient_adjoint(bar: Cotangents, c: Coordinates, kappa: Any, noise: Any, ex
     K, D = Y.shape[1], Y.shape[2]
     Cb[:] = like(Y, 0.0)
     add_inner(Cb, -kappa, Sx, Pb)
-    product(Sxb, Pb, C)
+    combine(Sxb, Pb, C, K)
     scale(Sxb, -kappa)
-    product(Yb, Sx, Cb)
+    combine(Yb, Sx, Cb, K)
     for d in range(0, D, LANES):
         on = multiply(splat(kappa, LANES), load(on_U, 0, 0, d, LANES))
         for k in range(K):
@@ -184,33 +183,33 @@ def embed(Sx: Planes, W: Planes) -> None:
     """S_x = [W; 0; 0], the coordinates of F W."""
     clear(Sx)
     for z in range(2):
-        for k in range(W.shape[2]):
-            for m in range(W.shape[1]):
-                Sx[z, k, m] = W[z, m, k]
+        for k in range(W.shape[1]):
+            for m in range(W.shape[2]):
+                Sx[z, k, m] = W[z, k, m]
 
 
 @kernel
 def top(out: Planes, S: Planes) -> None:
     """out (M, K) = the first M rows of S (D, K), the part of the coordinates that belongs to F_(i)."""
     for z in range(2):
-        for m in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                out[z, m, k] = S[z, k, m]
+        for k in range(out.shape[1]):
+            for m in range(out.shape[2]):
+                out[z, k, m] = S[z, k, m]
 
 
 @kernel
 def times_gram(out: Planes, T: Planes, W: Planes) -> None:
     """out = Fᴴ F W, Fᴴ F being the leading block of T."""
-    M, K = W.shape[1], W.shape[2]
-    for a in range(M):
-        for k in range(K):
+    K, M = W.shape[1], W.shape[2]
+    for k in range(K):
+        for a in range(M):
             re = like(T, 0.0)
             im = like(T, 0.0)
             for b in range(M):
-                re += T[0, b, a] * W[0, b, k] - T[1, b, a] * W[1, b, k]
-                im += T[0, b, a] * W[1, b, k] + T[1, b, a] * W[0, b, k]
-            out[0, a, k] = re
-            out[1, a, k] = im
+                re += T[0, b, a] * W[0, k, b] - T[1, b, a] * W[1, k, b]
+                im += T[0, b, a] * W[1, k, b] + T[1, b, a] * W[0, k, b]
+            out[0, k, a] = re
+            out[1, k, a] = im
 
 
 @kernel
@@ -218,9 +217,9 @@ def real_inner(A: Planes, B: Planes) -> Any:
     """Re tr(Aᴴ B) for small matrices."""
     value = like(A, 0.0)
     for z in range(2):
-        for m in range(A.shape[1]):
-            for k in range(A.shape[2]):
-                value += A[z, m, k] * B[z, m, k]
+        for k in range(A.shape[1]):
+            for m in range(A.shape[2]):
+                value += A[z, k, m] * B[z, k, m]
     return value
 
 
@@ -228,17 +227,18 @@ def real_inner(A: Planes, B: Planes) -> Any:
 def inner_gradient(c: Coordinates, S: Planes, W: Planes, kappa: Any, noise: Any) -> None:
     """P for F̂ = V S, with κ = 2 ω: the gradient of R − ω τ in X, in coordinates."""
     T, _, Sx, Y, C, _ = c
-    product(Sx, S, W)
+    M = S.shape[1]
+    combine(Sx, S, W, M)
     combine(Y, T, Sx, T.shape[1])
     inner_hermitian(C, Sx, Y)
-    gradient(c, kappa, noise, True, S.shape[1])
+    gradient(c, kappa, noise, True, M)
 
 
 @kernel
 def digital_gradient(g: Planes, c: Coordinates, W: Planes, kappa: Any, noise: Any, exact: bool) -> None:
     """g = ∇_W R − ω η ∇_W τ of (24), with κ = 2 ω η."""
     T, _, Sx, Y, C, P = c
-    M = W.shape[1]
+    M = W.shape[2]
     embed(Sx, W)
     combine(Y, T, Sx, M)
     inner_hermitian(C, Sx, Y)

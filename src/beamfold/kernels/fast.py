@@ -134,7 +134,7 @@ class Setting:
     ) -> float:
         """W as good as its F allows where a user was too loud for the kernel, and f; never below `before`."""
         points = [(F, W), (F, deepen(F, W, H, problem.power, problem.gain))] + ([before] if before else [])
-        values = [value(F, W, H, self._U, *problem) for F, W in points]
+        values = [value(F, W, H, self._U, problem) for F, W in points]
         best = int(np.argmax(values))
         F[:], W[:] = points[best]
         return values[best]

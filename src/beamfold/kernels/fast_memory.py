@@ -1,9 +1,9 @@
 r"""Limited-memory BFGS for the digital optimum Z and for the phases of F, on rows of registers.
 
 The last m = `MEMORY` pairs s_i (a step) and y_i (the gradient before it less that after it) are rows
-0 … m − 1 and m … 2m − 1 of `Memory.rows`. The two loops need inner products alone, S g for the pairs S and
-the tables s_iᵀy_j and y_iᵀy_j, of which a new pair adds one row and column that are differences of the S g of
-two steps:
+0 … m − 1 and m … 2m − 1 of `Memory.rows`. The two loops need inner products alone: those of every row of a
+pair with g, and the tables s_iᵀy_j and y_iᵀy_j, of which a new pair adds one row and column that are
+differences of the former between two steps:
 
     s_iᵀ y = s_iᵀ g − s_iᵀ g⁺,   so that one step passes twice over the rows.
 """
@@ -34,7 +34,8 @@ from beamfold.kernels.simd import (
 OLD, NEW, DIRECTION = 2 * MEMORY, 2 * MEMORY + 1, 2 * MEMORY + 2
 """Rows of `Memory.rows` behind the pairs: two gradients, which change places, and the direction d."""
 RHO, NOW, BEFORE, COEFFICIENTS = range(4)
-"""Rows of `Memory.small`: 1/sᵀy, S g, the S g before, and the direction's coefficients on S."""
+"""Rows of `Memory.small`: 1/sᵀy, then for all 2m rows of pairs their products with g, those before, and their
+coefficients in the direction."""
 
 
 class Search(NamedTuple):
@@ -76,7 +77,7 @@ def set_pair(rows: Any, t: Any, slot: int, old: int, new: int) -> tuple[Any, Any
 
 @leaf
 def project(rows: Any, small: Any, row: int) -> None:
-    """small[NOW] = S g, g in `row`; what it was in small[BEFORE]."""
+    """small[NOW] = the products of the pairs with g in `row`; what it was in small[BEFORE]."""
     for i in range(0, 2 * MEMORY, 4):
         store(small, 0, BEFORE, i, load(small, 0, NOW, i, 4))
         a, b, c, d = zeros(rows, LANES), zeros(rows, LANES), zeros(rows, LANES), zeros(rows, LANES)
@@ -91,7 +92,7 @@ def project(rows: Any, small: Any, row: int) -> None:
 
 @leaf
 def set_direction(rows: Any, small: Any, gamma: Any, row: int) -> Any:
-    """d = γ g + Sᵀ coefficients, g in `row`; returns gᵀd."""
+    """d = γ g + the pairs times their coefficients, g in `row`; returns gᵀd."""
     v, along = splat(gamma, LANES), zeros(rows, LANES)
     for j in range(0, rows.shape[2], LANES):
         g = load(rows, 0, row, j, LANES)

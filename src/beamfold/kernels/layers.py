@@ -71,7 +71,7 @@ class Points(NamedTuple):
     F: Planes
     """(B, …, 2, M, N)."""
     W: Planes
-    """(B, …, 2, M, K)."""
+    """(B, …, 2, K, M)."""
 
 
 class Space(NamedTuple):
@@ -87,17 +87,17 @@ class Space(NamedTuple):
     size: Planes
     """(1, M, N), |F̂|."""
     g: Planes
-    """(2, M, K), ∇_W."""
+    """(2, K, M), ∇_W."""
     W: Planes
-    """(2, M, K), the new W until it is known to be finite."""
+    """(2, K, M), the new W until it is known to be finite."""
     FFW: Planes
-    """(2, M, K), Fᴴ F W."""
+    """(2, K, M), Fᴴ F W."""
 
 
 @kernel
 def layout(N: int, K: int, M: int, r: int) -> Space:
     """The shapes of a `Space`, for N padded antennas and a U of r columns."""
-    D, small = coordinates(K, M, r), shape(2, M, K)
+    D, small = coordinates(K, M, r), shape(2, K, M)
     return Space(
         c=coordinates_layout(K, D), V=shape(2, D, N), S=shape(2, M, D), Fhat=shape(2, M, N),
         size=shape(1, M, N), g=small, W=small, FFW=small,
@@ -153,11 +153,11 @@ def digital_step(W: Planes, g: Planes, T: Planes, lam: Any, power: Any, small: P
 def healthy(F: Planes, W: Planes, size: Planes, norm2: Any) -> bool:
     """All of the new point is finite, and so is what it was divided by."""
     check = norm2
-    for m in range(W.shape[1]):
+    for m in range(W.shape[2]):
         for n in range(F.shape[2]):
             check += F[0, m, n] + F[1, m, n] + size[0, m, n]
-        for k in range(W.shape[2]):
-            check += W[0, m, k] + W[1, m, k]
+        for k in range(W.shape[1]):
+            check += W[0, k, m] + W[1, k, m]
     return np.isfinite(check) and norm2 > 0
 
 
@@ -170,7 +170,7 @@ def forward(
 
     Args:
         batch: the channels.
-        at: F (B, 2, M, N), W (B, 2, M, K).
+        at: F (B, 2, M, N), W (B, 2, K, M).
         steps: the step sizes.
         alive: (B,), channels that are not stay where they are.
         done: (B,), filled with the layers that ended finite.

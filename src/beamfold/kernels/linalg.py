@@ -37,15 +37,15 @@ leaf = compiled(forceinline=True)
 
 def _combine(lanes: int) -> Any:
     @kernel
-    def combine(out: Planes, A: Planes, S: Planes, columns: int) -> None:
-        """out = A S for the first `columns` columns of A (N, D) and rows of S (D, M)."""
-        for m in range(S.shape[1]):
+    def combine(out: Planes, A: Planes, B: Planes, columns: int) -> None:
+        """out = A B for the first `columns` columns of A (N, D) and rows of B (D, M)."""
+        for m in range(B.shape[1]):
             for n in range(0, A.shape[2], lanes):
                 # Four sums instead of two halve the chain of dependent additions.
                 rr, ii, ri, ir = zeros(A, lanes), zeros(A, lanes), zeros(A, lanes), zeros(A, lanes)
                 for d in range(columns):
                     ar, ai = load(A, 0, d, n, lanes), load(A, 1, d, n, lanes)
-                    br, bi = splat(S[0, m, d], lanes), splat(S[1, m, d], lanes)
+                    br, bi = splat(B[0, m, d], lanes), splat(B[1, m, d], lanes)
                     rr, ii = fma(ar, br, rr), fma(ai, bi, ii)
                     ri, ir = fma(ar, bi, ri), fma(ai, br, ir)
                 store(out, 0, m, n, subtract(rr, ii))
@@ -85,14 +85,12 @@ inner, inner_narrow = _inner(LANES), _inner(NARROW)
 
 @kernel
 def gram(T: Planes, V: Planes, first: int, last: int) -> None:
-    """T = Vᴴ V for V (N, D): its columns `first` to `last`, and their mirror images."""
+    """T = Vᴴ V for V (N, D), D a multiple of 4: its columns `first` to `last`, and their mirror images."""
+    inner(T[:, first:], V, V.shape[1], V, first, last - first)
     for j in range(first, last):
         for i in range(V.shape[1]):
-            re, im = dot(V, i, V, j)
-            T[0, j, i] = re
-            T[1, j, i] = im
-            T[0, i, j] = re
-            T[1, i, j] = -im
+            T[0, i, j] = T[0, j, i]
+            T[1, i, j] = -T[1, j, i]
 
 
 @kernel
@@ -122,47 +120,37 @@ def times_adjoint(out: Planes, P: Planes, W: Planes, M: int) -> None:
             store(out, 1, m, d, subtract(ir, ri))
 
 
-@kernel
-def product(out: Planes, A: Planes, B: Planes) -> None:
-    """out = A B for A (D, M), B (M, K) stored by rows; out (D, K)."""
-    M, K = B.shape[1], B.shape[2]
-    for d in range(0, A.shape[2], LANES):
-        for k in range(K):
-            re, im = zeros(A, LANES), zeros(A, LANES)
-            for m in range(M):
-                ar, ai = load(A, 0, m, d, LANES), load(A, 1, m, d, LANES)
-                br, bi = splat(B[0, m, k], LANES), splat(B[1, m, k], LANES)
-                re = fnma(ai, bi, fma(ar, br, re))
-                im = fma(ai, br, fma(ar, bi, im))
-            store(out, 0, k, d, re)
-            store(out, 1, k, d, im)
+@leaf
+def row_times_adjoint(P: Planes, W: Planes, m: int, d: int) -> tuple[Any, Any]:
+    """Column m of P Wᴴ at the lanes d: real and imaginary part, for P (D, K), W (M, K)."""
+    re, im = zeros(P, LANES), zeros(P, LANES)
+    for k in range(W.shape[1]):
+        ar, ai = load(P, 0, k, d, LANES), load(P, 1, k, d, LANES)
+        br, bi = splat(W[0, k, m], LANES), splat(W[1, k, m], LANES)
+        re = fma(ai, bi, fma(ar, br, re))
+        im = fnma(ar, bi, fma(ai, br, im))
+    return re, im
 
 
 @kernel
 def add_times_adjoint(out: Planes, scale: Any, P: Planes, W: Planes) -> None:
-    """out += scale P Wᴴ for P (D, K), W (M, K) stored by rows; out (D, M)."""
-    M, K = W.shape[1], W.shape[2]
+    """out += scale P Wᴴ for P (D, K), W (M, K); out (D, M)."""
     s = splat(scale, LANES)
-    for d in range(0, P.shape[2], LANES):
-        for m in range(M):
-            re, im = zeros(P, LANES), zeros(P, LANES)
-            for k in range(K):
-                ar, ai = load(P, 0, k, d, LANES), load(P, 1, k, d, LANES)
-                br, bi = splat(W[0, m, k], LANES), splat(W[1, m, k], LANES)
-                re = fma(ai, bi, fma(ar, br, re))
-                im = fnma(ar, bi, fma(ai, br, im))
+    for m in range(W.shape[2]):
+        for d in range(0, P.shape[2], LANES):
+            re, im = row_times_adjoint(P, W, m, d)
             store(out, 0, m, d, fma(s, re, load(out, 0, m, d, LANES)))
             store(out, 1, m, d, fma(s, im, load(out, 1, m, d, LANES)))
 
 
 @kernel
 def add_inner(out: Planes, scale: Any, A: Planes, B: Planes) -> None:
-    """out += scale Aᴴ B, out (M, K) by rows, for the first M columns of A (D, ·) and B (D, K)."""
-    for m in range(out.shape[1]):
-        for k in range(out.shape[2]):
+    """out += scale Aᴴ B, out (M, K), for the first M columns of A (D, ·) and B (D, K)."""
+    for k in range(out.shape[1]):
+        for m in range(out.shape[2]):
             re, im = dot(A, m, B, k)
-            out[0, m, k] += scale * re
-            out[1, m, k] += scale * im
+            out[0, k, m] += scale * re
+            out[1, k, m] += scale * im
 
 
 @kernel
@@ -172,10 +160,10 @@ def inner_hermitian(C: Planes, A: Planes, B: Planes) -> None:
     for a in range(K):
         for b in range(a, K):
             re, im = dot(A, a, B, b)
-            C[0, a, b] = re
-            C[1, a, b] = im
             C[0, b, a] = re
-            C[1, b, a] = -im
+            C[1, b, a] = im
+            C[0, a, b] = re
+            C[1, a, b] = -im
 
 
 @kernel

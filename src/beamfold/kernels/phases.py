@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beamfold.kernels.linalg import Planes, kernel
+from beamfold.kernels.linalg import Planes, kernel, leaf, row_times_adjoint
 from beamfold.kernels.simd import (
     LANES,
     add,
@@ -23,17 +23,26 @@ from beamfold.kernels.simd import (
 )
 
 
+@leaf
+def store_unit(out: Planes, old: Planes, m: int, n: int, re: Any, im: Any) -> Any:
+    """out = A / |A| for the lanes n of column m, where A is (re, im); returns |A|.
+
+    An entry whose |A|² is 0 keeps `old`, and 0 is returned for it.
+    """
+    square = fma(im, im, multiply(re, re))
+    r = root(square)
+    store(out, 0, m, n, where_zero(square, load(old, 0, m, n, LANES), divide(re, r)))
+    store(out, 1, m, n, where_zero(square, load(old, 1, m, n, LANES), divide(im, r)))
+    return where_zero(square, zeros(out, LANES), r)
+
+
 @kernel
 def unit(out: Planes, size: Planes, A: Planes, old: Planes) -> None:
     """out = A / |A| entry by entry, Eq. (10), |A| in `size`; an entry whose |A|² is 0 keeps `old`."""
     for m in range(A.shape[1]):
         for n in range(0, A.shape[2], LANES):
             re, im = load(A, 0, m, n, LANES), load(A, 1, m, n, LANES)
-            square = fma(im, im, multiply(re, re))
-            r = root(square)
-            store(size, 0, m, n, where_zero(square, zeros(A, LANES), r))
-            store(out, 0, m, n, where_zero(square, load(old, 0, m, n, LANES), divide(re, r)))
-            store(out, 1, m, n, where_zero(square, load(old, 1, m, n, LANES), divide(im, r)))
+            store(size, 0, m, n, store_unit(out, old, m, n, re, im))
 
 
 @kernel
@@ -54,21 +63,13 @@ def phases_of(V: Planes, X: Planes, W: Planes, M: int) -> None:
     """The first M columns of V = the phases of X Wᴴ; a zero keeps the phase it had."""
     for m in range(M):
         for n in range(0, X.shape[2], LANES):
-            re, im = zeros(X, LANES), zeros(X, LANES)
-            for k in range(W.shape[1]):
-                ar, ai = load(X, 0, k, n, LANES), load(X, 1, k, n, LANES)
-                br, bi = splat(W[0, k, m], LANES), splat(W[1, k, m], LANES)
-                re = fma(ai, bi, fma(ar, br, re))
-                im = fnma(ar, bi, fma(ai, br, im))
-            square = fma(im, im, multiply(re, re))
-            r = root(square)
-            store(V, 0, m, n, where_zero(square, load(V, 0, m, n, LANES), divide(re, r)))
-            store(V, 1, m, n, where_zero(square, load(V, 1, m, n, LANES), divide(im, r)))
+            re, im = row_times_adjoint(X, W, m, n)
+            store_unit(V, V, m, n, re, im)
 
 
 @kernel
-def phase_gradient(rows: Planes, row: int, V: Planes, G: Planes, M: int) -> None:
-    """rows[row] = 2 Im(F* ∘ (V G)) with F = V[:M]: df/d∠F from df/dF* = V G, G (D, M)."""
+def phase_gradient(rows: Planes, row: int, V: Planes, PW: Planes, M: int) -> None:
+    """rows[row] = 2 Im(F* ∘ (V P Wᴴ)) with F the first M columns of V: df/d∠F from df/dF* = V (P Wᴴ)."""
     two = splat(like(V, 2.0), LANES)
     N = V.shape[2]
     for m in range(0, M, 2):
@@ -77,10 +78,10 @@ def phase_gradient(rows: Planes, row: int, V: Planes, G: Planes, M: int) -> None
             b0, b1, b2, b3 = zeros(V, LANES), zeros(V, LANES), zeros(V, LANES), zeros(V, LANES)
             for d in range(V.shape[1]):
                 vr, vi = load(V, 0, d, n, LANES), load(V, 1, d, n, LANES)
-                gr, gi = splat(G[0, m, d], LANES), splat(G[1, m, d], LANES)
+                gr, gi = splat(PW[0, m, d], LANES), splat(PW[1, m, d], LANES)
                 a0, a1 = fma(vr, gr, a0), fma(vi, gi, a1)
                 a2, a3 = fma(vr, gi, a2), fma(vi, gr, a3)
-                gr, gi = splat(G[0, m + 1, d], LANES), splat(G[1, m + 1, d], LANES)
+                gr, gi = splat(PW[0, m + 1, d], LANES), splat(PW[1, m + 1, d], LANES)
                 b0, b1 = fma(vr, gr, b0), fma(vi, gi, b1)
                 b2, b3 = fma(vr, gi, b2), fma(vi, gr, b3)
             fr, fi = load(V, 0, m, n, LANES), load(V, 1, m, n, LANES)

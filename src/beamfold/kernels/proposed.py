@@ -12,15 +12,17 @@ depend on one another.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beamfold.kernels.cholesky import cholesky, pivots, solve, solve_adjoint
-from beamfold.kernels.fast_workspace import Sizes
+from beamfold.kernels.fast_workspace import Sizes, sizes
 from beamfold.kernels.linalg import Planes, inner, kernel
-from beamfold.kernels.workspace import shape
+from beamfold.kernels.workspace import carve, shape
 
+Complex = NDArray[np.complex128]
 PIVOTS = 1e-4
 """What `pivots` tells of a Gram matrix down to which its inverse is trusted: errors of 1e-12."""
 
@@ -34,9 +36,9 @@ class Start(NamedTuple):
     """(2, M, D), Vᴴ F."""
     W: Planes
     """(2, K, M)."""
-    users: Planes
+    HH: Planes
     """(2, K, D), the Gram matrix H Hᴴ at the coordinates of H."""
-    chains: Planes
+    FF: Planes
     """(2, M, M), the Gram matrix Fᴴ F."""
     A: Planes
     """(2, M, max(K, M)), (Fᴴ Hᴴ) (H Hᴴ)⁻¹."""
@@ -49,14 +51,14 @@ def start_layout(p: Sizes, K: int) -> Start:
         V=shape(2, p.columns, p.N),
         T=shape(2, p.M, p.D),
         W=shape(2, K, p.M),
-        users=shape(2, p.K, p.D),
-        chains=shape(2, p.M, p.M),
+        HH=shape(2, p.K, p.D),
+        FF=shape(2, p.M, p.M),
         A=shape(2, p.M, max(p.K, p.M)),
     )
 
 
 @kernel
-def put(V: Planes, column: int, source: Any, gain: float) -> float:
+def put(V: Planes, column: int, source: Complex, gain: float) -> float:
     """A column of V = gain · source (N,); ‖·‖²."""
     total = 0.0
     for n in range(len(source)):
@@ -83,28 +85,28 @@ def digital_part(start: Start, K: int, M: int) -> float:
     Returns:
         The smaller of what `pivots` tells of the two Gram matrices.
     """
-    V, T, W, G, Q, A = start
+    V, T, W, HH, FF, A = start
     o = T.shape[1]
-    inner(G, V, V.shape[1], V, o, K)
-    cholesky(G, K, o, 0.0)
-    inner(Q, V, Q.shape[2], V, 0, M)
-    cholesky(Q, M, 0, 0.0)
+    inner(HH, V, V.shape[1], V, o, K)
+    cholesky(HH, K, o, 0.0)
+    inner(FF, V, FF.shape[2], V, 0, M)
+    cholesky(FF, M, 0, 0.0)
     for z in range(2):
         for m in range(M):
             for k in range(K):
                 A[z, m, k] = T[z, m, o + k]
-    solve(G, K, o, A, M)
-    solve_adjoint(G, K, o, A, M)
+    solve(HH, K, o, A, M)
+    solve_adjoint(HH, K, o, A, M)
     for m in range(M):
         for k in range(K):
             W[0, k, m], W[1, k, m] = A[0, m, k], -A[1, m, k]
-    solve(Q, M, 0, W, K)
-    solve_adjoint(Q, M, 0, W, K)
-    return min(pivots(G, K, o), pivots(Q, M, 0))
+    solve(FF, M, 0, W, K)
+    solve_adjoint(FF, M, 0, W, K)
+    return min(pivots(HH, K, o), pivots(FF, M, 0))
 
 
 @kernel
-def proposed_start(start: Start, extra: Any, K: int, M: int, N: int) -> float:
+def proposed_start(start: Start, extra: Complex, K: int, M: int, N: int) -> float:
     """(26) for the users whose h_k V holds and the further columns `extra` (N, M − K).
 
     F becomes the first columns of V, and T = Vᴴ F.
@@ -119,3 +121,29 @@ def proposed_start(start: Start, extra: Any, K: int, M: int, N: int) -> float:
         put(V, m, extra[:, m - K], 1.0)
     inner(T, V, V.shape[1], V, 0, M)
     return digital_part(start, K, M)
+
+
+@kernel
+def start_point(F: Complex, W: Complex, H: Complex, extra: Complex, buffer: Planes) -> float:
+    """Fill F (N, M) and W (M, K), of no certain scale, with (26) for H (K, N); how far it can be trusted.
+
+    Args:
+        F: (N, M), filled.
+        W: (M, K), filled.
+        H: (K, N).
+        extra: (N, M − K), the further columns.
+        buffer: for the arrays of `start_layout` with a Ψ of rank 0, zero before the first call.
+    """
+    K, N = H.shape
+    M = F.shape[1]
+    start = carve(buffer, start_layout(sizes(N, K, M, 0), K))
+    V, T, W_planes = start.V, start.T, start.W
+    for k in range(K):
+        put(V, T.shape[1] + k, H[k].conj(), 1.0)
+    trust = proposed_start(start, extra, K, M, N)
+    for m in range(M):
+        for n in range(N):
+            F[n, m] = complex(V[0, m, n], V[1, m, n])
+        for k in range(K):
+            W[m, k] = complex(W_planes[0, k, m], W_planes[1, k, m])
+    return trust

@@ -82,7 +82,7 @@ def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
         ),
         Points(
             F=to_planes(flat(start.F.mT, M, N), lanes, dtype),
-            W=to_planes(flat(start.W, M, K), K, dtype),
+            W=to_planes(flat(start.W.mT, K, M), M, dtype),
         ),
         noise=dtype(s.noise),
         sizes=(K, M, N),
@@ -170,7 +170,7 @@ def _point(s: Scenario, p: Packed, F: Planes, W: Planes) -> Point:
     """A point in complex128, put back on (7b) and (7c) to that precision."""
     K, M, N = p.sizes
     F_ = torch.sgn(to_tensor(F, M, N).mT.reshape(*s.batch, N, M))
-    return Point(F_, total_power(F_, to_tensor(W, M, K).reshape(*s.batch, M, K), s.power))
+    return Point(F_, total_power(F_, to_tensor(W, K, M).mT.reshape(*s.batch, M, K), s.power))
 
 
 def pull_back(
@@ -214,7 +214,7 @@ class _Sweep(torch.autograd.Function):
             alive = alive & (stored[0] == len(some.lam))
         ctx.saved = (p, threads, steps, segments, whole)
         K, M, N = p.sizes
-        return to_tensor(p.at.F, M, N).mT.contiguous(), to_tensor(p.at.W, M, K)
+        return to_tensor(p.at.F, M, N).mT.contiguous(), to_tensor(p.at.W, K, M).mT.contiguous()
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
@@ -222,7 +222,7 @@ class _Sweep(torch.autograd.Function):
         F, W = (Z.detach().resolve_conj() for Z in cotangents)
         bars = Points(
             to_planes(F.mT.numpy(), p.at.F.shape[-1], p.dtype),
-            to_planes(W.numpy(), p.at.W.shape[-1], p.dtype),
+            to_planes(W.mT.numpy(), p.at.W.shape[-1], p.dtype),
         )
         on_mu, on_lam = np.zeros(steps.mu.shape), np.zeros(steps.lam.shape)
         for part, some, alive, kept in reversed(segments):
