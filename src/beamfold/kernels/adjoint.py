@@ -34,10 +34,10 @@ from beamfold.kernels.linalg import (
     Planes,
     add_inner,
     add_times_adjoint,
-    clear,
     combine,
     copy,
     dot,
+    erase,
     kernel,
     one,
     scale,
@@ -251,7 +251,7 @@ def backward(
         load_basis(V, c, H[b], U, np.sqrt(power[b]), M)
         load_F(V, c, path.F[b, done[b]])
         bar.W[:] = bars.W[b, done[b]]
-        clear(bar.Phi)
+        erase(bar.Phi)
         copy(bar.direct, bars.F[b, done[b]], M)
         kappa = omega[b] + omega[b]
         for i in range(done[b] - 1, -1, -1):
@@ -272,7 +272,7 @@ def backward(
             unit(unused, size, Fhat, F)
             unit_adjoint(Fhat, Fbar, path.F[b, i + 1], size)  # Fhat holds its own cotangent from here on
             projection_adjoint(bar, V, last_S, Fhat, bars.F[b, i], block)
-            clear(bar.Phi)
+            erase(bar.Phi)
             for j in range(J - 1, -1, -1):
                 mu_bar[b, i, j] = inner_adjoint(bar, c, S[2 * j : 2 * j + 2], W, mu[i, j], kappa, noise)
             small_scale_add(bar.W, one(V), one(V), bars.W[b, i])

@@ -26,8 +26,8 @@ from beamfold.kernels.linalg import (
     Planes,
     add_inner,
     add_times_adjoint,
-    clear,
     combine,
+    erase,
     inner_hermitian,
     kernel,
     one,
@@ -173,7 +173,7 @@ def gradient_adjoint(bar: Cotangents, c: Coordinates, kappa: Any, noise: Any, ex
 @kernel
 def identity(S: Planes) -> None:
     """S = [I; 0; 0], the coordinates of F_(i) itself."""
-    clear(S)
+    erase(S)
     for m in range(S.shape[1]):
         S[0, m, m] = one(S)
 
@@ -181,7 +181,7 @@ def identity(S: Planes) -> None:
 @kernel
 def embed(Sx: Planes, W: Planes) -> None:
     """S_x = [W; 0; 0], the coordinates of F W."""
-    clear(Sx)
+    erase(Sx)
     for z in range(2):
         for k in range(W.shape[1]):
             for m in range(W.shape[2]):

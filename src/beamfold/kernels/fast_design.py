@@ -32,7 +32,7 @@ from beamfold.kernels.fast_workspace import (
     layout,
     rows_of,
 )
-from beamfold.kernels.linalg import Planes, combine, copy, inner, kernel, one, row_copy, times_adjoint
+from beamfold.kernels.linalg import Planes, combine, copy, inner, kernel, number, one, row_copy, times_adjoint
 from beamfold.kernels.phases import phase_gradient, rotate
 from beamfold.kernels.simd import like
 from beamfold.kernels.workspace import carve
@@ -72,7 +72,8 @@ def ascend_phases(
     """
     antennas, objective, _, _, chains = w
     V, base, rows = antennas.V, antennas.base, memory.rows
-    old, new, first, tolerance = OLD, NEW, constants.chains, like(V, constants.tolerance)
+    old, new, first = number(OLD), number(NEW), constants.chains
+    tolerance = like(V, constants.tolerance)
     f, updates = by_phases(rows, old, antennas, chains, objective, problem, first, plan.inner, updates)
     search = first_direction(memory, old, reach)
     t, done, fresh = one(V), 0, True
@@ -161,7 +162,7 @@ def design(
         on_Z = rows_of(w.memory, 2 * w.digital.Z.shape[1] * w.digital.Z.shape[2])
         ascend_from_start(w, on_Z, mixing, problem, constants, plan, PATIENCE if deficient else 1, N, M, r)
     inner(T, V, V.shape[1], V, 0, M)
-    f, updates = ascend_chains(w.chains, T, w.objective, problem, constants.chains, plan.first, 0)
+    f, updates = ascend_chains(w.chains, T, w.objective, problem, constants.chains, plan.first, number(0))
     done = 0
     if plan.steps > 0:
         on_F = rows_of(w.memory, w.antennas.base.shape[1] * w.antennas.base.shape[2])

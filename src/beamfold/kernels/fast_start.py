@@ -23,7 +23,7 @@ from beamfold.kernels.cholesky import cholesky, solve, solve_adjoint
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_objective import by_coordinates
 from beamfold.kernels.fast_workspace import Constants, Digital, Memory, Objective, Problem
-from beamfold.kernels.linalg import Planes, copy, erase, inner, kernel, one
+from beamfold.kernels.linalg import Planes, copy, erase, inner, kernel, number, one
 from beamfold.kernels.phases import phases_of
 from beamfold.kernels.simd import LANES, fma, like, load, multiply, splat, store
 
@@ -202,7 +202,7 @@ def ascend_digital(
 ) -> Any:
     """Up to `steps` L-BFGS steps on Z, the first of length `reach`; f, which never falls."""
     rows, Z, base = memory.rows, digital.Z, digital.base
-    old, new = OLD, NEW
+    old, new = number(OLD), number(NEW)
     f = by_coordinates(rows, old, digital, objective, problem)
     search = first_direction(memory, old, like(Z, reach))
     t = one(rows)

@@ -24,9 +24,9 @@ from beamfold.kernels.coordinates import (
 from beamfold.kernels.linalg import (
     Planes,
     add_times_adjoint,
-    clear,
     combine,
     copy,
+    erase,
     gram,
     kernel,
     one,
@@ -108,8 +108,8 @@ def layout(N: int, K: int, M: int, r: int) -> Space:
 def load_basis(V: Planes, c: Coordinates, H: Planes, U: Planes, root_power: Any, M: int) -> None:
     """V = [·, h_1 … h_K, √P_t U] and the part of T that stays; F is put in by the caller."""
     K, N = H.shape[1], H.shape[2]
-    clear(V)
-    clear(c.T)
+    erase(V)
+    erase(c.T)
     for d in range(c.on_U.shape[2]):
         c.on_U[0, 0, d] = like(V, 1.0 if M + K <= d < M + K + U.shape[1] else 0.0)
     for k in range(K):

@@ -197,16 +197,6 @@ def copy(out: Planes, A: Planes, columns: int) -> None:
 
 
 @kernel
-def clear(out: Planes) -> None:
-    """out = 0, all columns."""
-    nothing = zeros(out, LANES)
-    for m in range(out.shape[1]):
-        for d in range(0, out.shape[2], LANES):
-            store(out, 0, m, d, nothing)
-            store(out, 1, m, d, nothing)
-
-
-@kernel
 def small_scale_add(out: Planes, a: Any, b: Any, B: Planes) -> None:
     """out = a out + b B for small matrices, whose rows are not padded."""
     for z in range(2):
@@ -223,6 +213,12 @@ def erase(A: Planes) -> None:
         for j in range(A.shape[1]):
             for i in range(A.shape[2]):
                 A[z, j, i] = nothing
+
+
+@kernel
+def number(constant: int) -> int:
+    """A constant as any other number: Numba compiles a kernel that is handed a constant for that alone."""
+    return constant
 
 
 @kernel
