@@ -122,14 +122,15 @@ class Guard:
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
         self._extra = np.ascontiguousarray(extra)
         self._U = to_planes(U.mT.resolve_conj().numpy(), sizes(N, K, M, r).N, np.float64)
-        self._buffer = buffer_for(layout(N, K, M, r), np.float64)
+        self._layout = layout(N, K, M, r)
+        self._buffer = buffer_for(self._layout, np.float64)
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
         self.above(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
 
     def for_a_thread(self) -> Guard:
         """The same with working space of its own."""
         other = copy(self)
-        other._buffer = self._buffer.copy()
+        other._buffer = buffer_for(self._layout, np.float64)
         return other
 
     def margin(self, power: float, weight: float) -> float:

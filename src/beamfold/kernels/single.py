@@ -73,7 +73,8 @@ class Prepared:
     """Algorithm 1 for one deployment: call it with a channel estimate, get {F, W}.
 
     Ψ's factor, the step sizes and the compiled code are ready before the first channel arrives. The
-    result is that of `methods.unfolded` on the kernel engine.
+    result is that of `methods.unfolded` on the kernel engine. One caller at a time: the working space is the
+    object's.
 
     Args:
         U: (N, r) complex, Ψ ≈ U Uᴴ at unit power.
