@@ -75,7 +75,7 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
             contextlib.redirect_stderr(quiet),
             contextlib.suppress(typer.Exit),
         ):
-            verify(path, good, tolerance=1e-6)
+            verify(designs=path, channels=good, variable=None, rows=None, tolerance=1e-6, as_json=False)
 
     arrays = "mat npz npy"
     return {

@@ -61,9 +61,9 @@ MUTATIONS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         KERNELS,
     ),
     "kernel, (10)": (
-        "kernels/rows.py",
-        "where_zero(r, load(old, 1, m, n, LANES), divide(im, r))",
-        "where_zero(r, load(old, 1, m, n, LANES), im)",
+        "kernels/phases.py",
+        "where_zero(square, load(old, 1, m, n, LANES), divide(im, r))",
+        "where_zero(square, load(old, 1, m, n, LANES), im)",
         KERNELS,
     ),
     "kernel, (12)": ("kernels/layers.py", "np.sqrt(power / norm2)", "power / norm2", KERNELS),
@@ -87,15 +87,20 @@ MUTATIONS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "c = fma(on_U, splat(-q, LANES), c)",
         FAST,
     ),
-    "fast, ∇ of the power": ("kernels/fast_objective.py", "N3[0, k, k] -= mu", "N3[0, k, k] += mu", FAST),
+    "fast, ∇ of the power": ("kernels/fast_objective.py", "PX[0, k, k] -= mu", "PX[0, k, k] += mu", FAST),
     "fast, ∇_∠F": (
-        "kernels/fast_lanes.py",
+        "kernels/phases.py",
         "turn = fnma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
         "turn = fma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
         FAST,
     ),
-    "fast, (7b)": ("kernels/fast_design.py", "complex(re * q, im * q)", "complex(re, im)", FAST),
-    "fast, (7c)": ("kernels/fast_design.py", "W *= np.sqrt(power / total)", "W *= power / total", FAST),
+    "fast, (7b)": ("kernels/fast_channel.py", "complex(re * q, im * q)", "complex(re, im)", FAST),
+    "fast, (7c)": (
+        "kernels/fast_channel.py",
+        "np.sqrt(problem.power / total)",
+        "problem.power / total",
+        FAST,
+    ),
 }
 
 

@@ -65,7 +65,10 @@ def seen() -> None:
     a = array.response(torch.from_numpy(cosines))
     exists = torch.from_numpy((cosines**2).sum(1) <= 1)
     usual = problems.unseen
-    for name, unseen in (("with samples where no angle is", usual), ("without them", lambda array, angles: np.zeros((0, 3)))):
+    for name, unseen in (
+        ("with samples where no angle is", usual),
+        ("without them", lambda array, angles: np.zeros((0, 3))),
+    ):
         problems.unseen = unseen
         radar = bf.solve_covariance(array, TARGET)
         p = ((a.conj() @ radar.Psi) * a).sum(-1).real

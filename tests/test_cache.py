@@ -180,7 +180,7 @@ from beamfold import cache
 cache.root = lambda: Path(sys.argv[1])
 import numpy as np
 from beamfold.kernels.compiled import code_folder, is_compiled
-from beamfold.kernels.rows import scale
+from beamfold.kernels.linalg import scale
 before = is_compiled(scale), is_compiled(scale, "float64")
 x = np.ones((2, 1, 16), np.float32)
 scale(x, np.float32(3))

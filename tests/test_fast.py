@@ -15,12 +15,17 @@ from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
 from beamfold.covariance import solve_covariance
 from beamfold.files.models import find_model
-from beamfold.kernels import fast_newton
+from beamfold.kernels import fast_chains
+from beamfold.kernels.cholesky import cholesky, solve, solve_adjoint
 from beamfold.kernels.fast import Plan, Setting, run_fast
 from beamfold.kernels.fast_design import by_phases
-from beamfold.kernels.fast_lanes import inner, phases_of
+from beamfold.kernels.fast_memory import OLD
 from beamfold.kernels.fast_objective import set_masks
-from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
+from beamfold.kernels.fast_workspace import Problem, layout
+from beamfold.kernels.linalg import inner, kernel
+from beamfold.kernels.phases import phases_of
+from beamfold.kernels.planes import to_planes
+from beamfold.kernels.workspace import buffer_for, carve, floats
 from beamfold.methods.best import best
 from beamfold.methods.fast import fast, prepare_fast
 from beamfold.objective import beam_error, rate
@@ -49,12 +54,11 @@ def normalised(s, F, W):
     return s.objective(X)
 
 
-def planes(Z, rows, lanes):
-    """Columns of Z (D, M) as (2, rows, lanes) float64."""
-    out = np.zeros((2, rows, lanes))
-    z = Z.detach().resolve_conj().mT.numpy()
-    out[0, : z.shape[0], : z.shape[1]], out[1, : z.shape[0], : z.shape[1]] = z.real, z.imag
-    return out
+def arrays(shapes):
+    """A layout's named tuple with arrays of zeros."""
+    if hasattr(shapes, "_fields"):
+        return type(shapes)(*map(arrays, shapes))
+    return np.zeros(shapes)
 
 
 def kernel_gradients(s, F, W):
@@ -62,28 +66,58 @@ def kernel_gradients(s, F, W):
     (K, N), M = s.H.shape, F.shape[1]
     U = s.radar.factor(1e-14).U
     r = U.shape[1]
-    up = lambda n, q: -(-n // q) * q  # noqa: E731
-    Mq, Kq, Np = up(M, 4), up(K, 4), up(N, 16)
-    columns, D = up(Mq + K + r, 4), up(Mq + K + r, 16)
-    gap = torch.zeros(N, Mq - M, dtype=F.dtype)
-    V = planes(torch.cat([F, gap, s.H.mH * (s.power / s.noise) ** 0.5, U], 1), columns, Np)
-    w = up(2 * K * Mq, 16)
-    rows = np.zeros((1, 8, w))
-    flat = rows.reshape(-1)
-    Wp, g = (flat[i * w : i * w + 2 * K * Mq].reshape(2, K, Mq) for i in (0, fast_newton.NEW))
-    Wp[:] = planes(W, K, Mq)
-    masks = np.zeros((3, K, D))
-    set_masks(masks, Mq, K, r)
-    setting = np.array([float(s.weight * s.power**2), float(torch.linalg.matrix_norm(s.Psi)) ** 2])
-    small_ = lambda *shape: np.zeros(shape)  # noqa: E731
-    R = np.zeros((1, 19, up(M, 2) * Np))
-    f = by_phases(
-        R, 16, V, small_(2, Mq, D), rows, np.zeros((1, 2 * K * Mq, w)), np.zeros(1, np.int64), 0, Wp, g,
-        small_(2, Kq, D), small_(2, K, Kq), small_(2, Kq, D), small_(2, Kq, Kq), small_(2, Mq, D),
-        masks, setting,
+    w = arrays(layout(N, K, M, r))
+    V, T, rows = w.antennas.V, w.antennas.T, w.chains.rows
+    o, lanes = T.shape[1], V.shape[2]
+    gap = torch.zeros(N, o - M, dtype=F.dtype)
+    Z = torch.cat([F, gap, s.H.mH * (s.power / s.noise) ** 0.5, U], 1)
+    V[:, : o + K + r] = to_planes(Z.mT.resolve_conj().numpy(), lanes, np.float64)
+    fast_chains.planes(rows, fast_chains.POINT, K, o)[:] = to_planes(W.mT.detach().numpy(), o, np.float64)
+    set_masks(w.objective.masks, o, K, r)
+    problem = Problem(
+        float(s.power), 1.0, float(s.weight * s.power**2), float(torch.linalg.matrix_norm(s.Psi)) ** 2
+    )
+    gradients = w.memory.rows[:, :, : w.antennas.base.shape[1] * lanes].copy()
+    f, updates = by_phases(gradients, OLD, w.antennas, w.chains, w.objective, problem, 0.1, 0, 0)
+    assert updates == 0
+    g = fast_chains.planes(rows, fast_chains.NEW, K, o)
+    return f, gradients[0, OLD].reshape(-1, lanes)[:M, :N].T, (g[0] + 1j * g[1])[:, :M].T
+
+
+@kernel
+def filled(buffer, N, K, M, r):
+    """Every array of a design's working space filled with its own number, then their sums."""
+    w = carve(buffer, layout(N, K, M, r))
+    w.antennas.V[:] = 1.0
+    w.antennas.PW[:] = 2.0
+    w.objective.masks[:] = 3.0
+    w.digital.on_V[:] = 4.0
+    w.memory.small[:] = 5.0
+    w.chains.B[:] = 6.0
+    return (
+        w.antennas.V.sum(), w.antennas.PW.sum(), w.objective.masks.sum(), w.digital.on_V.sum(),
+        w.memory.small.sum(), w.chains.B.sum(),
     )  # fmt: skip
-    on_F = R[0, 16].reshape(-1, Np)[:M, :N].T
-    return f, on_F, (g[0] + 1j * g[1])[:, :M].T
+
+
+@pytest.mark.parametrize("sizes", [(64, 4, 4, 7), (5, 1, 3, 2), (17, 9, 9, 11)])
+def test_arrays_of_a_buffer_do_not_overlap(sizes):
+    """Each has its shape, none writes into another or behind the buffer, and each begins on a cache line."""
+    shapes = layout(*sizes)
+    buffer = buffer_for(shapes, np.float32)
+    assert len(buffer) == floats(shapes)
+    assert buffer.ctypes.data % 64 == 0
+    behind = np.full(floats(shapes) + 64, 7.0, np.float32)
+    counts = [
+        math.prod(shape) for shape in (
+            shapes.antennas.V, shapes.antennas.PW, shapes.objective.masks, shapes.digital.on_V,
+            shapes.memory.small, shapes.chains.B,
+        )
+    ]  # fmt: skip
+    sums = filled(behind, *sizes)
+    assert sums == tuple(number * count for number, count in zip(range(1, 7), counts, strict=True))
+    assert (behind[floats(shapes) :] == 7).all()
+    assert [int((behind[: floats(shapes)] == number).sum()) for number in range(1, 7)] == counts
 
 
 @pytest.mark.parametrize("options", SIZES)

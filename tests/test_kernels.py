@@ -11,10 +11,13 @@ import pytest
 import torch
 from conftest import relative, script, small, ulps
 
-from beamfold import pga
-from beamfold.constraints import modulus_error, power_error
-from beamfold.kernels.rows import unit
+from beamfold import ModelInfo, UnfoldedPGA, pga, prepare
+from beamfold.constraints import modulus_error, power_error, total_power
+from beamfold.kernels.fast_workspace import sizes
+from beamfold.kernels.phases import unit
+from beamfold.kernels.proposed import PIVOTS, start_layout, start_point
 from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
+from beamfold.kernels.workspace import buffer_for
 from beamfold.optim.layers import run_layers
 from beamfold.result import Status
 from beamfold.scenario import make_scenario
@@ -187,6 +190,48 @@ def test_the_factor_of_psi_says_what_it_leaves_out():
             assert left == pytest.approx(bound, rel=1e-6, abs=1e-14)
             assert bound <= tolerance * top
             assert U.shape[1] <= radar.antennas
+
+
+def test_the_start_without_a_pseudo_inverse():
+    """(26) by Cholesky's factorisation is the definition where it is trusted, and says where it is not."""
+    s = small(16, 3, 5, count=6)
+    N, K, M = s.antennas, s.users, s.chains
+    buffer = buffer_for(start_layout(sizes(N, K, M, 0), K), np.float64)
+    truth = proposed(s)
+    extra = np.ascontiguousarray(truth.F[0, :, K:].resolve_conj().numpy())
+
+    def found(H):
+        F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
+        trust = start_point(F, W, np.ascontiguousarray(H.resolve_conj().numpy()), extra, buffer)
+        return trust, Point(torch.from_numpy(F), torch.from_numpy(W))
+
+    for H, F, W, power in zip(s.H, *truth, s.power, strict=True):
+        trust, point = found(H)
+        assert trust > PIVOTS
+        assert relative(point.F, F) < 1e-12
+        assert relative(total_power(point.F, point.W, power), W) < 1e-9
+    equal = s.H[0].clone()
+    equal[1] = equal[0]
+    assert not found(equal)[0] > PIVOTS
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_a_prepared_channel_is_that_of_the_batch(equal):
+    """Also with two equal users, where (26) takes pseudo-inverses."""
+    s = small(16, 3, 4, count=2, snr_db=6)
+    if equal:
+        H = s.H.clone()
+        H[:, 1] = H[:, 0]
+        s = make_scenario(H, s.radar, chains=4, snr_db=6)
+    start = proposed(s)
+    mu, lam = stable(s, start, 5, 4)
+    model = UnfoldedPGA.from_steps(mu, lam, ModelInfo(16, 3, 4, 1 / 16))
+    go = prepare(model, s.radar, snr_db=6, dtype=np.float64)
+    truth = run_layers(s, start, mu, lam, 1 / 16, "signal", engine="torch").point
+    for H, X in zip(s.H, truth.F @ truth.W, strict=True):
+        F, W, done = go(H.resolve_conj().numpy())
+        assert done == 5
+        assert relative(F @ W, X.numpy()) < 1e-9
 
 
 # The adjoint

@@ -85,6 +85,11 @@ class Array:
         return bool((self.positions[:, (0, 2)] == 0).all())
 
     @cached_property
+    def _axes(self) -> list[int]:
+        """The coordinates that are not 0 everywhere."""
+        return torch.nonzero((self.positions.cpu() != 0).any(0)).flatten().tolist()
+
+    @cached_property
     def lattice(self) -> Lattice | None:
         """The uniform grid on which the elements stand in order, or None."""
         return _lattice(self.positions.cpu())
@@ -149,9 +154,8 @@ class Array:
         """
         p = self.positions.to(cosines.device)
         phase = torch.zeros((), dtype=torch.float64, device=cosines.device)
-        for axis in range(3):
-            if bool((p[:, axis] != 0).any()):
-                phase = phase + (2 * math.pi * cosines[..., axis, None]) * p[:, axis]
+        for axis in self._axes:
+            phase = phase + (2 * math.pi * cosines[..., axis, None]) * p[:, axis]
         phase = phase.expand(*cosines.shape[:-1], self.antennas)
         return torch.exp(1j * phase)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from beamfold.experiments.labelled import conclude, variable
 from beamfold.experiments.setting import USERS, Setting, Steps, published_pattern
-from beamfold.kernels.rows import LANES
+from beamfold.kernels.simd import LANES
 from beamfold.kernels.unfolded import DROPPED
 
 ANTENNAS = (8, 16, 32, 64, 128, 256)

@@ -4,15 +4,23 @@ The formulas of `coordinates` backwards. A cotangent Z̄ is meant as dL = Re tr(
 PyTorch's `.grad` holds. Points (F_(i), W_(i)) are given for every layer; the inner coordinates S_j of one
 layer at a time are computed again, so that what is stored does not grow with J.
 
-F enters through E: where T_F = Eᴴ F is used, its cotangent T̄_F gives F̄ = E R with
-R = T̄_F + [T̄_topᴴ; 0], and everything that depends on F in a layer is gathered in one R (D, M).
+F enters through V: where T_F = Vᴴ F is used, its cotangent T̄_F gives F̄ = V Φ with
+Φ = T̄_F + [T̄_topᴴ; 0]. All contributions of a layer to F̄ are accumulated in one Φ (D, M).
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from beamfold.kernels.coordinates import (
+    Coordinates,
+    Cotangents,
+    coordinates,
+    coordinates_layout,
+    cotangents_layout,
     digital_gradient,
     gradient_adjoint,
     identity,
@@ -21,164 +29,252 @@ from beamfold.kernels.coordinates import (
     times_gram,
     top,
 )
-from beamfold.kernels.layers import basis
-from beamfold.kernels.rows import (
+from beamfold.kernels.layers import Batch, Points, Steps, load_basis, load_F
+from beamfold.kernels.linalg import (
+    Planes,
     add_inner,
-    add_product_adjoint,
-    clear,
+    add_times_adjoint,
     combine,
     copy,
     dot,
-    gram,
+    erase,
     kernel,
     one,
-    product,
     scale,
     scale_add,
     small_scale_add,
-    unit,
-    unit_adjoint,
 )
+from beamfold.kernels.phases import unit, unit_adjoint
 from beamfold.kernels.simd import like
+from beamfold.kernels.workspace import carve, shape
+
+
+class Backwards(NamedTuple):
+    """The cotangents that are carried from layer to layer, and working space."""
+
+    W: Planes
+    """(2, K, M), W̄."""
+    Phi: Planes
+    """(2, M, D), Φ: what F̄ gets through V."""
+    direct: Planes
+    """(2, M, N), what F̄ gets otherwise."""
+    S: Planes
+    """(2, M, D), S̄."""
+    inside: Cotangents
+    """Of what one gradient holds."""
+    TY: Planes
+    """(2, K, D), T Ȳ."""
+    g: Planes
+    """(2, K, M), ∇_W."""
+    gbar: Planes
+    """(2, K, M), its cotangent."""
+    stepped: Planes
+    """(2, K, M), W + λ ∇_W."""
+    small: Planes
+    """(2, K, M)."""
+
+
+class Space(NamedTuple):
+    """What the adjoint is computed in."""
+
+    c: Coordinates
+    bar: Backwards
+    V: Planes
+    """(2, D, N), [F_(i), h_1 … h_K, √P_t U]."""
+    S: Planes
+    """(2 (J + 1), M, D), the inner coordinates S_0 … S_J of one layer."""
+    Fhat: Planes
+    """(2, M, N), F̂ = V S_J, then its cotangent."""
+    size: Planes
+    """(1, M, N), |F̂|."""
+    F: Planes
+    """(2, M, N), F̂ / |F̂|, which is known already."""
+    Fbar: Planes
+    """(2, M, N), F̄."""
+    top: Planes
+    """(2, M, M), the first M rows of S_J."""
 
 
 @kernel
-def columns_adjoint(R, P, B):
-    """R += T̄_F + [T̄_topᴴ; 0] for T̄_F = P Bᴴ."""
-    add_product_adjoint(R, one(R), P, B)
-    for m in range(B.shape[1]):
-        for a in range(B.shape[1]):
-            for k in range(B.shape[2]):
-                R[0, m, a] += P[0, k, m] * B[0, a, k] + P[1, k, m] * B[1, a, k]
-                R[1, m, a] += P[0, k, m] * B[1, a, k] - P[1, k, m] * B[0, a, k]
+def layout(N: int, K: int, M: int, r: int, J: int) -> Space:
+    """The shapes of a `Space`, for N padded antennas and a U of r columns."""
+    D = coordinates(K, M, r)
+    small, wide, long = shape(2, K, M), shape(2, M, D), shape(2, M, N)
+    return Space(
+        c=coordinates_layout(K, D),
+        bar=Backwards(
+            W=small, Phi=wide, direct=long, S=wide, inside=cotangents_layout(K, D), TY=shape(2, K, D),
+            g=small, gbar=small, stepped=small, small=small,
+        ),
+        V=shape(2, D, N), S=shape(2 * (J + 1), M, D), Fhat=long, size=shape(1, M, N), F=long,
+        Fbar=long, top=shape(2, M, M),
+    )  # fmt: skip
 
 
 @kernel
-def power_adjoint(Wbar, R, T, stepped, product_, power):
-    """Adjoint of W = √P_t W' / ‖F W'‖ (12): Wbar becomes W̄', and R gains what F gets through the norm."""
+def columns_adjoint(Phi: Planes, P: Planes, B: Planes) -> None:
+    """Φ += T̄_F + [T̄_topᴴ; 0] for T̄_F = P Bᴴ."""
+    add_times_adjoint(Phi, one(Phi), P, B)
+    for m in range(B.shape[2]):
+        for a in range(B.shape[2]):
+            for k in range(B.shape[1]):
+                Phi[0, m, a] += P[0, k, m] * B[0, k, a] + P[1, k, m] * B[1, k, a]
+                Phi[1, m, a] += P[0, k, m] * B[1, k, a] - P[1, k, m] * B[0, k, a]
+
+
+@kernel
+def power_adjoint(bar: Backwards, T: Planes, power: Any) -> None:
+    """Adjoint of W = √P_t W' / ‖F W'‖ (12): W̄ becomes W̄', and Φ gains what F gets through the norm."""
+    Wbar, Phi, stepped, product_ = bar.W, bar.Phi, bar.stepped, bar.small
     times_gram(product_, T, stepped)
     norm2 = real_inner(stepped, product_)
     root = np.sqrt(power / norm2)
     twice = -real_inner(Wbar, stepped) * root / norm2  # 2 ∂L/∂‖F W'‖²
     small_scale_add(Wbar, root, twice, product_)
-    for a in range(stepped.shape[1]):  # Q̄ for Q = Fᴴ F is Hermitian: both sides of T_F give the same
-        for m in range(stepped.shape[1]):
-            for k in range(stepped.shape[2]):
-                ar, ai = stepped[0, a, k], stepped[1, a, k]
-                mr, mi = stepped[0, m, k], stepped[1, m, k]
-                R[0, m, a] += twice * (ar * mr + ai * mi)
-                R[1, m, a] += twice * (ai * mr - ar * mi)
+    for a in range(stepped.shape[2]):  # Q̄ for Q = Fᴴ F is Hermitian: both sides of T_F give the same
+        for m in range(stepped.shape[2]):
+            for k in range(stepped.shape[1]):
+                ar, ai = stepped[0, k, a], stepped[1, k, a]
+                mr, mi = stepped[0, k, m], stepped[1, k, m]
+                Phi[0, m, a] += twice * (ar * mr + ai * mi)
+                Phi[1, m, a] += twice * (ai * mr - ar * mi)
 
 
 @kernel
-def digital_adjoint(Wbar, R, W, T, lam, kappa, power, noise, exact, on_U, wide, square, narrow):
-    """Adjoint of (24) and (12): Wbar for the new W becomes the old one's, R gains F's; returns λ̄."""
-    P, Pb, Sx, Sxb, Y, Yb = wide[0], wide[1], wide[2], wide[3], wide[4], wide[5]
-    C, Cb = square[0], square[1]
-    g, gb, stepped, small = narrow[0], narrow[1], narrow[2], narrow[3]
-    digital_gradient(g, P, Sx, Y, C, T, W, kappa, noise, exact, on_U)
+def digital_adjoint(
+    bar: Backwards, c: Coordinates, W: Planes, lam: Any, kappa: Any, power: Any, noise: Any, exact: bool
+) -> Any:
+    """Adjoint of (24) and (12): W̄ for the new W becomes the old one's, Φ gains F's; returns λ̄."""
+    Wbar, Phi, gb, g, stepped, small, inside = (
+        bar.W,
+        bar.Phi,
+        bar.gbar,
+        bar.g,
+        bar.stepped,
+        bar.small,
+        bar.inside,
+    )
+    T, P, M = c.T, c.P, W.shape[2]
+    digital_gradient(g, c, W, kappa, noise, exact)
     stepped[:] = W
     small_scale_add(stepped, one(W), lam, g)
-    power_adjoint(Wbar, R, T, stepped, small, power)
+    power_adjoint(bar, T, power)
     lam_bar = real_inner(Wbar, g)
     gb[:] = like(W, 0.0)  # 0 · gb would keep a NaN of uninitialised memory
     small_scale_add(gb, one(W), lam, Wbar)
     # g = T_Fᴴ P
-    product(Pb, T, gb)
-    columns_adjoint(R, P, gb)
-    gradient_adjoint(Sxb, Yb, Cb, Pb, Sx, Y, C, kappa, noise, exact, on_U, W.shape[1])
+    combine(inside.P, T, gb, M)
+    columns_adjoint(Phi, P, gb)
+    gradient_adjoint(inside, c, kappa, noise, exact, M)
     # Y = T_F W and S_x = [W; 0; 0]
-    columns_adjoint(R, Yb, W)
-    add_inner(Wbar, one(W), T, Yb)
-    top(small, Sxb)
+    columns_adjoint(Phi, inside.Y, W)
+    add_inner(Wbar, one(W), T, inside.Y)
+    top(small, inside.Sx)
     small_scale_add(Wbar, one(W), one(W), small)
     return lam_bar
 
 
 @kernel
-def inner_adjoint(Sbar, Wbar, R, S, T, W, mu, kappa, noise, on_U, wide, square, narrow):
-    """Adjoint of one step of (23b): Sbar for the new S becomes the old one's; returns μ̄."""
-    P, Pb, Sx, Sxb, Y, Yb, TY = wide[0], wide[1], wide[2], wide[3], wide[4], wide[5], wide[6]
-    C, Cb, small = square[0], square[1], narrow[0]
-    inner_gradient(P, Sx, Y, C, S, T, W, kappa, noise, on_U)
+def inner_adjoint(
+    bar: Backwards, c: Coordinates, S: Planes, W: Planes, mu: Any, kappa: Any, noise: Any
+) -> Any:
+    """Adjoint of one step of (23b): S̄ for the new S becomes the old one's; returns μ̄."""
+    Wbar, Phi, Sbar, TY, small, inside = bar.W, bar.Phi, bar.S, bar.TY, bar.small, bar.inside
+    T, P, M = c.T, c.P, W.shape[2]
+    inner_gradient(c, S, W, kappa, noise)
     # S ← S + μ P Wᴴ
-    product(Pb, Sbar, W)
+    combine(inside.P, Sbar, W, M)
     mu_bar = like(W, 0.0)
-    for k in range(W.shape[2]):
-        re, _ = dot(Pb, k, P, k)
+    for k in range(W.shape[1]):
+        re, _ = dot(inside.P, k, P, k)
         mu_bar += re
     add_inner(Wbar, mu, Sbar, P)
-    scale(Pb, mu)
-    gradient_adjoint(Sxb, Yb, Cb, Pb, Sx, Y, C, kappa, noise, True, on_U, W.shape[1])
+    scale(inside.P, mu)
+    gradient_adjoint(inside, c, kappa, noise, True, M)
     # Y = T S_x, T̄ = Ȳ S_xᴴ, whose columns for F count from both sides
-    combine(TY, T, Yb, T.shape[1])
-    scale_add(Sxb, one(W), one(W), TY)
-    top(small, Sx)
-    add_product_adjoint(R, one(W), Yb, small)
-    top(small, Yb)
-    add_product_adjoint(R, one(W), Sx, small)
+    combine(TY, T, inside.Y, T.shape[1])
+    scale_add(inside.Sx, one(W), one(W), TY)
+    top(small, c.Sx)
+    add_times_adjoint(Phi, one(W), inside.Y, small)
+    top(small, inside.Y)
+    add_times_adjoint(Phi, one(W), c.Sx, small)
     # S_x = S W
-    add_product_adjoint(Sbar, one(W), Sxb, W)
-    add_inner(Wbar, one(W), S, Sxb)
+    add_times_adjoint(Sbar, one(W), inside.Sx, W)
+    add_inner(Wbar, one(W), S, inside.Sx)
     return mu_bar
 
 
 @kernel
-def backward(
-    H, U, Fs, Ws, Fbars, Wbars, done, mu, lam, omega, eta, power, noise, exact, D, mu_bar, lam_bar, first,
-    last,
-):  # fmt: skip
-    """Cotangents Fbars (B, I + 1, 2, M, N), Wbars of all points → mu_bar (B, I, J), lam_bar (B, I).
+def F_adjoint(Fbar: Planes, bar: Backwards, V: Planes) -> None:
+    """F̄ = what it gets directly + V Φ."""
+    combine(Fbar, V, bar.Phi, V.shape[1])
+    scale_add(Fbar, one(V), one(V), bar.direct)
 
-    Channel b is swept from layer done[b] on. Fbars[:, 0] and Wbars[:, 0] leave as the starting point's.
+
+@kernel
+def projection_adjoint(
+    bar: Backwards, V: Planes, S: Planes, Fhat: Planes, beside: Planes, block: Planes
+) -> None:
+    """Adjoint of F̂ = V S for the cotangent in Fhat: S̄ = Vᴴ F̂̄, and F̄ = `beside` + F̂̄ S_topᴴ directly."""
+    for m in range(S.shape[1]):
+        for d in range(S.shape[2]):
+            bar.S[0, m, d], bar.S[1, m, d] = dot(V, d, Fhat, m)
+    copy(bar.direct, beside, S.shape[1])
+    top(block, S)
+    add_times_adjoint(bar.direct, one(V), Fhat, block)
+
+
+@kernel
+def backward(
+    batch: Batch, steps: Steps, path: Points, bars: Points, done: NDArray[np.int64], mu_bar: Planes,
+    lam_bar: Planes, first: int, last: int, buffer: Planes,
+) -> None:  # fmt: skip
+    """From cotangents of all points to those of the step sizes and of the first point.
+
+    Args:
+        batch: the channels.
+        steps: the step sizes.
+        path: F (B, I + 1, 2, M, N) and W, the points.
+        bars: their cotangents; the first of them leave as the starting point's.
+        done: (B,), the layer from which channel b is swept.
+        mu_bar: (B, I, J), filled.
+        lam_bar: (B, I), filled.
+        first: the first channel.
+        last: one behind the last channel.
+        buffer: for the arrays of `layout`.
     """
-    K, M, N, J, t = H.shape[2], Fs.shape[3], Fs.shape[4], mu.shape[1], Fs.dtype
-    E, T, on_U = np.empty((2, D, N), t), np.empty((2, D, D), t), np.empty((2, 1, D), t)
-    Ss, Sbar, R = np.empty((J + 1, 2, M, D), t), np.empty((2, M, D), t), np.empty((2, M, D), t)
-    wide, square, narrow = np.empty((7, 2, K, D), t), np.empty((2, 2, K, K), t), np.empty((4, 2, M, K), t)
-    Fhat, size, Fbar = np.empty((2, M, N), t), np.empty((1, M, N), t), np.empty((2, M, N), t)
-    direct, block = np.empty((2, M, N), t), np.empty((2, M, M), t)
-    P, Sx, Y, C = wide[0], wide[2], wide[4], square[0]
+    H, U, omega, power = batch
+    mu, lam, eta, noise, exact = steps
+    K, M, N, J = H.shape[2], path.F.shape[3], path.F.shape[4], mu.shape[1]
+    c, bar, V, S, Fhat, size, unused, Fbar, block = carve(buffer, layout(N, K, M, U.shape[1], J))
     for b in range(first, last):
-        basis(E, T, on_U, H[b], U, np.sqrt(power[b]), M)
-        copy(E, Fs[b, done[b]], M)
-        gram(T, E, 0, M)
-        Wbar = Wbars[b, done[b]].copy()
-        clear(R)
-        copy(direct, Fbars[b, done[b]], M)
+        load_basis(V, c, H[b], U, np.sqrt(power[b]), M)
+        load_F(V, c, path.F[b, done[b]])
+        bar.W[:] = bars.W[b, done[b]]
+        erase(bar.Phi)
+        copy(bar.direct, bars.F[b, done[b]], M)
         kappa = omega[b] + omega[b]
         for i in range(done[b] - 1, -1, -1):
-            # Here E, T, Wbar belong to point i + 1, whose F̄ is direct + E R.
-            lam_bar[b, i] = digital_adjoint(
-                Wbar, R, Ws[b, i], T, lam[i], kappa * eta, power[b], noise, exact, on_U, wide, square, narrow
-            )
-            combine(Fbar, E, R, D)
-            scale_add(Fbar, one(E), one(E), direct)
+            # Here V, T, W̄ belong to point i + 1, whose F̄ is direct + V Φ.
+            F, W = path.F[b, i], path.W[b, i]
+            lam_bar[b, i] = digital_adjoint(bar, c, W, lam[i], kappa * eta, power[b], noise, exact)
+            F_adjoint(Fbar, bar, V)
             # Back to point i: its basis, and the inner coordinates once more.
-            W = Ws[b, i]
-            copy(E, Fs[b, i], M)
-            gram(T, E, 0, M)
-            identity(Ss[0])
+            load_F(V, c, F)
+            identity(S[:2])
             for j in range(J):
-                inner_gradient(P, Sx, Y, C, Ss[j], T, W, kappa, noise, on_U)
-                copy(Ss[j + 1], Ss[j], M)
-                add_product_adjoint(Ss[j + 1], mu[i, j], P, W)
-            combine(Fhat, E, Ss[J], D)
-            unit(direct, size, Fhat, Fs[b, i])
-            unit_adjoint(Fhat, Fbar, Fs[b, i + 1], size)  # Fhat holds its own cotangent from here on
-            # F̂ = E S: S̄ = Eᴴ F̂̄, and F̄ += F̂̄ S_topᴴ for the columns of E that are F.
-            for m in range(M):
-                for d in range(D):
-                    Sbar[0, m, d], Sbar[1, m, d] = dot(E, d, Fhat, m)
-            copy(direct, Fbars[b, i], M)
-            top(block, Ss[J])
-            add_product_adjoint(direct, one(E), Fhat, block)
-            clear(R)
+                now, after = S[2 * j : 2 * j + 2], S[2 * j + 2 : 2 * j + 4]
+                inner_gradient(c, now, W, kappa, noise)
+                copy(after, now, M)
+                add_times_adjoint(after, mu[i, j], c.P, W)
+            last_S = S[2 * J :]
+            combine(Fhat, V, last_S, V.shape[1])
+            unit(unused, size, Fhat, F)
+            unit_adjoint(Fhat, Fbar, path.F[b, i + 1], size)  # Fhat holds its own cotangent from here on
+            projection_adjoint(bar, V, last_S, Fhat, bars.F[b, i], block)
+            erase(bar.Phi)
             for j in range(J - 1, -1, -1):
-                mu_bar[b, i, j] = inner_adjoint(
-                    Sbar, Wbar, R, Ss[j], T, W, mu[i, j], kappa, noise, on_U, wide, square, narrow
-                )
-            small_scale_add(Wbar, one(E), one(E), Wbars[b, i])
-        combine(Fbar, E, R, D)
-        scale_add(Fbar, one(E), one(E), direct)
-        Fbars[b, 0], Wbars[b, 0] = Fbar, Wbar
+                mu_bar[b, i, j] = inner_adjoint(bar, c, S[2 * j : 2 * j + 2], W, mu[i, j], kappa, noise)
+            small_scale_add(bar.W, one(V), one(V), bars.W[b, i])
+        F_adjoint(Fbar, bar, V)
+        bars.F[b, 0], bars.W[b, 0] = Fbar, bar.W

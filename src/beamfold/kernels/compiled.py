@@ -14,10 +14,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import llvmlite
 import numba
+from numba import types
 from numba.core import config as _config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.registry import cpu_target
@@ -25,6 +26,7 @@ from numba.core.runtime.nrt import rtsys
 
 from beamfold import cache
 
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 config: Any = _config  # its names are set when Numba is imported
 SOURCES = ("beamfold.kernels", "beamfold.start")
 """Where the code and the constants of the kernels come from."""
@@ -126,11 +128,16 @@ class _KernelCache(FunctionCache):
 
 
 def _is_for(signature: Any, scalar: str) -> bool:
-    """Whether `scalar` is the type of the planes (arrays of three axes or more) among the arguments."""
-    return any(getattr(kind, "ndim", 0) >= 3 and str(kind.dtype) == scalar for kind in signature)
+    """Whether `scalar` is the type of planes (arrays of three axes or more) among the arguments."""
+    return any(
+        _is_for(kind, scalar)
+        if isinstance(kind, types.BaseTuple)
+        else getattr(kind, "ndim", 0) >= 3 and str(kind.dtype) == scalar
+        for kind in signature
+    )
 
 
-def compiled(**options: Any) -> Callable[[Any], Any]:
+def compiled(**options: Any) -> Callable[[Kernel], Kernel]:
     """`numba.njit` for a kernel, its code kept in `code_folder`.
 
     The order of sums may change ("reassoc"). "nnan" and "ninf" are left out, since the kernels look for NaN
@@ -144,11 +151,12 @@ def compiled(**options: Any) -> Callable[[Any], Any]:
         "no_cfunc_wrapper": True,
     }
 
-    def decorate(function: Any) -> Any:
-        dispatcher = numba.njit(**options)(function)
+    def decorate(function: Kernel) -> Kernel:
+        dispatcher: Any = numba.njit(**options)(function)
         if code_folder() is not None:
             dispatcher._cache = _KernelCache(function)
-        return dispatcher
+        kernel: Kernel = dispatcher
+        return kernel
 
     return decorate
 

@@ -1,4 +1,7 @@
-"""Doors to the fast kernel: a batch over threads, and one channel at a time with all else prepared."""
+"""Python entry points of the fast design: a batch over threads, and a single-channel version.
+
+The latter precomputes everything that does not depend on the channel.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beamfold.kernels.fast_design import GRID, design, floats
+from beamfold.kernels.fast_channel import GRID
+from beamfold.kernels.fast_design import design
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.fast_loud import deepen, value
-from beamfold.kernels.rows import LANES
+from beamfold.kernels.fast_workspace import Constants, Problem, layout
+from beamfold.kernels.planes import to_planes, up
+from beamfold.kernels.simd import LANES
+from beamfold.kernels.workspace import buffer_for
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 from beamfold.threads import parallel_for
@@ -28,10 +35,6 @@ DROPPED = {np.float32: 1e-3, np.float64: 1e-7}
 
 ROUNDING = {np.float32: 2e-6, np.float64: 1e-12}
 """The share of a column's energy below which what the others leave of it counts as rounding."""
-
-
-LOUDEST = 3e4
-"""The largest P_t ‖h_k‖²/σ² that the kernel works with, see `fast_loud`."""
 
 
 class Plan(NamedTuple):
@@ -60,19 +63,6 @@ def plan_for(users: int, chains: int, rank: int, **given: int) -> Plan:
     return Plan(digital, alternations)._replace(**given)
 
 
-class Constants(NamedTuple):
-    """The numbers of the fast design, the same for every SNR, weight and size."""
-
-    digital: float = 0.1
-    """First step of Z, in units of √P_t."""
-    chains: float = 0.05
-    """First step of W, in units of ‖W‖."""
-    phases: float = 0.1
-    """First step of ∠F in radians per entry (root mean square)."""
-    shares: tuple[float, ...] = (0.0, 0.3, 0.7)
-    """Shares of the sensing beams in the candidates for Z."""
-
-
 CONSTANTS = Constants()
 
 
@@ -92,20 +82,6 @@ def mixing(chains: int, users: int, which: int = 0) -> Complex:
     Q = np.ascontiguousarray(Q)
     Q.flags.writeable = False  # the same array for every call
     return Q
-
-
-def _planes(rows: Complex, lanes: int, dtype: Any) -> Planes:
-    """(a, b) complex → (2, a, lanes), zero-padded."""
-    out = np.zeros((2, len(rows), lanes), dtype)
-    out[0, :, : rows.shape[1]], out[1, :, : rows.shape[1]] = rows.real, rows.imag
-    return out
-
-
-def _buffer(N: int, K: int, M: int, r: int, dtype: Any) -> Planes:
-    """The working space of one thread, on a cache line: a register that straddles two costs double."""
-    raw = np.zeros(floats(N, K, M, r) + 64, dtype)
-    skip = -(raw.ctypes.data // raw.itemsize) % (64 // raw.itemsize)
-    return raw[skip:]
 
 
 class Setting:
@@ -130,36 +106,35 @@ class Setting:
     ) -> None:  # fmt: skip
         antennas, rank = U.shape
         self.sizes = antennas, users, chains, rank
-        self.dtype, self.square, self.noise, self.tolerance = dtype, square, noise, dtype(tolerance)
+        self.dtype, self.square, self.noise = dtype, square, noise
         self._U = U
-        self.U = _planes(U.T, -(-antennas // LANES) * LANES, dtype)
-        self.mixing = _planes(mixing(chains, users, which).T.conj(), -(-chains // 4) * 4, dtype)
-        self.plan = np.array(plan, np.int64)
-        self.constants = [*constants[:-1], ROUNDING[dtype], LOUDEST, *constants.shares]
+        self.U = to_planes(U.T, up(antennas, LANES), dtype)
+        self.mixing = to_planes(mixing(chains, users, which).T.conj(), up(chains, 4), dtype)
+        self.plan = plan
+        self.constants = constants._replace(rounding=ROUNDING[dtype], tolerance=float(tolerance))
 
     def buffer(self) -> Planes:
         """Working space for one thread."""
-        return _buffer(*self.sizes, self.dtype)
+        return buffer_for(layout(*self.sizes), self.dtype)
 
-    def figures(self, power: float, weight: float) -> Planes:
-        """[P_t, √P_t/σ, ω P_t², ‖Ψ‖², constants], the third on the grid of the channels against rounding."""
+    def problem(self, power: float, weight: float) -> Problem:
+        """The numbers of (8), with ω P_t² on the grid of the channels against rounding."""
         mantissa, exponent = math.frexp(weight * power * power)
-        scaled = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
-        return np.array([power, math.sqrt(power / self.noise), scaled, self.square, *self.constants])
+        omega = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
+        return Problem(power, math.sqrt(power / self.noise), omega, self.square)
 
-    def one(self, F: Complex, W: Complex, H: Complex, figures: Planes, buffer: Planes) -> tuple[float, int]:
+    def one(self, F: Complex, W: Complex, H: Complex, problem: Problem, buffer: Planes) -> tuple[float, int]:
         """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made."""
-        before = (F.copy(), W.copy()) if self.plan[0] < 0 else None
-        f, done, loud = design(F, W, H, self.U, self.mixing, figures, self.tolerance, self.plan, buffer)
-        return (self._loud(F, W, H, figures, before) if loud else f), done
+        before = (F.copy(), W.copy()) if self.plan.digital < 0 else None
+        f, done, loud = design(F, W, H, self.U, self.mixing, problem, self.constants, self.plan, buffer)
+        return (self._loud(F, W, H, problem, before) if loud else f), done
 
     def _loud(
-        self, F: Complex, W: Complex, H: Complex, figures: Planes, before: tuple[Complex, Complex] | None
+        self, F: Complex, W: Complex, H: Complex, problem: Problem, before: tuple[Complex, Complex] | None
     ) -> float:
         """W as good as its F allows where a user was too loud for the kernel, and f; never below `before`."""
-        power, gain, energy, square = figures[:4]
-        points = [(F, W), (F, deepen(F, W, H, power, gain))] + ([before] if before else [])
-        values = [value(F, W, H, self._U, power, gain, energy, square) for F, W in points]
+        points = [(F, W), (F, deepen(F, W, H, problem.power, problem.gain))] + ([before] if before else [])
+        values = [value(F, W, H, self._U, problem) for F, W in points]
         best = int(np.argmax(values))
         F[:], W[:] = points[best]
         return values[best]
@@ -174,7 +149,7 @@ class Prepared:
 
     def __init__(self, setting: Setting, power: float, weight: float, guard: Guard) -> None:
         self._setting, self._buffer, self._guard = setting, setting.buffer(), guard
-        self._figures = setting.figures(power, weight)
+        self._problem = setting.problem(power, weight)
         N, K, _, _ = setting.sizes
         self(
             (np.eye(K, N) * math.sqrt(N) + 1e-3).astype(np.complex128)
@@ -183,18 +158,18 @@ class Prepared:
     @property
     def steps(self) -> int:
         """The most steps of F that a call takes."""
-        return int(self._setting.plan[-1])
+        return self._setting.plan.steps
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._setting.plan[-1] = steps
+        self._setting.plan = self._setting.plan._replace(steps=steps)
 
     def __call__(self, H: Complex) -> tuple[Complex, Complex, int]:
         """F (N, M), W (M, K) for H (K, N) with rows h_kᴴ, and the steps of F that were made."""
         N, K, M, _ = self._setting.sizes
         F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
         H = np.ascontiguousarray(H, np.complex128)
-        _, done = self._setting.one(F, W, H, self._figures, self._buffer)
+        _, done = self._setting.one(F, W, H, self._problem, self._buffer)
         self._guard(F, W, H)
         return F, W, done
 
@@ -241,7 +216,7 @@ def run_fast(
     if start is None:
         F, W = np.empty((count, N, M), np.complex128), np.empty((count, M, K), np.complex128)
     else:
-        setting.plan[0] = -1
+        setting.plan = plan._replace(digital=-1)
         F = start.F.resolve_conj().numpy().reshape(count, N, M).astype(np.complex128)
         W = start.W.resolve_conj().numpy().reshape(count, M, K).astype(np.complex128)
     f, done = np.empty(count), np.empty(count, np.int64)
@@ -249,7 +224,7 @@ def run_fast(
     def work(first: int, last: int) -> None:
         buffer = setting.buffer()
         for b in range(first, last):
-            f[b], done[b] = setting.one(F[b], W[b], H[b], setting.figures(power[b], weight[b]), buffer)
+            f[b], done[b] = setting.one(F[b], W[b], H[b], setting.problem(power[b], weight[b]), buffer)
 
     parallel_for(work, count, threads)
     point = Point(torch.from_numpy(F.reshape(*s.batch, N, M)), torch.from_numpy(W.reshape(*s.batch, M, K)))

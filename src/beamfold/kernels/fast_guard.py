@@ -1,13 +1,9 @@
-r"""No design of a single channel below the start (26): the promise of the batch, kept in a few microseconds.
+r"""No design of a single channel is worse than the start (26), at a cost of a few microseconds.
 
-f of the design and of (26) are compared in float64 with Ψ ≈ U Uᴴ, where all but H is ready. (26) needs no
-pseudo-inverse there: with Gram matrices, factors L Lᴴ,
-
-    W = F^† H^† = (Fᴴ F)⁻¹ (Fᴴ Hᴴ) (H Hᴴ)⁻¹,
-
-good to 1e-16 times the conditions of both. What U leaves out of Ψ moves the difference of the two f by no
-more than 2 ω P_t² ‖Ψ − U Uᴴ‖₂. Where that could decide, where a Gram matrix is near singular or the channel
-so strong that rounding is no longer below the noise, both points are measured without short cuts.
+f of the design and of (26) are compared in float64 with Ψ ≈ U Uᴴ, where all but H is ready. What U leaves
+out of Ψ moves the difference of the two f by no more than 2 ω P_t² ‖Ψ − U Uᴴ‖₂. Where that could decide,
+where `proposed` does not trust a Gram matrix or the channel is so strong that rounding is no longer below the
+noise, both points are measured without short cuts.
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ import math
 from copy import copy
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,11 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.errors import InputError
-from beamfold.kernels.fast_design import sizes
-from beamfold.kernels.fast_lanes import inner
 from beamfold.kernels.fast_objective import by_chains, set_masks
-from beamfold.kernels.fast_start import cholesky, solve, solve_adjoint
-from beamfold.kernels.rows import kernel
+from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
+from beamfold.kernels.linalg import Planes, inner, kernel
+from beamfold.kernels.planes import to_planes
+from beamfold.kernels.proposed import PIVOTS, Start, proposed_start, put, start_layout
+from beamfold.kernels.workspace import buffer_for, carve, shape
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import CANCELS, Point, least_norm, proposed
@@ -37,95 +34,66 @@ from beamfold.threads import parallel_for
 Complex = NDArray[np.complex128]
 LEFT_OUT = 1e-3
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
-PIVOTS = 1e-4
-"""What `pivots` tells of a Gram matrix down to which its inverse is trusted: errors of 1e-12."""
 STRONGEST = 1e12
 """P_t ‖h_k‖²/σ² up to which the interference that rounding leaves is far below the noise."""
 
 
-@kernel
-def put(V, column, source, gain):
-    """A column of V = gain · source (N,); ‖·‖²."""
-    total = 0.0
-    for n in range(len(source)):
-        re, im = gain * source[n].real, gain * source[n].imag
-        V[0, column, n], V[1, column, n] = re, im
-        total += re * re + im * im
-    return total
+class Space(NamedTuple):
+    """What a comparison with (26) is computed in."""
+
+    start: Start
+    objective: Objective
+    g: Planes
+    """(2, K, M), df/dW*, which is of no use here."""
 
 
 @kernel
-def phases(V, column, source, antennas):
-    """A column of V = e^{j∠} of column `source`, ±1 where that is ±0."""
-    for n in range(antennas):
-        re, im = V[0, source, n], V[1, source, n]
-        size = np.sqrt(re * re + im * im)
-        V[0, column, n] = re / size if size > 0 else math.copysign(1.0, re)
-        V[1, column, n] = im / size if size > 0 else 0.0
+def layout(N: int, K: int, M: int, r: int) -> Space:
+    """The shapes of a `Space`."""
+    p = sizes(N, K, M, r)
+    return Space(
+        start=start_layout(p, K),
+        objective=objective_layout(p, K),
+        g=shape(2, K, p.M),
+    )
 
 
 @kernel
-def pivots(A, n, o):
-    """Smallest pivot L_jj² over the largest, or over its row's Σ_i |L_ji|² if that is less; 0 for NaN.
+def gain_over_start(
+    F: Complex, W: Complex, H: Complex, U: Planes, extra: Complex, problem: Problem, buffer: Planes
+) -> float:
+    """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are.
 
-    L is what `cholesky` left in A. The row tells of a column that the weaker ones before it leave nothing of.
+    Args:
+        F: (N, M).
+        W: (M, K).
+        H: (K, N).
+        U: (2, r, N padded), Ψ ≈ U Uᴴ.
+        extra: (N, M − K), the columns that (26) adds to the channels.
+        problem: the numbers of (8).
+        buffer: for the arrays of `layout`, zero before the first call.
     """
-    least, most, share = np.inf, 0.0, 1.0
-    for j in range(n):
-        p = row = A[0, j, o + j] * A[0, j, o + j]
-        if not p > 0:
-            return 0.0
-        for i in range(j):
-            row += A[0, i, o + j] * A[0, i, o + j] + A[1, i, o + j] * A[1, i, o + j]
-        least, most, share = min(least, p), max(most, p), min(share, p / row)
-    return min(least / most, share) if most < np.inf else 0.0
-
-
-@kernel
-def start(W, G, Q, T, V, C, K, M, o):
-    """W of (26) for the F and H that V holds, C = Vᴴ F; how far both Gram matrices are from singular."""
-    inner(G, V, V.shape[1], V, o, K)
-    cholesky(G, K, o, 0.0)
-    inner(Q, V, Q.shape[2], V, 0, M)
-    cholesky(Q, M, 0, 0.0)
-    for z in range(2):
-        for m in range(M):
-            for k in range(K):
-                T[z, m, k] = C[z, m, o + k]
-    solve(G, K, o, T, M)
-    solve_adjoint(G, K, o, T, M)
-    for m in range(M):
-        for k in range(K):
-            W[0, k, m], W[1, k, m] = T[0, m, k], -T[1, m, k]
-    solve(Q, M, 0, W, K)
-    solve_adjoint(Q, M, 0, W, K)
-    return min(pivots(G, K, o), pivots(Q, M, 0))
-
-
-@kernel
-def gain_over_start(F, W, H, extra, power, root, setting, V, C, Y, E, S, N3, g, Wp, G, Q, T, masks):
-    """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are."""
     K, N = H.shape
-    M, o = F.shape[1], C.shape[1]
+    M, r = F.shape[1], U.shape[1]
+    start, objective, g = carve(buffer, layout(N, K, M, r))
+    V, T, W_planes = start.V, start.T, start.W
+    o = T.shape[1]
+    set_masks(objective.masks, o, K, r)
+    V[:, o + K : o + K + r] = U
     strongest, size = 0.0, 0.0
     for k in range(K):
-        strongest = max(strongest, put(V, o + k, H[k].conj(), root))
+        strongest = max(strongest, put(V, o + k, H[k].conj(), problem.gain))
     for m in range(M):
         put(V, m, F[:, m], 1.0)
         for k in range(K):
-            Wp[0, k, m], Wp[1, k, m] = W[m, k].real, W[m, k].imag
+            W_planes[0, k, m], W_planes[1, k, m] = W[m, k].real, W[m, k].imag
             size += W[m, k].real ** 2 + W[m, k].imag ** 2
-    inner(C, V, V.shape[1], V, 0, M)
-    f = by_chains(g, E, N3, Y, S, C, Wp, masks, setting)
-    for k in range(K):
-        phases(V, k, o + k, N)
-    for m in range(K, M):
-        put(V, m, extra[:, m - K], 1.0)
-    inner(C, V, V.shape[1], V, 0, M)
-    trust = start(Wp, G, Q, T, V, C, K, M, o)
-    if not (trust > PIVOTS and strongest < STRONGEST and N * M * size < CANCELS**2 * power):
+    inner(T, V, V.shape[1], V, 0, M)
+    f = by_chains(g, T, W_planes, objective, problem)
+    trust = proposed_start(start, extra, K, M, N)
+    if not (trust > PIVOTS and strongest < STRONGEST and N * M * size < CANCELS**2 * problem.power):
         return -np.inf
-    return f - by_chains(g, E, N3, Y, S, C, Wp, masks, setting)
+    return f - by_chains(g, T, W_planes, objective, problem)
 
 
 class Guard:
@@ -145,31 +113,24 @@ class Guard:
     ) -> None:
         U, left_out = radar.factor(LEFT_OUT)
         N, K, M, r = *U.shape[:1], users, chains, U.shape[1]
-        Np, Kq, Mq, _, D, columns = sizes(N, K, M, r)[:6]
-        square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
         numbers = torch.tensor([power, weight], dtype=torch.float64)
         H = torch.zeros(K, N, dtype=torch.complex128)
         self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise)
         self._fixed = power, weight
-        self._noise, self._square, self._left_out = noise, square, left_out
+        self._noise, self._left_out = noise, left_out
+        self._square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
         self._extra = np.ascontiguousarray(extra)
-        room = lambda *shape: np.zeros(shape)  # noqa: E731
-        V, masks = room(2, columns, Np), room(3, K, D)
-        planes = U.mT.resolve_conj().numpy()
-        V[0, Mq + K : Mq + K + r, :N], V[1, Mq + K : Mq + K + r, :N] = planes.real, planes.imag
-        set_masks(masks, Mq, K, r)
-        self._space: tuple[Any, ...] = (
-            V, room(2, Mq, D), room(2, Kq, D), room(2, Kq, D), room(2, Kq, Kq), room(2, K, Kq),
-            room(2, K, Mq), room(2, K, Mq), room(2, Kq, D), room(2, Mq, Mq), room(2, Mq, max(Kq, Mq)), masks,
-        )  # fmt: skip
+        self._U = to_planes(U.mT.resolve_conj().numpy(), sizes(N, K, M, r).N, np.float64)
+        self._layout = layout(N, K, M, r)
+        self._buffer = buffer_for(self._layout, np.float64)
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
         self.above(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
 
     def for_a_thread(self) -> Guard:
         """The same with working space of its own."""
         other = copy(self)
-        other._space = tuple(array.copy() for array in self._space)
+        other._buffer = buffer_for(self._layout, np.float64)
         return other
 
     def margin(self, power: float, weight: float) -> float:
@@ -180,9 +141,8 @@ class Guard:
 
     def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
         """R − ω τ of {F, W} less that of (26) for H (K, N); −∞ where that is not known well enough."""
-        figures = np.array([weight * power * power, self._square])
-        root = math.sqrt(power / self._noise)
-        return gain_over_start(F, W, H, self._extra, power, root, figures, *self._space)
+        problem = Problem(power, math.sqrt(power / self._noise), weight * power * power, self._square)
+        return gain_over_start(F, W, H, self._U, self._extra, problem, self._buffer)
 
     def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
         """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""

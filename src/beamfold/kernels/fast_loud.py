@@ -16,27 +16,25 @@ D = −T^† Gᴴ (G Gᴴ + K I)⁻¹ O.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from beamfold.kernels.fast_workspace import Problem
+from beamfold.objective import objective
 
 Complex = NDArray[np.complex128]
 DEPENDENT = 1e-6
 """Singular values of F below this fraction of the largest count as 0."""
 
 
-def value(
-    F: Complex, W: Complex, H: Complex, U: Complex, power: float, gain: float, energy: float, square: float
-) -> float:
-    """f = R − ω τ of F (N, M), W (M, K) scaled to power P_t.
-
-    gain = √P_t/σ, energy = ω P_t², square = ‖Ψ‖², Ψ ≈ U Uᴴ with U (N, r).
-    """
-    X = F @ (W / np.sqrt(power))
+def value(F: Complex, W: Complex, H: Complex, U: Complex, problem: Problem) -> float:
+    """f = R − ω τ of F (N, M), W (M, K) scaled to power P_t, for H (K, N) and Ψ ≈ U Uᴴ with U (N, r)."""
+    X = F @ W
     X /= np.linalg.norm(X)
-    received = np.abs(gain * (H @ X)) ** 2
-    own = np.diagonal(received)
-    other = 1 + np.where(np.eye(len(H), dtype=bool), 0, received).sum(-1)
-    gram, on_U = np.linalg.norm(X.conj().T @ X), np.linalg.norm(U.conj().T @ X)
-    return float(np.log2(1 + own / other).sum() - energy * (gram**2 - 2 * on_U**2 + square))
+    Psi = U @ U.conj().T
+    left_out = problem.square - float(np.linalg.norm(Psi)) ** 2
+    h, x, psi = (torch.from_numpy(np.ascontiguousarray(Z)) for Z in (problem.gain * H, X, Psi))
+    return float(objective(h, x, psi, 1.0, problem.omega)) - problem.omega * left_out
 
 
 def deepen(F: Complex, W: Complex, H: Complex, power: float, gain: float) -> Complex:

@@ -1,65 +1,146 @@
 """Algorithm 1 compiled: a batch of channels through all layers, forwards.
 
 A compiled function works through the channels of a batch one after another, on one core, without
-allocating inside its loops; threads share a batch by channels. Planes (real, imaginary) lead:
-E (2, D, N) holds the basis by columns, W (2, M, K), T (2, D, D), S (2, M, D), S_x, Y, P (2, K, D).
-`coordinates` tells what they are.
+allocating inside its loops; threads share a batch by channels. `coordinates` has the formulas.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from beamfold.kernels.coordinates import (
+    Coordinates,
+    coordinates,
+    coordinates_layout,
     digital_gradient,
     identity,
     inner_gradient,
     real_inner,
     times_gram,
 )
-from beamfold.kernels.rows import (
-    add_product_adjoint,
-    clear,
+from beamfold.kernels.linalg import (
+    Planes,
+    add_times_adjoint,
     combine,
     copy,
+    erase,
     gram,
     kernel,
     one,
     small_scale_add,
-    unit,
 )
+from beamfold.kernels.phases import unit
+from beamfold.kernels.simd import like
+from beamfold.kernels.workspace import carve, shape
+
+
+class Batch(NamedTuple):
+    """Channels and what belongs to each, as planes."""
+
+    H: Planes
+    """(B, 2, K, N)."""
+    U: Planes
+    """(2, r, N), Ψ ≈ U Uᴴ at unit power."""
+    omega: Planes
+    """(B,), ω."""
+    power: Planes
+    """(B,), P_t."""
+
+
+class Steps(NamedTuple):
+    """Algorithm 1 with its step sizes."""
+
+    mu: Planes
+    """(I, J)."""
+    lam: Planes
+    """(I,)."""
+    eta: Any
+    """η."""
+    noise: Any
+    """σ²."""
+    exact: bool
+    """∇_W R of (14) rather than its signal part."""
+
+
+class Points(NamedTuple):
+    """Iterates, or their cotangents."""
+
+    F: Planes
+    """(B, …, 2, M, N)."""
+    W: Planes
+    """(B, …, 2, K, M)."""
+
+
+class Space(NamedTuple):
+    """What the layers are computed in."""
+
+    c: Coordinates
+    V: Planes
+    """(2, D, N), [F_(i), h_1 … h_K, √P_t U]."""
+    S: Planes
+    """(2, M, D), the coordinates of F̂."""
+    Fhat: Planes
+    """(2, M, N), F̂ = V S."""
+    size: Planes
+    """(1, M, N), |F̂|."""
+    g: Planes
+    """(2, K, M), ∇_W."""
+    W: Planes
+    """(2, K, M), the new W until it is known to be finite."""
+    FFW: Planes
+    """(2, K, M), Fᴴ F W."""
 
 
 @kernel
-def basis(E, T, on_U, H, U, root_power, M):
-    """E = [·, h_1 … h_K, √P_t U] and the part of T that stays; F is put in by the caller."""
+def layout(N: int, K: int, M: int, r: int) -> Space:
+    """The shapes of a `Space`, for N padded antennas and a U of r columns."""
+    D, small = coordinates(K, M, r), shape(2, K, M)
+    return Space(
+        c=coordinates_layout(K, D), V=shape(2, D, N), S=shape(2, M, D), Fhat=shape(2, M, N),
+        size=shape(1, M, N), g=small, W=small, FFW=small,
+    )  # fmt: skip
+
+
+@kernel
+def load_basis(V: Planes, c: Coordinates, H: Planes, U: Planes, root_power: Any, M: int) -> None:
+    """V = [·, h_1 … h_K, √P_t U] and the part of T that stays; F is put in by the caller."""
     K, N = H.shape[1], H.shape[2]
-    clear(E)
-    clear(T)
-    clear(on_U)
+    erase(V)
+    erase(c.T)
+    for d in range(c.on_U.shape[2]):
+        c.on_U[0, 0, d] = like(V, 1.0 if M + K <= d < M + K + U.shape[1] else 0.0)
     for k in range(K):
         for n in range(N):
-            E[0, M + k, n] = H[0, k, n]
-            E[1, M + k, n] = -H[1, k, n]
+            V[0, M + k, n] = H[0, k, n]
+            V[1, M + k, n] = -H[1, k, n]
     for r in range(U.shape[1]):
-        on_U[0, 0, M + K + r] = one(E)
         for n in range(N):
-            E[0, M + K + r, n] = root_power * U[0, r, n]
-            E[1, M + K + r, n] = root_power * U[1, r, n]
-    gram(T, E, M, M + K + U.shape[1])
+            V[0, M + K + r, n] = root_power * U[0, r, n]
+            V[1, M + K + r, n] = root_power * U[1, r, n]
+    gram(c.T, V, M, M + K + U.shape[1])
 
 
 @kernel
-def inner_steps(S, T, W, Sx, Y, C, P, mu, omega, noise, on_U):
+def load_F(V: Planes, c: Coordinates, F: Planes) -> None:
+    """F as the first columns of V, and what T has of it."""
+    copy(V, F, F.shape[1])
+    gram(c.T, V, 0, F.shape[1])
+
+
+@kernel
+def inner_steps(S: Planes, c: Coordinates, W: Planes, mu: Planes, omega: Any, noise: Any) -> None:
     """(23): all J steps of one layer, S from [I; 0; 0] on."""
     identity(S)
     for j in range(len(mu)):
-        inner_gradient(P, Sx, Y, C, S, T, W, omega + omega, noise, on_U)
-        add_product_adjoint(S, mu[j], P, W)
+        inner_gradient(c, S, W, omega + omega, noise)
+        add_times_adjoint(S, mu[j], c.P, W)
 
 
 @kernel
-def digital_step(W, g, T, lam, power, small):
+def digital_step(W: Planes, g: Planes, T: Planes, lam: Any, power: Any, small: Planes) -> Any:
     """W ← √P_t (W + λ g) / ‖F (W + λ g)‖, (24) and (12); returns ‖F (W + λ g)‖²."""
     small_scale_add(W, one(W), lam, g)
     times_gram(small, T, W)
@@ -69,57 +150,64 @@ def digital_step(W, g, T, lam, power, small):
 
 
 @kernel
-def healthy(F, W, size, norm2):
+def healthy(F: Planes, W: Planes, size: Planes, norm2: Any) -> bool:
     """All of the new point is finite, and so is what it was divided by."""
     check = norm2
-    for m in range(W.shape[1]):
+    for m in range(W.shape[2]):
         for n in range(F.shape[2]):
             check += F[0, m, n] + F[1, m, n] + size[0, m, n]
-        for k in range(W.shape[2]):
-            check += W[0, m, k] + W[1, m, k]
+        for k in range(W.shape[1]):
+            check += W[0, k, m] + W[1, k, m]
     return np.isfinite(check) and norm2 > 0
 
 
 @kernel
-def forward(H, U, F, W, mu, lam, omega, eta, power, noise, exact, D, alive, done, Fs, Ws, keep, first, last):
-    """Run channels first … last − 1 in place.
+def forward(
+    batch: Batch, at: Points, steps: Steps, alive: NDArray[np.bool_], done: NDArray[np.int64], path: Points,
+    keep: bool, first: int, last: int, buffer: Planes,
+) -> None:  # fmt: skip
+    """Run the points `at` of the channels first … last − 1 through all layers, in place.
 
-    H (B, 2, K, N), U (2, r, N), F (B, 2, M, N), W (B, 2, M, K), mu (I, J), lam (I,), omega and power
-    (B,), D the padded number of coordinates. Channels that are not `alive` (B,) stay where they are.
-    `done` (B,) takes the layers that ended finite; with `keep`, Fs (B, I + 1, 2, M, N) and Ws take every
-    point.
+    Args:
+        batch: the channels.
+        at: F (B, 2, M, N), W (B, 2, K, M).
+        steps: the step sizes.
+        alive: (B,), channels that are not stay where they are.
+        done: (B,), filled with the layers that ended finite.
+        path: F (B, I + 1, 2, M, N) and W likewise, filled with every point if `keep`.
+        keep: see `path`.
+        first: the first channel.
+        last: one behind the last channel.
+        buffer: for the arrays of `layout`.
     """
+    H, U, omega, power = batch
+    mu, lam, eta, noise, exact = steps
+    F, W = at
     K, M, N = H.shape[2], F.shape[2], F.shape[3]
-    t = F.dtype
-    E, T, S = np.empty((2, D, N), t), np.empty((2, D, D), t), np.empty((2, M, D), t)
-    Sx, Y, P = np.empty((2, K, D), t), np.empty((2, K, D), t), np.empty((2, K, D), t)
-    C, on_U = np.empty((2, K, K), t), np.empty((2, 1, D), t)
-    g, new, small = np.empty((2, M, K), t), np.empty((2, M, K), t), np.empty((2, M, K), t)
-    Fhat, size = np.empty((2, M, N), t), np.empty((1, M, N), t)
+    c, V, S, Fhat, size, g, new, small = carve(buffer, layout(N, K, M, U.shape[1]))
     for b in range(first, last):
         Fb, Wb = F[b], W[b]
-        basis(E, T, on_U, H[b], U, np.sqrt(power[b]), M)
-        copy(E, Fb, M)
-        gram(T, E, 0, M)
+        load_basis(V, c, H[b], U, np.sqrt(power[b]), M)
+        load_F(V, c, Fb)
         done[b] = len(lam) if alive[b] else 0
         if keep:
-            Fs[b, 0], Ws[b, 0] = Fb, Wb
+            path.F[b, 0], path.W[b, 0] = Fb, Wb
         for i in range(done[b]):
-            inner_steps(S, T, Wb, Sx, Y, C, P, mu[i], omega[b], noise, on_U)
-            combine(Fhat, E, S, D)
-            unit(E, size, Fhat, Fb)
-            gram(T, E, 0, M)
+            inner_steps(S, c, Wb, mu[i], omega[b], noise)
+            combine(Fhat, V, S, V.shape[1])
+            unit(V, size, Fhat, Fb)
+            gram(c.T, V, 0, M)
             kappa = (omega[b] + omega[b]) * eta
-            digital_gradient(g, P, Sx, Y, C, T, Wb, kappa, noise, exact, on_U)
+            digital_gradient(g, c, Wb, kappa, noise, exact)
             new[:] = Wb
-            norm2 = digital_step(new, g, T, lam[i], power[b], small)
-            if not healthy(E, new, size, norm2):
+            norm2 = digital_step(new, g, c.T, lam[i], power[b], small)
+            if not healthy(V, new, size, norm2):
                 done[b] = i
                 break
-            copy(Fb, E, M)
+            copy(Fb, V, M)
             Wb[:] = new
             if keep:
-                Fs[b, i + 1], Ws[b, i + 1] = Fb, Wb
+                path.F[b, i + 1], path.W[b, i + 1] = Fb, Wb
         if keep:
             for i in range(done[b] + 1, len(lam) + 1):
-                Fs[b, i], Ws[b, i] = Fb, Wb
+                path.F[b, i], path.W[b, i] = Fb, Wb

@@ -4,7 +4,8 @@ The kernels work on short rows (a few dozen lanes) whose length is known when th
 loop vectoriser gives up on them (the arrays might alias), and the code comes out scalar, ten times
 slower. A `Register` is a first-class LLVM vector <lanes x float>: `load`, `store`, `splat`, `fma` and
 `total` below emit exactly the vector instruction they name, and LLVM splits a register over as many
-machine registers as the processor's own width asks for (AVX-512, AVX2, NEON).
+machine registers as the processor's own width asks for (AVX-512, AVX2, NEON). `LANES` is the width of rows
+along the antennas or the coordinates, `NARROW` that of rows along the RF chains or the users.
 
 Arrays are (2, rows, lanes · n): plane 0 real, plane 1 imaginary, rows contiguous.
 """
@@ -16,8 +17,12 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.datamodel import PrimitiveModel, register_default
-from numba.extending import intrinsic
+from numba.core.datamodel.models import PrimitiveModel
+from numba.core.datamodel.registry import register_default
+from numba.extending import intrinsic as _intrinsic
+
+intrinsic: Any = _intrinsic  # Numba declares what it decorates with the arguments of the compiler
+LANES, NARROW = 16, 4
 
 
 class Register(types.Type):
@@ -220,3 +225,61 @@ def total(typing: Any, a: Any) -> Any:
         return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
     return a.dtype(a), code
+
+
+def _pick(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    kind = ir.VectorType(ir.IntType(32), len(lanes))
+    return builder.shuffle_vector(a, b, ir.Constant(kind, lanes))
+
+
+@intrinsic
+def totals(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """[Σ a, Σ b, Σ c, Σ d] as a register of four lanes, in half the instructions of four sums."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        L = a.lanes
+
+        def fold(x: Any, y: Any, part: int) -> Any:
+            """Segments of length `part` in x and in y, each added to its own other half."""
+            low = [i for i in range(2 * L) if i % part < part // 2]
+            high = [i + part // 2 for i in low]
+            return builder.fadd(_pick(builder, x, y, low), _pick(builder, x, y, high))
+
+        value = fold(fold(args[0], args[1], L), fold(args[2], args[3], L), L // 2)
+        part = L // 4
+        while part > 1:
+            low = [i for i in range(4 * part) if i % part < part // 2]
+            high = [i + part // 2 for i in low]
+            none = ir.Constant(value.type, ir.Undefined)
+            value = builder.fadd(_pick(builder, value, none, low), _pick(builder, value, none, high))
+            part //= 2
+        return value
+
+    return Register(a.dtype, 4)(a, b, c, d), code
+
+
+@intrinsic
+def log2(typing: Any, a: Any) -> Any:
+    """log₂ a, lane by lane, for normal a > 0: exponent + 2/ln 2 artanh((m − 1)/(m + 1)), √½ ≤ m < √2."""
+    single = a.dtype == types.float32
+    bits, mantissa, terms = (32, 23, 5) if single else (64, 52, 11)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        real = args[0].type
+        whole = ir.VectorType(ir.IntType(bits), a.lanes)
+        number = lambda x: ir.Constant(real, [x] * a.lanes)  # noqa: E731
+        integer = lambda x: ir.Constant(whole, [x] * a.lanes)  # noqa: E731
+        # Bits of √½: what lies above them, shifted, is the exponent of a number in [√½, √2).
+        offset = 0x3F3504F3 if single else 0x3FE6A09E667F3BCD
+        raw = builder.sub(builder.bitcast(args[0], whole), integer(offset))
+        exponent = builder.sitofp(builder.ashr(raw, integer(mantissa)), real)
+        fraction = builder.add(builder.and_(raw, integer((1 << mantissa) - 1)), integer(offset))
+        m = builder.bitcast(fraction, real)
+        z = builder.fdiv(builder.fsub(m, number(1.0)), builder.fadd(m, number(1.0)))
+        z2 = builder.fmul(z, z)
+        series = number(0.0)
+        for k in range(terms, -1, -1):
+            series = builder.fadd(builder.fmul(series, z2), number(2.8853900817779268 / (2 * k + 1)))
+        return builder.fadd(builder.fmul(series, z), exponent)
+
+    return a(a), code

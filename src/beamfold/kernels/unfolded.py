@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.constraints import total_power
-from beamfold.kernels.adjoint import backward
-from beamfold.kernels.layers import forward
-from beamfold.kernels.rows import LANES
+from beamfold.kernels import adjoint, layers
+from beamfold.kernels.layers import Batch, Points, Steps
+from beamfold.kernels.linalg import Planes
+from beamfold.kernels.planes import to_planes, to_tensor, up
+from beamfold.kernels.simd import LANES
+from beamfold.kernels.workspace import buffer_for
 from beamfold.objective import DigitalGradient
 from beamfold.result import Status
 from beamfold.scenario import Scenario
@@ -22,51 +25,42 @@ from beamfold.sensing import Sensing
 from beamfold.start import Point, condition
 from beamfold.threads import parallel_for
 
-Planes = NDArray[Any]
 DROPPED = {np.float32: 1e-3, np.float64: 1e-12}
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
 CONDITION = 200.0
 """κ of a start beyond which float32 would cost more than 1e-3 of R or τ, see `condition`."""
 
 
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
 def factor(radar: Sensing, users: int, chains: int, dtype: Any) -> Tensor:
     """U (N, r): the eigenvalues that count, and as many more as the padding of D has room for."""
     taken = users + chains
-    return radar.factor(DROPPED[dtype], fill=lambda rank: _up(taken + rank, LANES) - taken).U
+    return radar.factor(DROPPED[dtype], fill=lambda rank: up(taken + rank, LANES) - taken).U
 
 
 @dataclass(frozen=True)
 class Packed:
     """A scenario and a start as planes, N and D padded with zeros, which stay zero in every step."""
 
-    dtype: Any
-    coordinates: int
-    H: Planes
-    U: Planes
-    F: Planes
-    W: Planes
-    omega: Planes
-    power: Planes
+    batch: Batch
+    at: Points
     noise: Any
     sizes: tuple[int, int, int]
 
+    @property
+    def dtype(self) -> Any:
+        """The precision, np.float32 or np.float64."""
+        return self.at.F.dtype.type
 
-def _planes(Z: Tensor, rows: int, columns: int, dtype: Any) -> Planes:
-    """(B, a, b) complex → (B, 2, rows, columns), zero-padded."""
-    z = torch.view_as_real(Z.detach().to(torch.complex128).resolve_conj())
-    out = np.zeros((len(Z), 2, rows, columns), dtype)
-    out[:, :, : Z.shape[1], : Z.shape[2]] = z.permute(0, 3, 1, 2).numpy()
-    return out
+    @property
+    def padded(self) -> tuple[int, int, int, int]:
+        """N padded, K, M and the columns of U."""
+        K, M, _ = self.sizes
+        return self.at.F.shape[-1], K, M, self.batch.U.shape[1]
 
-
-def _complex(Z: Planes, rows: int, columns: int) -> Tensor:
-    """The inverse of `_planes`."""
-    z = torch.from_numpy(np.ascontiguousarray(Z[:, :, :rows, :columns])).to(torch.float64)
-    return torch.complex(z[:, 0], z[:, 1])
+    def steps(self, mu: NDArray[Any], lam: NDArray[Any], eta: float, digital: DigitalGradient) -> Steps:
+        """The step sizes and what else Algorithm 1 is given, in this precision."""
+        t = self.dtype
+        return Steps(mu.astype(t), lam.astype(t), t(eta), self.noise, digital == "exact")
 
 
 def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
@@ -74,49 +68,44 @@ def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
     count = math.prod(s.batch)
     K, M, N = s.users, s.chains, s.antennas
     U = factor(s.radar, K, M, dtype)
-    Np = _up(N, LANES)
-    flat = lambda t, *shape: t.expand((*s.batch, *shape)).reshape((count, *shape))  # noqa: E731
+    lanes = up(N, LANES)
+
+    def flat(t: Tensor, *shape: int) -> NDArray[Any]:
+        return t.detach().resolve_conj().expand((*s.batch, *shape)).reshape((count, *shape)).numpy()
+
     return Packed(
-        dtype=dtype,
-        coordinates=_up(M + K + U.shape[1], LANES),
-        H=_planes(flat(s.H, K, N), K, Np, dtype),
-        U=_planes(U.mT[None], U.shape[1], Np, dtype)[0],
-        F=_planes(flat(start.F, N, M).mT, M, Np, dtype),
-        W=_planes(flat(start.W, M, K), M, K, dtype),
-        omega=flat(s.weight).numpy().astype(dtype),
-        power=flat(s.power).numpy().astype(dtype),
+        Batch(
+            H=to_planes(flat(s.H, K, N), lanes, dtype),
+            U=to_planes(U.mT.resolve_conj().numpy(), lanes, dtype),
+            omega=flat(s.weight).astype(dtype),
+            power=flat(s.power).astype(dtype),
+        ),
+        Points(
+            F=to_planes(flat(start.F.mT, M, N), lanes, dtype),
+            W=to_planes(flat(start.W.mT, K, M), M, dtype),
+        ),
         noise=dtype(s.noise),
         sizes=(K, M, N),
     )
 
 
 def sweep(
-    p: Packed,
-    mu: Planes,
-    lam: Planes,
-    eta: float,
-    digital: DigitalGradient,
-    keep: bool,
-    threads: int | None,
-    alive: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.int64], Planes, Planes]:
-    """Run Algorithm 1 on p.F, p.W in place; layers done per channel, and all points if `keep`."""
-    alive = np.ones(len(p.F), np.bool_) if alive is None else alive
-    count, depth = len(p.F), len(lam)
+    p: Packed, steps: Steps, keep: bool, threads: int | None, alive: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int64], Points]:
+    """Run Algorithm 1 on p.at in place; layers done per channel, and all points if `keep`."""
+    F, W = p.at
+    count, depth = len(F), len(steps.lam)
+    alive = np.ones(count, np.bool_) if alive is None else alive
     done = np.zeros(count, np.int64)
     kept = (count, depth + 1) if keep else (1, 1)
-    Fs = np.empty((*kept, *p.F.shape[1:]), p.dtype)
-    Ws = np.empty((*kept, *p.W.shape[1:]), p.dtype)
-    steps = (mu.astype(p.dtype), lam.astype(p.dtype))
+    path = Points(np.empty((*kept, *F.shape[1:]), p.dtype), np.empty((*kept, *W.shape[1:]), p.dtype))
 
     def work(first: int, last: int) -> None:
-        forward(
-            p.H, p.U, p.F, p.W, *steps, p.omega, p.dtype(eta), p.power, p.noise, digital == "exact",
-            p.coordinates, alive, done, Fs, Ws, keep, first, last,
-        )  # fmt: skip
+        buffer = buffer_for(layers.layout(*p.padded), p.dtype)
+        layers.forward(p.batch, p.at, steps, alive, done, path, keep, first, last, buffer)
 
     parallel_for(work, count, threads)
-    return done, Fs, Ws
+    return done, path
 
 
 def run_kernel(
@@ -152,10 +141,11 @@ def run_kernel(
         if hard.any():
             return _mixed(s, start, hard, (mu, lam, eta, digital), record, threads)
     p = pack(s, start, dtype)
-    done, Fs, Ws = sweep(p, mu.detach().numpy(), lam.detach().numpy(), eta, digital, record, threads)
+    steps = p.steps(mu.detach().numpy(), lam.detach().numpy(), eta, digital)
+    done, path = sweep(p, steps, record, threads)
     status = np.where(done == len(lam), int(Status.FIXED_DEPTH), int(Status.DIVERGED)).astype(np.int8)
-    points = [_point(s, p, Fs[:, i], Ws[:, i]) for i in range(Fs.shape[1])] if record else []
-    return _point(s, p, p.F, p.W), torch.from_numpy(status).reshape(s.batch), points
+    points = [_point(s, p, path.F[:, i], path.W[:, i]) for i in range(path.F.shape[1])] if record else []
+    return _point(s, p, *p.at), torch.from_numpy(status).reshape(s.batch), points
 
 
 def _mixed(
@@ -179,35 +169,27 @@ def _mixed(
 def _point(s: Scenario, p: Packed, F: Planes, W: Planes) -> Point:
     """A point in complex128, put back on (7b) and (7c) to that precision."""
     K, M, N = p.sizes
-    F_ = torch.sgn(_complex(F, M, N).mT.reshape(*s.batch, N, M))
-    return Point(F_, total_power(F_, _complex(W, M, K).reshape(*s.batch, M, K), s.power))
+    F_ = torch.sgn(to_tensor(F, M, N).mT.reshape(*s.batch, N, M))
+    return Point(F_, total_power(F_, to_tensor(W, K, M).mT.reshape(*s.batch, M, K), s.power))
 
 
 def pull_back(
-    p: Packed,
-    steps: tuple[Planes, Planes],
-    eta: float,
-    digital: DigitalGradient,
-    stored: tuple[NDArray[np.int64], Planes, Planes],
-    bars: tuple[Planes, Planes],
-    threads: int | None,
-) -> tuple[Planes, Planes, Planes, Planes]:
+    p: Packed, steps: Steps, stored: tuple[NDArray[np.int64], Points], bars: Points, threads: int | None
+) -> tuple[Planes, Planes, Points]:
     """The adjoint of `sweep`: from cotangents of the last point to those of mu, lam and the first."""
-    done, Fs, Ws = stored
-    mu, lam = (step.astype(p.dtype) for step in steps)
-    count, each = len(p.F), np.arange(len(p.F))
-    Fbars, Wbars = np.zeros_like(Fs), np.zeros_like(Ws)
-    Fbars[each, done], Wbars[each, done] = bars
-    mu_bar, lam_bar = np.zeros((count, *mu.shape), p.dtype), np.zeros((count, len(lam)), p.dtype)
+    done, path = stored
+    count, each = len(done), np.arange(len(done))
+    along = Points(np.zeros_like(path.F), np.zeros_like(path.W))
+    along.F[each, done], along.W[each, done] = bars
+    mu_bar, lam_bar = np.zeros((count, *steps.mu.shape), p.dtype), np.zeros((count, len(steps.lam)), p.dtype)
 
     def work(first: int, last: int) -> None:
-        backward(
-            p.H, p.U, Fs, Ws, Fbars, Wbars, done, mu, lam, p.omega, p.dtype(eta), p.power, p.noise,
-            digital == "exact", p.coordinates, mu_bar, lam_bar, first, last,
-        )  # fmt: skip
+        buffer = buffer_for(adjoint.layout(*p.padded, steps.mu.shape[1]), p.dtype)
+        adjoint.backward(p.batch, steps, path, along, done, mu_bar, lam_bar, first, last, buffer)
 
     parallel_for(work, count, threads)
-    return mu_bar.sum(0, dtype=np.float64), lam_bar.sum(0, dtype=np.float64), Fbars[:, 0], Wbars[:, 0]
+    first = Points(along.F[:, 0], along.W[:, 0])
+    return mu_bar.sum(0, dtype=np.float64), lam_bar.sum(0, dtype=np.float64), first
 
 
 class _Sweep(torch.autograd.Function):
@@ -215,40 +197,40 @@ class _Sweep(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, mu: Tensor, lam: Tensor, p: Packed, options: dict[str, Any]) -> Any:
-        eta, digital, threads, bound = (options[key] for key in ("eta", "digital", "threads", "bound"))
-        steps = mu.detach().numpy(), lam.detach().numpy()
-        depth = max(len(lam), 1)
+        steps = p.steps(mu.detach().numpy(), lam.detach().numpy(), options["eta"], options["digital"])
+        depth, threads = max(len(lam), 1), options["threads"]
         # A point is held twice: itself, and its cotangent on the way back.
-        whole = 2 * (len(lam) + 1) * (p.F.nbytes + p.W.nbytes) <= bound
+        whole = 2 * (len(lam) + 1) * (p.at.F.nbytes + p.at.W.nbytes) <= options["bound"]
         stride = depth if whole else math.ceil(math.sqrt(depth))
-        alive = np.ones(len(p.F), np.bool_)
+        alive = np.ones(len(p.at.F), np.bool_)
         # A segment of `stride` layers is kept with all its points where they fit, else by its first point.
-        segments: list[tuple[slice, NDArray[np.bool_], Any]] = []
+        segments: list[tuple[slice, Steps, NDArray[np.bool_], Any]] = []
         for first in range(0, depth, stride):
             part = slice(first, first + stride)
-            begin = (p.F.copy(), p.W.copy())
-            stored = sweep(p, steps[0][part], steps[1][part], eta, digital, whole, threads, alive)
-            segments.append((part, alive, stored if whole else begin))
-            alive = alive & (stored[0] == len(steps[1][part]))
-        ctx.saved = (p, options, steps, segments, whole)
+            some = steps._replace(mu=steps.mu[part], lam=steps.lam[part])
+            begin = Points(p.at.F.copy(), p.at.W.copy())
+            stored = sweep(p, some, whole, threads, alive)
+            segments.append((part, some, alive, stored if whole else begin))
+            alive = alive & (stored[0] == len(some.lam))
+        ctx.saved = (p, threads, steps, segments, whole)
         K, M, N = p.sizes
-        return _complex(p.F, M, N).mT.contiguous(), _complex(p.W, M, K)
+        return to_tensor(p.at.F, M, N).mT.contiguous(), to_tensor(p.at.W, K, M).mT.contiguous()
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
-        p, options, (mu, lam), segments, whole = ctx.saved
-        eta, digital, threads = (options[key] for key in ("eta", "digital", "threads"))
-        Fbar = _planes(cotangents[0].mT, p.F.shape[2], p.F.shape[3], p.dtype)
-        Wbar = _planes(cotangents[1], p.W.shape[2], p.W.shape[3], p.dtype)
-        on_mu, on_lam = np.zeros(mu.shape), np.zeros(lam.shape)
-        for part, alive, stored in reversed(segments):
+        p, threads, steps, segments, whole = ctx.saved
+        F, W = (Z.detach().resolve_conj() for Z in cotangents)
+        bars = Points(
+            to_planes(F.mT.numpy(), p.at.F.shape[-1], p.dtype),
+            to_planes(W.mT.numpy(), p.at.W.shape[-1], p.dtype),
+        )
+        on_mu, on_lam = np.zeros(steps.mu.shape), np.zeros(steps.lam.shape)
+        for part, some, alive, kept in reversed(segments):
+            stored = kept
             if not whole:
-                again = replace(p, F=stored[0].copy(), W=stored[1].copy())
-                stored = sweep(again, mu[part], lam[part], eta, digital, True, threads, alive)  # noqa: PLW2901
-            steps = mu[part], lam[part]
-            on_mu[part], on_lam[part], Fbar, Wbar = pull_back(
-                p, steps, eta, digital, stored, (Fbar, Wbar), threads
-            )
+                again = replace(p, at=Points(kept.F.copy(), kept.W.copy()))
+                stored = sweep(again, some, True, threads, alive)
+            on_mu[part], on_lam[part], bars = pull_back(p, some, stored, bars, threads)
         return torch.from_numpy(on_mu), torch.from_numpy(on_lam), None, None
 
 
