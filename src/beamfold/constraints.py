@@ -1,4 +1,4 @@
-"""The feasible set: unit-modulus F (7b), see `networks`, with projection (10), total power (7c) with projection (12)."""
+"""The feasible set: F of (7b) with projection (10), see `networks`; total power (7c) with projection (12)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def unit_modulus(F: Tensor, previous: Tensor) -> Tensor:
 
     Args:
         F: (…, N, M) complex, any values.
-        previous: (…, N, M) of unit modulus, or 0 where an antenna is not connected to a chain, the point that F
-            was reached from.
+        previous: (…, N, M) of unit modulus, or 0 where an antenna is not connected to a chain, the point that
+            F was reached from.
 
     Returns:
         (…, N, M) with |[F]_nm| = 1, and 0 where `previous` is.
@@ -40,6 +40,11 @@ def total_power(F: Tensor, W: Tensor, power: Tensor) -> Tensor:
 def full_power(X: Tensor, power: Tensor) -> Tensor:
     """√P_t X / ‖X‖_F, Eq. (7c), for a fully digital X (…, N, K) and power (…)."""
     return (power.sqrt() / torch.linalg.matrix_norm(X))[..., None, None] * X
+
+
+def modulus_error(F: Tensor) -> Tensor:
+    """max_nm | |[F]_nm| − 1 |, the violation of (7b) by a fully connected F; (…) real."""
+    return (F.abs() - 1).abs().amax((-2, -1))
 
 
 def power_error(X: Tensor, power: Tensor) -> Tensor:

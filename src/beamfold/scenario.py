@@ -287,4 +287,6 @@ def make_scenario(
         power = power.reshape(-1, *[1] * len(batch)).expand(len(levels), *batch)
     else:
         power = power[0].expand(batch)
-    return Scenario(H, radar, power, chains, torch.full_like(power, weight), noise, per_user, network or _UNSET)
+    return Scenario(
+        H, radar, power, chains, torch.full_like(power, weight), noise, per_user, network or _UNSET
+    )

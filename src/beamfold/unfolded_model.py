@@ -123,7 +123,9 @@ class UnfoldedPGA(nn.Module):
     def forward(self, s: Scenario, start: Point | None = None, *, engine: Engine = "auto") -> Point:
         """The point after all layers, differentiable with respect to mu and lam on either engine."""
         begin = proposed(s) if start is None else start
-        if engine == "torch" or (engine == "auto" and (s.H.device.type != "cpu" or not s.per_user.single or not s.network.full)):
+        if engine == "torch" or (
+            engine == "auto" and (s.H.device.type != "cpu" or not s.per_user.single or not s.network.full)
+        ):
             return run_layers(
                 s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch"
             ).point

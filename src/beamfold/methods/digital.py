@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,11 +26,10 @@ from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import wmmse
-from beamfold.objective import SINGLE, Users, beam_error, beam_gradient, rate, rate_gradient
 from beamfold.optim.active import check_limits
 from beamfold.optim.in_span import Small, in_basis
 from beamfold.optim.lbfgs import maximise
-from beamfold.optim.matrices import flatten, inner_product, per_matrix, subspace
+from beamfold.optim.matrices import flatten, inner_product, subspace
 from beamfold.optim.riemannian import sphere_tangent
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario

@@ -15,5 +15,8 @@ def phased_zf(s: Scenario) -> Design:
 
 
 METHOD = Method(
-    "phased-zf", phased_zf, "the paper's start (26) by itself", supports=Supports(rows=True, networks=True, bits=True, device=True)
+    "phased-zf",
+    phased_zf,
+    "the paper's start (26) by itself",
+    supports=Supports(rows=True, networks=True, bits=True, device=True),
 )

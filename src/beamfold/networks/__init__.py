@@ -18,7 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 NAMES = ("full", "subarrays", "interleaved", "dynamic")
-"""Every network that has a name. Its file in this package has the same name and holds its record as `KIND`."""
+"""Every network that has a name. Its file here has the same name and holds its record as `KIND`."""
 
 
 def kind_named(name: str) -> Kind:

@@ -1,8 +1,9 @@
-r"""`Network`: which antenna hangs on which RF chain, and which phases the shifters have. Constraint (7b) in general.
+r"""`Network`: which antenna hangs on which RF chain, and which phases the shifters have. Constraint (7b) in
+general.
 
-With a mask B (N, M) of zeros and ones the analog precoder is F = B ∘ F, |F_nm| = 1 where B_nm = 1 and 0 elsewhere,
-and with b bits the phases are 2π i/2^b, i = 0 … 2^b − 1. A mask of ones and continuous phases is the paper's
-(7b). What the optimisation needs of it:
+With a mask B (N, M) of zeros and ones the analog precoder is F = B ∘ F, |F_nm| = 1 where B_nm = 1 and 0
+elsewhere, and with b bits the phases are 2π i/2^b, i = 0 … 2^b − 1. A mask of ones and continuous phases is
+the paper's (7b). What the optimisation needs of it:
 
 * the gradient in F is B ∘ the full one, and the projection (10) acts on the connected entries;
 * where F starts, the mask comes first and W = F^† X after it: masking F once W is computed breaks (7c);
@@ -41,8 +42,8 @@ class Network:
         name: what a user calls it, for messages and files.
 
     Raises:
-        InputError: another shape than (N, M), entries other than 0 and 1, an antenna or a chain that nothing is
-            connected to, more chains than antennas, or bits outside 1 … 10.
+        InputError: another shape than (N, M), entries other than 0 and 1, an antenna or a chain that nothing
+            is connected to, more chains than antennas, or bits outside 1 … 10.
     """
 
     mask: Tensor
@@ -64,7 +65,9 @@ class Network:
             if bare:
                 raise InputError(f"{what} {bare[0]} of the network is connected to nothing ({len(bare)} are)")
         if B.shape[1] > B.shape[0]:
-            raise InputError(f"a network has at most as many chains as antennas, got {B.shape[1]} and {B.shape[0]}")
+            raise InputError(
+                f"a network has at most as many chains as antennas, got {B.shape[1]} and {B.shape[0]}"
+            )
         if self.bits is not None and not 1 <= self.bits <= MOST_BITS:
             raise InputError(f"phase shifters have 1 to {MOST_BITS} bits, got {self.bits}")
         object.__setattr__(self, "mask", B)
@@ -111,8 +114,8 @@ class Network:
     def violation(self, F: Tensor) -> Tensor:
         """How far F (…, N, M) is from the network (…): the largest distance of an entry from what is allowed.
 
-        | |F_nm| − 1 | where connected and |F_nm| elsewhere; with b bits also the distance to the nearest level.
-        In a dynamic network the strongest entry of each antenna is the connected one.
+        | |F_nm| − 1 | where connected and |F_nm| elsewhere; with b bits also the distance to the nearest
+        level. In a dynamic network the strongest entry of each antenna is the connected one.
         """
         size = F.abs()
         mask = self.mask.to(F.device)

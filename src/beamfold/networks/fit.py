@@ -1,6 +1,6 @@
 r"""Closed forms on networks in which every antenna hangs on one chain: F W nearest to a digital X.
 
-With Fᴴ F = D, D_m the antennas of chain m, ‖F W‖² = Σ_m D_m ‖w_m‖² for the rows w_m of W, whatever the phases.
+With Fᴴ F = D, D_m the antennas of chain m, ‖F W‖² = Σ_m D_m ‖w_m‖² for the rows w_m of W, whatever F is.
 So min ‖X − F W‖² over ‖F W‖² = P is a least-squares problem of the scale of D^{1/2} W alone:
 
     W = c D⁻¹ Fᴴ X,   c = √P / ‖D^{−1/2} Fᴴ X‖,
@@ -22,7 +22,7 @@ ROUNDS = 30
 
 
 def digital_step(F: Tensor, X: Tensor, power: Tensor) -> Tensor:
-    """W (…, M, K) of power ‖F W‖² = P nearest to X (…, N, K), for F with one chain on each antenna; power (…)."""
+    """W (…, M, K) with ‖F W‖² = P (…) nearest to X (…, N, K), for F with one chain on each antenna."""
     size = F.abs().square().sum(-2).clamp_min(1e-300)[..., None]  # D (…, M, 1)
     Y = F.mH @ X / size
     norm = (size * (Y.real.square() + Y.imag.square())).sum((-2, -1)).sqrt()

@@ -116,7 +116,7 @@ def run_layers(
     of one-antenna users on the CPU and the fully connected network.
 
     Raises:
-        InputError: `engine="kernel"` for channels elsewhere, for users with several antennas or another network.
+        InputError: `engine="kernel"` for channels elsewhere, several antennas a user or another network.
     """
     plain = s.per_user.single and s.network.full
     if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu" and plain):
@@ -125,7 +125,8 @@ def run_layers(
         check_on_cpu(s, "pga or unfolded with engine='kernel'")
         if not plain:
             raise InputError(
-                "engine='kernel' is for users of one antenna and the fully connected network; take engine='torch'"
+                "engine='kernel' is for users of one antenna and the fully connected network; "
+                "take engine='torch'"
             )
 
         point, status, points = run_kernel(
