@@ -61,7 +61,7 @@ def test_equal_subarrays_have_orthogonal_columns(make):
 
 @pytest.mark.parametrize("name", SUBS)
 def test_the_digital_step_is_the_least_squares_solution_on_the_sphere(name):
-    """Against a general solver: the unconstrained least squares, scaled, and no other W of this power is nearer."""
+    """Against a general solver: the least squares, scaled; and no other W of this power is nearer."""
     network = SUBS[name]
     mask = network.mask if not network.dynamic else interleaved(16, 4).mask
     F = torch.sgn(draw(16, 4)) * mask
