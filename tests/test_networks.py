@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_cli import run  # noqa: F401
 
 import beamfold as bf
 from beamfold import networks
+from beamfold.constraints import total_power
+from beamfold.files.designs import read_designs
+from beamfold.kernels import levels
 from beamfold.networks import Network, dynamic, fully_connected, interleaved, quantised, subarrays
 from beamfold.networks.fit import assignment, digital_step, fitted, phases
 from beamfold.objective import gradient_F
+from beamfold.optim.few_bits import on_levels, rounded
 from beamfold.start import proposed
 from beamfold.testing import three_beams
 
@@ -178,3 +184,148 @@ def test_pga_rises_on_a_mask(name):
     before = s.objective(proposed(s).F @ proposed(s).W)
     after = bf.pga(s, layers=100, inner=1, mu=1e-4, lam=1e-5, eta=1.0, digital="exact").objective
     assert bool((after > before).all())
+
+
+BITS = [(bits, name) for bits in (1, 2, 3) for name in ("full", "subarrays", "dynamic")]
+
+
+@pytest.mark.parametrize(("bits", "name"), BITS)
+def test_few_bits_stay_on_the_levels_and_every_step_gains(bits, name):
+    """Rounded < W refitted <= designed, on each channel, and the figures are those of the objective."""
+    network = networks.named_network(name, 16, 4, bits)
+    s = on(network)
+    start = proposed(replace(s, network=network.continuous))
+    turned = rounded(start, bits)
+    naive = s.objective(turned.F @ total_power(turned.F, turned.W, s.power))
+    fitted_W, full = (on_levels(s, start, passes=passes) for passes in (0, 12))
+    values = [s.objective(p.F @ p.W) for p in (fitted_W, full)]
+    assert bool((values[0] >= naive - 1e-9).all()) and bool((values[1] >= values[0] - 1e-9).all())
+    assert float(values[1].mean()) > float(naive.mean())
+    for point in (fitted_W, full):
+        assert float(network.violation(point.F).max()) < 1e-12
+        assert float((torch.linalg.matrix_norm(point.F @ point.W).square() / s.power - 1).abs().max()) < 1e-12
+
+
+def test_the_offset_of_a_column_costs_nothing():
+    """Rotating columns of F and rows of W together changes nothing, and the rounding is at least as near."""
+    s = on(fully_connected(16, 4, bits=2), K=3)
+    start = proposed(replace(s, network=s.network.continuous))
+    turned = rounded(start, 2)
+    plain = quantised(start.F, 2)
+    phase = turned.W / start.W
+    assert float((phase.abs() - 1).abs().max()) < 1e-9
+    errors = [
+        (near - whole).abs().square().sum((-2, -1))
+        for near, whole in ((turned.F, start.F * phase[..., 0].conj()[..., None, :]), (plain, start.F))
+    ]
+    assert bool((errors[0] <= errors[1] + 1e-12).all())
+
+
+def test_the_gradient_in_w_of_the_few_bit_search():
+    """f and ∂f/∂W* of kernels.levels against the objective and autograd."""
+    s = on(fully_connected(16, 4, bits=3), K=3, count=1)
+    F, W = (Z[0] for z in [proposed(s)] for Z in z)
+    square = float(s.Psi.abs().square().sum())
+    seen = levels.Seen(*(np.ascontiguousarray(Z.numpy()) for Z in (s.H[0] @ F, F.mH @ F, F.mH @ s.Psi @ F)))
+    terms = levels.Terms(float(s.power[0]), float(s.weight[0]), 1.0, square)
+    V = (W * 1.7).clone().requires_grad_()
+    X = F @ V
+    theirs = s[0].objective(X * (s.power[0].sqrt() / torch.linalg.matrix_norm(X)))
+    (g,) = torch.autograd.grad(theirs, V)
+    ours = np.empty_like(W.numpy())
+    value = levels.gradient(np.ascontiguousarray(V.detach().numpy()), seen, terms, ours)
+    assert value == pytest.approx(float(theirs.detach()), rel=1e-12)
+    assert np.abs(ours - g.numpy() / 2).max() <= 1e-11 * np.abs(ours).max()
+
+
+def test_a_changed_entry_is_seen_as_if_computed_anew():
+    s = on(fully_connected(16, 4, bits=3), K=3, count=1)
+    F = proposed(s).F[0].numpy()
+    H, Psi = s.H[0].numpy(), s.Psi.numpy()
+
+    def see(F):
+        return levels.Seen(H @ F, F.conj().T @ F, F.conj().T @ Psi @ F)
+
+    n, m, delta = 5, 2, 0.3 - 0.8j
+    at = levels.Entry(F[n], (Psi @ F)[n], np.ascontiguousarray(H[:, n]), float(Psi[n, n].real), m)
+    out = levels.Seen(*(np.empty_like(Z) for Z in see(F)))
+    levels.change(see(F), out, at, delta)
+    G = F.copy()
+    G[n, m] += delta
+    for ours, theirs in zip(out, see(G), strict=True):
+        assert np.abs(ours - theirs).max() <= 1e-13 * np.abs(theirs).max()
+
+
+def test_the_search_finds_the_best_of_all_small_networks():
+    """N = 3, M = 1, 2 bits: none of all 64 settings is better than the one that is found."""
+    s = on(fully_connected(3, 1, bits=2), N=3, K=1, count=5)
+    found = on_levels(s, proposed(replace(s, network=s.network.continuous)), kicks=20)
+    values = s.objective(found.F @ found.W)
+    best = torch.full_like(values, -torch.inf)
+    for turns in itertools.product(range(4), repeat=3):
+        F = torch.exp(0.5j * torch.pi * torch.tensor(turns, dtype=torch.float64))[:, None].expand(5, 3, 1)
+        W = total_power(F, torch.ones(5, 1, 1, dtype=torch.complex128), s.power)
+        best = torch.maximum(best, s.objective(F @ W))
+    assert bool((values >= best - 1e-9 * best.abs()).all())
+
+
+@pytest.mark.parametrize("name", ["full", "subarrays", "dynamic"])
+@pytest.mark.parametrize("method", ["phased-zf", "pga"])
+def test_few_bits_through_methods_files_and_the_verifier(name, method, run, tmp_path):  # noqa: F811
+    bf.write_channels(tmp_path / "c.npz", bf.saleh_valenzuela(16, 3, 2))
+    options = ("--layers", 20, "--inner", 2) if method == "pga" else ()
+    code, _, err = run(
+        "design",
+        "c.npz",
+        "--network",
+        name,
+        "--bits",
+        2,
+        "--chains",
+        4,
+        "--method",
+        method,
+        "-o",
+        "d.mat",
+        *options,
+    )
+    assert code == 0, err
+    code, out, err = run("verify", "d.mat", "c.npz")
+    assert code == 0, (out, err)
+    held = read_designs(tmp_path / "d.mat", 2, 3, 16)["design"]
+    mask, bits, free = held.network
+    assert mask.shape == (16, 4) and bits == 2 and free == (name == "dynamic")
+    s = bf.read_scenario(tmp_path / "d.mat")
+    assert s.network.same_as(networks.named_network(name, 16, 4, 2))
+
+
+def test_the_verifier_finds_an_entry_off_the_network(run, tmp_path):  # noqa: F811
+    s = on(subarrays(16, 4))
+    d = bf.phased_zf(s)
+    bf.write_channels(tmp_path / "c.npz", s.H)
+    d.F[0, 0, 3] = 0.01
+    bf.write_design(tmp_path / "d.npz", d)
+    code, out, _ = run("verify", "d.npz", "c.npz")
+    assert code == 1 and "modulus 1.0e-02" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--network", "subarrays", "--chains", 6), "16 antennas are not divisible by 6 chains"),
+        (("--network", "subaray"), "no network 'subaray', did you mean subarrays?"),
+        (("--network", "missing.npz"), "no such network or file: missing.npz"),
+        (("--network", "m.npz"), "m.npz: antenna 1 of the network is connected to nothing"),
+        (("--network", "small.npz"), "is for 8 antennas and 4 chains, found 16 and 4"),
+        (("--bits", 0), "phase shifters have 1 to 10 bits, got 0"),
+        (("--bits", 11), "phase shifters have 1 to 10 bits, got 11"),
+    ],
+)
+def test_bad_networks_on_the_command_line(arguments, message, run, tmp_path):  # noqa: F811
+    bf.write_channels(tmp_path / "c.npz", bf.saleh_valenzuela(16, 3, 2))
+    bare = np.ones((16, 4))
+    bare[1] = 0
+    np.savez(tmp_path / "m.npz", mask=bare)
+    np.savez(tmp_path / "small.npz", mask=np.ones((8, 4)))
+    code, _, err = run("design", "c.npz", "-o", "d.npz", "--method", "pga", *arguments)
+    assert code == 2 and message in err and err.count("\n") == 1 and not (tmp_path / "d.npz").exists()

@@ -268,6 +268,40 @@ def front(ds: xr.Dataset) -> Figure:
     return figure
 
 
+NETWORK_COLOURS = {name: COLOURS[i] for i, name in enumerate(("full", "subarrays", "interleaved", "dynamic"))}
+STAGE_STYLES = {"rounded": ":", "W refitted": "--", "designed": "-"}
+
+
+def network(ds: xr.Dataset) -> Figure:
+    """R − ω τ over the RF chains of each network, and over the bits of the phase shifters."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name in ds["network"].values:
+        of, colour = ds.sel(network=name), NETWORK_COLOURS[str(name)]
+        left.plot(ds["chains"], of["objective_mean"], "o-", color=colour, label=str(name))
+        left.fill_between(
+            ds["chains"], of["objective_low"], of["objective_high"], color=colour, alpha=0.12, lw=0
+        )
+    left.set(xlabel="RF chains M", ylabel="R − ωτ [bit/s/Hz]", xticks=ds["chains"].values, title="networks")
+    for stage in ds["stage"].values:
+        of = ds.sel(stage=stage)
+        right.plot(
+            ds["bits"], of["bits_objective_mean"], STAGE_STYLES[str(stage)], marker="o",
+            color=COLOURS[0], label=str(stage),
+        )  # fmt: skip
+    right.axhline(float(ds["continuous_objective"].mean()), color="black", lw=1, label="continuous phases")
+    M = json.loads(ds.attrs["parameters"])["chains"]
+    right.set(xlabel="bits of the phase shifters", xticks=ds["bits"].values, title=f"full network, M = {M}")
+    # Rounding to one or two bits loses so much that it would hide the rest.
+    right.set_ylim(bottom=float(ds["bits_objective_mean"].sel(stage="designed").min()) - 5)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    return figure
+
+
 Picture = Callable[["xr.Dataset"], "Figure"]
 """The figure of an experiment's dataset, one of the functions above."""
 

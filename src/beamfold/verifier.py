@@ -27,7 +27,9 @@ class Residuals:
         rate: R of (4).
         tau: τ of (5).
         mse: T⁻¹ Σ_t |ā(θ_t)ᴴ (X Xᴴ/P_t − Ψ) ā(θ_t)|².
-        modulus: max | |[F]_nm| − 1 |, 0 for a fully digital design.
+        modulus: the largest distance of an entry of F from what the network allows: | |[F]_nm| − 1 | where an
+            antenna is connected, |[F]_nm| where not, and with few bits that to the nearest level; 0 for a
+            fully digital design.
         power: | ‖F W‖²/P_t − 1 |.
         rate_error: relative difference of the stated R.
         tau_error: relative difference of the stated τ.
@@ -68,6 +70,7 @@ def verify(
     angles: Array | None = None,
     positions: Array | None = None,
     receive: int = 1,
+    network: tuple[Array, int, bool] | None = None,
 ) -> Residuals:
     """Recompute the figures of designs (B, …) one channel after another.
 
@@ -84,6 +87,8 @@ def verify(
         angles: rad, the grid of the MSE: (T,) azimuths; (T, 2) azimuths and elevations where the array is no
             line; default 181 azimuths from −90° to 90°.
         receive: R, antennas of each user: H has R rows for each, X as many columns for each as there are.
+        network: mask (N, M), bits of the phase shifters (0 for continuous phases) and whether each antenna
+            may choose its chain; default every chain on every antenna with continuous phases.
         positions: (N, 3) of the antennas in wavelengths; default n/2 along y.
 
     Returns:
@@ -104,7 +109,7 @@ def verify(
         found[0, b] = total
         found[1, b] = np.sum(np.abs(covariance - power[b] * Psi) ** 2)
         found[2, b] = np.mean(pattern**2)
-        found[3, b] = 0.0 if F is None else np.max(np.abs(np.abs(F[b]) - 1))
+        found[3, b] = 0.0 if F is None else _off_network(F[b], network)
         found[4, b] = abs(np.sum(np.abs(X) ** 2) / power[b] - 1)
         found[5, b] = np.mean(np.sum(steering.conj() * (Psi @ steering), axis=0).real ** 2)
     rate, tau, mse, modulus, over, benchmark = found
@@ -151,6 +156,29 @@ def _rate(H: Array, X: Array, noise: float, receive: int) -> float:
         T = Q + own @ own.conj().T
         total += (np.linalg.slogdet(T)[1] - np.linalg.slogdet(Q)[1]) / np.log(2)
     return total
+
+
+def _off_network(F: Array, network: tuple[Array, int, bool] | None) -> float:
+    """How far F (N, M) is from its network, entry by entry."""
+    if network is None:
+        return float(np.max(np.abs(np.abs(F) - 1)))
+    mask, bits, dynamic = network
+    worst = 0.0
+    levels = np.exp(2j * np.pi * np.arange(2**bits) / 2**bits)
+    for row, allowed in zip(F, np.asarray(mask) != 0, strict=True):
+        ones = np.flatnonzero(allowed)
+        if dynamic:  # the strongest of the allowed entries is the connected one
+            ones = ones[[np.argmax(np.abs(row[ones]))]]
+        for m, entry in enumerate(row):
+            connected = m in ones
+            if not connected:
+                off = abs(entry)
+            elif bits:
+                off = np.min(np.abs(entry - levels))
+            else:
+                off = abs(abs(entry) - 1)
+            worst = max(worst, float(off))
+    return worst
 
 
 def _steering(antennas: int, angles: Array | None, positions: Array | None) -> Array:

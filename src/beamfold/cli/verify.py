@@ -92,6 +92,7 @@ def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
                 angles,
                 held.positions,
                 receive,
+                held.network,
             ).worst()
             worst = {key: max(value, worst.get(key, 0.0)) for key, value in found.items()}
     return worst

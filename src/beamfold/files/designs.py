@@ -11,6 +11,7 @@ import numpy as np
 
 from beamfold.files.arrays import Array, numbers, read_all, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
+from beamfold.files.masks import mask_arrays, mask_in
 from beamfold.measures import Measure
 from beamfold.result import FAULT_CODES, STATUS_CODES, Design, Fault, Status
 
@@ -59,6 +60,8 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "targets_deg": np.rad2deg(np.array(s.radar.targets)),
         "solver": s.radar.solver,
     }
+    if not s.network.usual:
+        arrays |= mask_arrays(s.network)
     if not s.per_user.single:
         arrays |= {"receive": s.per_user.receive, "streams": s.per_user.streams}
     if design.F is not None:
@@ -74,7 +77,7 @@ def write_design(path: Pathlike, design: Design, facts: Mapping[str, Any] | None
 def write_designs(path: Pathlike, designs: list[Design], facts: Mapping[str, Any] | None = None) -> None:
     """Several methods' designs of one scenario in one file, their arrays prefixed by the method's name."""
     shared = ("snr_db", "weight", "noise", "Psi", "positions", "angles_deg", "targets_deg", "solver")
-    each = ("receive", "streams")
+    each = ("receive", "streams", "mask", "bits", "dynamic", "network")
     arrays: dict[str, Any] = dict(facts or {})
     for design in designs:
         own = design_arrays(design)
@@ -103,6 +106,8 @@ class HeldDesign(NamedTuple):
     """(T,), or (T, 2) with elevations, the grid of `mse` in rad; empty where the file lacks it."""
     positions: Array | None
     """(N, 3), the antennas in wavelengths; None where the file lacks them."""
+    network: tuple[Array, int, bool] | None
+    """Mask (N, M), bits (0 for continuous phases), whether it is dynamic; None for the paper's network."""
     status: Array | None
     """(S·B,) of `Status`, None where the file has none."""
     faults: Array | None
@@ -149,6 +154,7 @@ def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict
     positions = arrays.get("positions")
     if positions is not None and (positions.shape != (antennas, 3) or positions.dtype.kind == "c"):
         raise FileError(f"{path}: positions are {positions.shape}, expected ({antennas}, 3) real numbers")
+    network = mask_in(path, arrays, antennas)
     found = {}
     for prefix in prefixes:
         F = _fitted(path, arrays, f"{prefix}F", (count, antennas, -1)) if f"{prefix}F" in arrays else None
@@ -170,6 +176,7 @@ def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict
             weight,
             np.deg2rad(angles),
             positions,
+            network,
             *_ended(path, arrays, prefix, count, prefix or text(held, "method")),
         )
     return found

@@ -61,7 +61,7 @@ def directions(values: Directions) -> list[float] | list[tuple[float, float]]:
     return [(value, 0.0) if isinstance(value, float) else value for value in found]
 
 
-DESIGN = "design compare front"
+DESIGN = "design compare front network"
 """The commands that design for the channels of a file."""
 OF_FILE = f"{DESIGN} verify"
 """Those that read such a file."""
@@ -105,6 +105,15 @@ class ScenarioSpec:
             f"{OF_PSI} generate covariance",
         ),
     ] = None
+    network: Annotated[
+        str | None,
+        Key(
+            "Analog network: full, subarrays, interleaved, dynamic, or a file with a mask (N, M).",
+            "full",
+            OF_PSI,
+        ),
+    ] = None
+    bits: Annotated[int | None, Key("Bits of the phase shifters.", "continuous phases", OF_PSI)] = None
     streams: Annotated[
         int | None,
         Key("Streams to each user of several antennas, H (channels, users, receive, antennas).", "", DESIGN),
@@ -121,7 +130,7 @@ class ScenarioSpec:
     snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None
     weight: Annotated[
         float | None,
-        Key("The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train"),
+        Key("The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train network"),
     ] = None
     targets_deg: Annotated[
         Directions | None,

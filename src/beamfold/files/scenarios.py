@@ -22,6 +22,7 @@ from beamfold.files.entries import SOLVED, Directions, ScenarioSpec, directions,
 
 if TYPE_CHECKING:
     from beamfold.arrays import Array
+    from beamfold.networks import Network
     from beamfold.scenario import Scenario
     from beamfold.sensing import Sensing
 
@@ -74,6 +75,7 @@ def load_scenario(spec: ScenarioSpec) -> Scenario:
         weight=_or(spec.weight, WEIGHT),
         array=array_of(spec, antennas),
         streams=spec.streams,
+        network=network_of(spec, antennas, _or(spec.chains, users * (spec.streams or 1))),
     )
 
 
@@ -110,6 +112,22 @@ def array_of(spec: ScenarioSpec, antennas: int) -> Array | None:
         )
     if found.antennas != antennas:
         raise InputError(f"the array {found.name} has {found.antennas} antennas, expected {antennas}")
+    return found
+
+
+def network_of(spec: ScenarioSpec, antennas: int, chains: int) -> Network | None:
+    """The analog network as stated, for N antennas and M chains; None for the paper's.
+
+    Raises:
+        InputError: no such network or file, or sizes that do not fit.
+    """
+    if spec.network is None and spec.bits is None:
+        return None
+    from beamfold.files.masks import network_called
+
+    found = network_called(spec.network or "full", antennas, chains, spec.bits)
+    if spec.chains is not None and found.chains != spec.chains:
+        raise InputError(f"{spec.network} has {found.chains} chains, the scenario says {spec.chains}")
     return found
 
 
@@ -179,8 +197,10 @@ def recorded(spec: ScenarioSpec, s: Scenario, folder: Path | None = None) -> dic
 def _is_path(name: str, value: object) -> bool:
     """Whether an entry names a file: a Path does, and an array that is not one of the names."""
     from beamfold.files.antennas import is_named
+    from beamfold.networks import NAMES
 
-    return isinstance(value, Path) or (name == "array" and not is_named(str(value)))
+    named = {"array": is_named, "network": NAMES.__contains__}
+    return isinstance(value, Path) or (name in named and not named[name](str(value)))
 
 
 def _stated(spec: ScenarioSpec) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from beamfold.constraints import power_error, total_power, unit_modulus
 from beamfold.errors import InputError
 from beamfold.objective import DigitalGradient, gradient_F, gradient_W
+from beamfold.optim.few_bits import on_levels
 from beamfold.result import FEASIBLE, Design, Status, Trace, finish
 from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.start import Point
@@ -143,5 +144,5 @@ def run_layers(
 def conclude(s: Scenario, method: str, start: Point, outcome: Outcome, **kept: Any) -> Design:
     """The design of an outcome, with the fault BELOW_START where it ended below its start."""
     before = s.objective(start.F @ start.W)
-    F, W = outcome.point
+    F, W = outcome.point if s.network.bits is None else on_levels(s, outcome.point)
     return finish(s, method, F, W, status=outcome.status, start_objective=before, trace=outcome.trace, **kept)

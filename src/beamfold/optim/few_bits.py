@@ -1,0 +1,117 @@
+r"""Phase shifters of b bits: F on the levels e^{j2πi/2^b}, W following.
+
+A design with continuous phases is brought onto the levels in three steps.
+
+1. A common rotation of a column of F is absorbed by the row of W, so each chain's offset is free: of
+   `OFFSETS` rotations the one is taken whose rounded column is nearest to the column.
+2. Entries one at a time take the level that is best once W has followed, until nothing gains
+   (`kernels.levels`).
+3. A kick moves a few entries to a neighbouring level, step 2 is repeated from there, and the better end is
+   kept: entries that have to change together are found that way.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beamfold.constraints import total_power
+from beamfold.errors import InputError
+from beamfold.networks import quantised
+from beamfold.optim.matrices import flatten
+from beamfold.scenario import Scenario
+from beamfold.start import Point
+from beamfold.threads import parallel_for
+
+if TYPE_CHECKING:
+    from beamfold.kernels.levels import Terms
+
+Complex = NDArray[np.complex128]
+OFFSETS = 32
+"""Rotations of a column that are tried, within one step of the levels."""
+PASSES = 12
+"""At most so many passes over the entries in step 2."""
+SHARE = 0.06
+"""Share of the entries that a kick moves."""
+
+
+def rounded(point: Point, bits: int) -> Point:
+    """F on the levels and W turned with it: each column by the rotation that rounds with the least error.
+
+    Args:
+        point: F (…, N, M), an entry of 0 stays; W (…, M, K).
+        bits: b.
+    """
+    F, W = point
+    step = 2 * math.pi / (1 << bits)
+    least = torch.full(F.shape[:-2] + F.shape[-1:], math.inf, dtype=torch.float64, device=F.device)
+    chosen, turned = F, torch.ones_like(F[..., 0, :])
+    for i in range(OFFSETS):
+        turn = complex(math.cos(i * step / OFFSETS), math.sin(i * step / OFFSETS))
+        candidate = quantised(turn * F, bits)
+        error = (candidate - turn * F).abs().square().sum(-2)
+        nearer = error < least - 1e-12
+        least = torch.where(nearer, error, least)
+        chosen = torch.where(nearer[..., None, :], candidate, chosen)
+        turned = torch.where(nearer, torch.full_like(turned, turn), turned)
+    return Point(chosen, turned.conj()[..., None] * W)
+
+
+def on_levels(
+    s: Scenario, point: Point, *, passes: int = PASSES, kicks: int = 0, threads: int | None = None
+) -> Point:
+    """A point on the levels of the scenario's network, from one of continuous phases.
+
+    Args:
+        s: the scenario; its network has bits.
+        point: F (…, N, M), W (…, M, K).
+        passes: of step 2; 0 rounds and lets W follow.
+        kicks: how often step 3 is done.
+        threads: how many share the batch.
+
+    Raises:
+        InputError: users with several antennas, or channels on another device than the CPU.
+    """
+    bits = s.network.bits
+    assert bits is not None
+    if not s.per_user.single or s.H.device.type != "cpu":
+        raise InputError("phase shifters of few bits are designed for users of one antenna, on the CPU")
+    flat = flatten(s)
+    start = rounded(point, bits)
+    F, W = (np.array(Z.reshape(-1, *Z.shape[-2:]).numpy(), np.complex128, order="C") for Z in start)
+    H, Psi = np.ascontiguousarray(flat.H.numpy()), np.ascontiguousarray(s.Psi.to(torch.complex128).numpy())
+    square = float(np.sum(np.abs(Psi) ** 2))
+    power, weight = (v.expand(flat.batch).tolist() for v in (flat.power, flat.weight))
+
+    def work(first: int, last: int) -> None:
+        from beamfold.kernels.levels import Terms
+
+        for b in range(first, last):
+            terms = Terms(power[b], weight[b], s.noise, square)
+            F[b], W[b] = _searched(F[b], W[b], H[b], Psi, bits, terms, passes, kicks)
+
+    parallel_for(work, len(F), threads)
+    found = Point(*(torch.from_numpy(Z).reshape(whole.shape) for Z, whole in ((F, start.F), (W, start.W))))
+    return Point(found.F, total_power(found.F, found.W, s.power))
+
+
+def _searched(
+    F: Complex, W: Complex, H: Complex, Psi: Complex, bits: int, terms: Terms, passes: int, kicks: int
+) -> tuple[Complex, Complex]:
+    """Steps 2 and 3 for one channel; every channel gets the same kicks, so none depends on another."""
+    from beamfold.kernels.levels import improve
+
+    value = improve(F, W, H, Psi, bits, terms, passes)
+    random = np.random.default_rng(0)
+    turn = np.exp(2j * np.pi / (1 << bits))
+    for _ in range(kicks):
+        moved = (random.random(F.shape) < SHARE) * random.choice([-1, 1], F.shape)
+        tried, V = F * turn**moved, W.copy()
+        found = improve(tried, V, H, Psi, bits, terms, passes)
+        if found > value:
+            F, W, value = tried, V, found
+    return F, W
