@@ -20,8 +20,8 @@ def test_the_examples_run_and_the_method_keeps_the_contract():
     for block in BLOCKS:
         exec(block, space)
     assert "matched" in space
-    assert isinstance(space["KIND"], Kind) and isinstance(space["MEASURE"], Measure)
-    assert space["KIND"].make("5", 9).antennas == 5 and space["KIND"].make("", 9).antennas == 9
+    assert isinstance(space["MEASURE"], Measure)
+    assert space["KIND"].make(12, 4).same_as(space["overlapped"](12, 4))
     with pytest.raises(AssertionError, match="a_fall_below_the_start_is_named"):
         check_method(space["matched"])  # the exception that the example declares is needed
 
@@ -33,3 +33,13 @@ def test_the_example_record_says_what_holds():
     assert isinstance(record, Method)
     assert record.function is space[record.name]
     assert record.supports.device and record.options == ()
+
+
+def test_the_example_array_has_a_name():
+    space: dict[str, object] = {}
+    for block in BLOCKS:
+        if "circle_array" in block and "KIND" in block:
+            exec(block, space)
+    kind = space["KIND"]
+    assert isinstance(kind, Kind)
+    assert kind.make("5", 9).antennas == 5 and kind.make("", 9).antennas == 9

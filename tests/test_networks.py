@@ -21,7 +21,7 @@ from beamfold.networks.fit import assignment, digital_step, fitted, phases
 from beamfold.objective import gradient_F
 from beamfold.optim.few_bits import on_levels, rounded
 from beamfold.start import proposed
-from beamfold.testing import three_beams
+from beamfold.testing import check_network, three_beams
 
 
 def draw(*shape, seed=0):
@@ -40,6 +40,17 @@ SUBS = {
     "unequal": Network(torch.eye(4, dtype=torch.bool)[[0] * 3 + [1] * 7 + [2] * 2 + [3] * 4]),
 }
 """Networks with one chain on each antenna."""
+
+
+@pytest.mark.parametrize("bits", [None, 1, 3])
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_every_network_keeps_the_contract(name, bits):
+    check_network(networks.named_network(name, 12, 4, bits))
+
+
+def test_a_mask_of_the_users_keeps_the_contract():
+    check_network(SUBS["unequal"])
+    check_network(Network(torch.rand(9, 3, generator=torch.Generator().manual_seed(0)) < 0.8))
 
 
 def test_every_named_network_has_its_file():
