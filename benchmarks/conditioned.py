@@ -55,7 +55,7 @@ def score(s: Scenario, trial: Trial) -> torch.Tensor:
 def shipped_for(s: Scenario, steps: int) -> Trial:
     """What `fast` uses: a function of K, M and the rank of Ψ alone."""
     rank = s.radar.factor(DROPPED[np.float32]).U.shape[1]
-    return plan_for(s.users, s.chains, rank, steps=steps), CONSTANTS
+    return plan_for(s.users, s.network, rank, steps=steps), CONSTANTS
 
 
 def divided(work: int, digital: int, alternations: int, first: int, inner: int) -> Plan:

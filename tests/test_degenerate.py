@@ -15,6 +15,7 @@ from beamfold import digital_jcas, fast, pga, phased_zf, prepare_fast, zf_digita
 from beamfold.covariance import solve_covariance
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.unfolded import run_kernel
+from beamfold.networks import fully_connected
 from beamfold.optim.layers import iterate, run_layers
 from beamfold.result import Fault, Status
 from beamfold.scenario import Scenario, make_scenario
@@ -276,7 +277,8 @@ GUARDED = [(16, 3, 3, 6.0, 0.3), (24, 2, 5, 12.0, 1.0), (7, 1, 2, -5.0, 0.0), (5
 def test_a_single_design_is_compared_with_the_start(antennas, users, chains, snr_db, weight):
     """It knows f − f of (26) to what it says, keeps what is better and puts (26) in the place of the rest."""
     s = small(antennas, users, chains, count=6, snr_db=snr_db, weight=weight, noise=2.0)
-    given = {"users": users, "chains": chains, "power": float(s.power[0]), "weight": weight, "noise": 2.0}
+    network = fully_connected(antennas, chains)
+    given = {"users": users, "network": network, "power": float(s.power[0]), "weight": weight, "noise": 2.0}
     guard = Guard(s.radar, **given)
     start, design, other = phased_zf(s), fast(s, steps=5), pga(s, layers=0, start="random")
     for b in range(6):
@@ -298,7 +300,7 @@ def test_a_single_design_is_compared_with_the_start(antennas, users, chains, snr
 def test_the_guard_does_not_trust_parallel_users(times):
     """However strong they are beside each other, whichever comes first: (26) is then measured in full."""
     s = small(8, 2, count=1, snr_db=3.0)
-    guard = Guard(s.radar, users=2, chains=2, power=float(s.power[0]), weight=0.3, noise=1.0)
+    guard = Guard(s.radar, users=2, network=s.network, power=float(s.power[0]), weight=0.3, noise=1.0)
     H = s.H[0].numpy().copy()
     H[0, 0] = 0  # where F's columns differ all the same
     H[1] = times * cmath.exp(1j) * H[0]

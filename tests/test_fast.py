@@ -28,6 +28,7 @@ from beamfold.kernels.planes import to_planes
 from beamfold.kernels.workspace import buffer_for, carve, floats
 from beamfold.methods.best import best
 from beamfold.methods.fast import fast, prepare_fast
+from beamfold.networks import fully_connected
 from beamfold.objective import beam_error, rate
 from beamfold.optim.local_maximum import STATIONARY, residual
 from beamfold.result import Fault, Status
@@ -184,7 +185,7 @@ def test_an_entry_without_size_keeps_its_phase(dtype):
     X[0, 0, :4] = 0.0, 0.5 * math.sqrt(least), 2 * math.sqrt(least), -3.0
     W[0, 0, 0] = 1
     V[1] = 1
-    phases_of(V, X, W, 1)
+    phases_of(V, X, W, 1, np.ones((1, 2, 16), dtype))
     np.testing.assert_allclose(V[0, 0, :4], [0, 0, 1, -1], rtol=4 * np.finfo(dtype).eps)
     np.testing.assert_allclose(V[1, 0, :4], [1, 1, 0, 0], rtol=4 * np.finfo(dtype).eps)
 
@@ -392,7 +393,7 @@ def test_options_are_checked():
 def test_setting_is_deterministic():
     radar = small().radar
     U, square = radar.factor(1e-3).U.numpy(), float(torch.linalg.matrix_norm(radar.Psi)) ** 2
-    options = {"users": 2, "chains": 5, "noise": 1.0, "plan": Plan(), "which": 3}
+    options = {"users": 2, "network": fully_connected(64, 5), "noise": 1.0, "plan": Plan(), "which": 3}
     a, b = (Setting(U, square, **options) for _ in range(2))
     np.testing.assert_array_equal(a.mixing, b.mixing)
     assert math.isclose(float(np.linalg.norm(a.mixing)), math.sqrt(2), rel_tol=1e-6)

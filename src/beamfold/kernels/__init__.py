@@ -30,6 +30,7 @@ contiguous and padded with zeros. W (M, K), too, is (2, K, M). A capital is the 
     Phi     D × M       Φ, coordinates of the cotangent of F
     L Q Z               [h_1 … h_K, U] = Q Lᴴ with orthonormal Q; X = Q Z
     B                   −(∇²f)⁻¹ in the unknowns of W
+    free    N × M       real; 1 where an entry of F is there and its phase may change, else 0
 
 Z̄, a cotangent of Z, is `Zbar` or `Zb`. In `linalg`, `cholesky` and `phases` A and B are any matrices.
 """

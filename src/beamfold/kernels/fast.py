@@ -23,6 +23,7 @@ from beamfold.kernels.fast_workspace import Constants, Problem, layout
 from beamfold.kernels.planes import to_planes, up
 from beamfold.kernels.simd import LANES
 from beamfold.kernels.workspace import buffer_for
+from beamfold.networks import Network
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 from beamfold.threads import parallel_for
@@ -50,16 +51,20 @@ class Plan(NamedTuple):
     """BFGS steps of W per step of F."""
     steps: int = 60
     """L-BFGS steps of F's phases."""
+    starts: int = 1
+    """Starts of F, of which the best goes on."""
+    trial: int = 0
+    """Steps of F's phases from each of several starts."""
 
 
-def plan_for(users: int, chains: int, rank: int, **given: int) -> Plan:
+def plan_for(users: int, network: Network, rank: int, **given: int) -> Plan:
     """The plan with what is given, made to fit K, M and Ψ's rank r.
 
     The digital optimum has 2 K (K + r) unknowns and takes steps in proportion, 20 to 40. The M − K columns of
     F that begin as random combinations of the others need more alternations to find their place.
     """
     digital = min(max(users * (users + rank) // 3, Plan().digital), 40)
-    alternations = Plan().alternations * (2 if chains > users else 1)
+    alternations = Plan().alternations * (2 if network.chains > users and network.full else 1)
     return Plan(digital, alternations)._replace(**given)
 
 
@@ -90,7 +95,7 @@ class Setting:
     Args:
         U: (N, r) complex, Ψ ≈ U Uᴴ at unit power.
         square: ‖Ψ‖² at unit power.
-        chains: M.
+        network: the analog network, M chains.
         users: K.
         noise: σ².
         plan: the work per design.
@@ -101,17 +106,28 @@ class Setting:
     """
 
     def __init__(
-        self, U: Complex, square: float, *, users: int, chains: int, noise: float, plan: Plan,
+        self, U: Complex, square: float, *, users: int, network: Network, noise: float, plan: Plan,
         dtype: Any = np.float32, tolerance: float = 0.0, which: int = 0, constants: Constants = CONSTANTS,
     ) -> None:  # fmt: skip
-        antennas, rank = U.shape
+        (antennas, rank), chains = U.shape, network.chains
         self.sizes = antennas, users, chains, rank
         self.dtype, self.square, self.noise = dtype, square, noise
         self._U = U
         self.U = to_planes(U.T, up(antennas, LANES), dtype)
-        self.mixing = to_planes(mixing(chains, users, which).T.conj(), up(chains, 4), dtype)
+        if which > 0 and not network.full and not network.dynamic:
+            plan = plan._replace(alternations=0)  # they would bring all starts to one F
+        several = [mixing(chains, users, which + i).T.conj() for i in range(plan.starts)]
+        self.mixing = np.concatenate([to_planes(Q, up(chains, 4), dtype) for Q in several])
+        self.dynamic, self.mask = network.dynamic, self.planes_of(network.mask.cpu().numpy())
         self.plan = plan
         self.constants = constants._replace(rounding=ROUNDING[dtype], tolerance=float(tolerance))
+
+    def planes_of(self, mask: NDArray[Any]) -> Planes:
+        """(N, M) of zeros and ones as (1, M padded, N padded) in the kernel's precision."""
+        N, _, M, _ = self.sizes
+        out = np.zeros((1, up(M, 2), up(N, LANES)), self.dtype)
+        out[0, :M, :N] = mask.T
+        return out
 
     def buffer(self) -> Planes:
         """Working space for one thread."""
@@ -123,10 +139,18 @@ class Setting:
         omega = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
         return Problem(power, math.sqrt(power / self.noise), omega, self.square)
 
-    def one(self, F: Complex, W: Complex, H: Complex, problem: Problem, buffer: Planes) -> tuple[float, int]:
-        """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made."""
+    def one(
+        self, F: Complex, W: Complex, H: Complex, problem: Problem, buffer: Planes, free: Planes | None = None
+    ) -> tuple[float, int]:
+        """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made.
+
+        `free`, as of `planes_of`, is 1 where F may change; the whole network unless given.
+        """
         before = (F.copy(), W.copy()) if self.plan.digital < 0 else None
-        f, done, loud = design(F, W, H, self.U, self.mixing, problem, self.constants, self.plan, buffer)
+        f, done, loud = design(
+            F, W, H, self.U, self.mixing, self.mask if free is None else free, self.dynamic, problem,
+            self.constants, self.plan, buffer,
+        )  # fmt: skip
         return (self._loud(F, W, H, problem, before) if loud else f), done
 
     def _loud(
@@ -198,17 +222,21 @@ def calibrate(go: Prepared, channels: Complex, budget_us: float, repeats: int = 
 
 def run_fast(
     s: Scenario, plan: Plan, *, start: Point | None = None, dtype: Any = np.float32, tolerance: float = 0.0,
-    which: int = 0, threads: int | None = None, constants: Constants = CONSTANTS,
+    which: int = 0, threads: int | None = None, constants: Constants = CONSTANTS, free: Tensor | None = None,
 ) -> tuple[Point, Tensor, Tensor]:  # fmt: skip
     """The fast design of every channel of a scenario on the CPU, from its own start or a given one.
 
+    An entry of F that is 0 in a given start stays 0. `free` (…, N, M) of zeros and ones freezes the entries
+    of a given start where it is 0: they come back as they were, while the others and W follow.
+
     Returns:
-        F (…, N, M) and W (…, M, K) in complex128, f (…) in the kernel's precision, and the steps of F (…).
+        F (…, N, M) and W (…, M, K) in complex128, f (…) in the kernel's precision, and the steps of F from
+        the best start (…).
     """
     count, K, M, N = math.prod(s.batch), s.users, s.chains, s.antennas
     setting = Setting(
         s.radar.factor(DROPPED[dtype]).U.numpy(), float(torch.linalg.matrix_norm(s.Psi)) ** 2, users=K,
-        chains=M, noise=s.noise, plan=plan, dtype=dtype, tolerance=tolerance, which=which,
+        network=s.network, noise=s.noise, plan=plan, dtype=dtype, tolerance=tolerance, which=which,
         constants=constants,
     )  # fmt: skip
     H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
@@ -219,12 +247,15 @@ def run_fast(
         setting.plan = plan._replace(digital=-1)
         F = start.F.resolve_conj().numpy().reshape(count, N, M).astype(np.complex128)
         W = start.W.resolve_conj().numpy().reshape(count, M, K).astype(np.complex128)
+    moving = None if free is None else free.expand(*s.batch, N, M).reshape(count, N, M).numpy()
     f, done = np.empty(count), np.empty(count, np.int64)
 
     def work(first: int, last: int) -> None:
         buffer = setting.buffer()
         for b in range(first, last):
-            f[b], done[b] = setting.one(F[b], W[b], H[b], setting.problem(power[b], weight[b]), buffer)
+            problem = setting.problem(power[b], weight[b])
+            there = None if moving is None else setting.planes_of(moving[b])
+            f[b], done[b] = setting.one(F[b], W[b], H[b], problem, buffer, there)
 
     parallel_for(work, count, threads)
     point = Point(torch.from_numpy(F.reshape(*s.batch, N, M)), torch.from_numpy(W.reshape(*s.batch, M, K)))

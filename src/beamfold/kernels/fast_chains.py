@@ -28,8 +28,9 @@ from beamfold.kernels.linalg import (
 )
 from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, splat, store, subtract, total, zeros
 
-POINT, KEPT, STEP, CHANGE, PRODUCT, OLD, NEW, SAVED = range(8)
-"""Rows of `Chains.rows`: W, W before the step, s, y, B y, g, g⁺, and W before the step of F."""
+POINT, KEPT, STEP, CHANGE, PRODUCT, OLD, NEW, SAVED, KEPT_POINT = range(9)
+"""Rows of `Chains.rows`: W, W before the step, s, y, B y, g, g⁺, W before the step of F, W of the best
+start."""
 NUMBERS = 2 * PAIRS
 """Where B is the last pairs: the row behind them, of their 1/sᵀy, and in it the place of sᵀy/yᵀy."""
 

@@ -158,27 +158,34 @@ def load_channel(
 
 
 @kernel
-def load_point(V: Planes, W_planes: Planes, F: Complex, W: Complex, order: Order, problem: Problem) -> None:
-    """F as the first columns of V, and W for users in `order` and in units of √P_t."""
+def load_point(
+    V: Planes, W_planes: Planes, free: Planes, F: Complex, W: Complex, order: Order, problem: Problem
+) -> None:
+    """F as the first columns of V, and W for users in `order` and in units of √P_t; where F is 0 it stays."""
     unit = 1 / np.sqrt(problem.power)
     for m in range(F.shape[1]):
         for n in range(F.shape[0]):
             V[0, m, n], V[1, m, n] = F[n, m].real, F[n, m].imag
+            if F[n, m] == 0:
+                free[0, m, n] = like(free, 0.0)
         for k in range(W.shape[1]):
             w = unit * W[m, order[k]]
             W_planes[0, k, m], W_planes[1, k, m] = w.real, w.imag
 
 
 @kernel
-def store_point(F: Complex, W: Complex, V: Planes, W_planes: Planes, order: Order, problem: Problem) -> None:
-    """F (N, M) on the unit circle and W (M, K) with ‖F W‖² = P_t, in complex128."""
+def store_point(
+    F: Complex, W: Complex, V: Planes, W_planes: Planes, free: Planes, order: Order, problem: Problem
+) -> None:
+    """F (N, M) on the unit circle where it is free, and W (M, K) with ‖F W‖² = P_t, in complex128."""
     N, M = F.shape
     K = W.shape[1]
     for m in range(M):
         for n in range(N):
-            re, im = np.float64(V[0, m, n]), np.float64(V[1, m, n])
-            q = 1 / np.sqrt(re * re + im * im)
-            F[n, m] = complex(re * q, im * q)
+            if free[0, m, n] > 0:
+                re, im = np.float64(V[0, m, n]), np.float64(V[1, m, n])
+                q = 1 / np.sqrt(re * re + im * im)
+                F[n, m] = complex(re * q, im * q)
         for k in range(K):
             W[m, order[k]] = complex(np.float64(W_planes[0, k, m]), np.float64(W_planes[1, k, m]))
     total = 0.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beamfold.kernels.cholesky import solve_adjoint
-from beamfold.kernels.fast_chains import POINT, SAVED, ascend_chains, planes
+from beamfold.kernels.fast_chains import KEPT_POINT, POINT, SAVED, ascend_chains, planes
 from beamfold.kernels.fast_channel import Complex, load_channel, load_point, store_point
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_objective import set_masks
@@ -32,7 +32,18 @@ from beamfold.kernels.fast_workspace import (
     layout,
     rows_of,
 )
-from beamfold.kernels.linalg import Planes, combine, copy, inner, kernel, number, one, row_copy, times_adjoint
+from beamfold.kernels.linalg import (
+    Planes,
+    combine,
+    copy,
+    inner,
+    inner_sparse,
+    kernel,
+    number,
+    one,
+    row_copy,
+    times_adjoint,
+)
 from beamfold.kernels.phases import phase_gradient, rotate
 from beamfold.kernels.simd import like
 from beamfold.kernels.workspace import carve
@@ -54,19 +65,23 @@ def by_phases(
     Returns f and how many updates B has had, see `ascend_chains`.
     """
     V, T, PW = antennas.V, antennas.T, antennas.PW
-    moving = gradients.shape[2] // V.shape[2]
-    inner(T, V, V.shape[1], V, 0, moving)
+    moving = antennas.free.shape[1]
+    if gradients.shape[2] > V.shape[2]:
+        inner(T, V, V.shape[1], V, 0, moving)
+    else:
+        inner_sparse(T, V, V.shape[1], V, moving)
     f, updates = ascend_chains(chains, T, objective, problem, reach, steps, updates)
     times_adjoint(PW, objective.P, planes(chains.rows, POINT, objective.PX.shape[1], T.shape[1]), T.shape[1])
-    phase_gradient(gradients, row, V, PW, moving)
+    phase_gradient(gradients, row, V, PW, antennas.free)
     return f, updates
 
 
 @kernel
 def ascend_phases(
-    w: Workspace, memory: Memory, problem: Problem, constants: Constants, plan: Plan, reach: Any, updates: int
-) -> tuple[Any, int]:
-    """Up to `plan.steps` L-BFGS steps on ∠F, the first of length `reach`; f never falls.
+    w: Workspace, memory: Memory, problem: Problem, constants: Constants, plan: Plan, steps: int, reach: Any,
+    updates: int,
+) -> tuple[Any, int]:  # fmt: skip
+    """Up to `steps` L-BFGS steps on ∠F, the first of length `reach`; f never falls.
 
     Returns f, and the trials made until gᵀd is at most the tolerance.
     """
@@ -79,7 +94,7 @@ def ascend_phases(
     t, done, fresh = one(V), 0, True
     copy(base, V, base.shape[1])
     row_copy(chains.rows, SAVED, POINT)
-    while done < plan.steps and search.along > tolerance:
+    while done < steps and search.along > tolerance:
         done += 1
         rotate(V, base, rows, DIRECTION, t)
         after, updates = by_phases(
@@ -101,15 +116,38 @@ def ascend_phases(
 
 
 @kernel
-def ascend_from_start(
-    w: Workspace, memory: Memory, mixing: Planes, problem: Problem, constants: Constants, plan: Plan,
-    patience: int, N: int, M: int, r: int,
-) -> None:  # fmt: skip
-    """F and W of the factorised digital optimum."""
+def one_chain_each(V: Planes, M: int) -> bool:
+    """Whether F, the first M columns of V, has at most one entry that is not 0 for each antenna."""
+    for n in range(V.shape[2]):
+        count = 0
+        for m in range(M):
+            if V[0, m, n] != like(V, 0.0) or V[1, m, n] != like(V, 0.0):
+                count += 1
+        if count > 1:
+            return False
+    return True
+
+
+@kernel
+def entries(free: Planes) -> int:
+    """How many entries of F may change."""
+    count = 0
+    for m in range(free.shape[1]):
+        for n in range(free.shape[2]):
+            if free[0, m, n] > like(free, 0.0):
+                count += 1
+    return count
+
+
+@kernel
+def digital_optimum(
+    w: Workspace, memory: Memory, problem: Problem, constants: Constants, steps: int, r: int
+) -> None:
+    """X, the digital optimum, by `steps` L-BFGS steps."""
     V, X, T, digital, objective = w.antennas.V, w.antennas.X, w.antennas.T, w.digital, w.objective
     K, o = objective.PX.shape[1], T.shape[1]
     digital_start(memory, digital, objective, problem, constants, o, r)
-    ascend_digital(patience * plan.digital, memory, digital, objective, problem, constants.digital)
+    ascend_digital(steps, memory, digital, objective, problem, constants.digital)
     Z, on_V = digital.Z, digital.on_V
     solve_adjoint(digital.L, K + r, o, Z, K)
     for z in range(2):
@@ -117,14 +155,62 @@ def ascend_from_start(
             for i in range(K + r):
                 on_V[z, k, o + i] = Z[z, k, i]
     combine(X, V, on_V, V.shape[1])
-    W = planes(w.chains.rows, POINT, K, o)
-    factorise(V, W, X, digital.A, mixing, plan.alternations, M, N)
+
+
+@kernel
+def ascend_point(
+    w: Workspace, memory: Memory, problem: Problem, constants: Constants, plan: Plan, steps: int, M: int
+) -> tuple[Any, int]:
+    """W for the F that V holds, then up to `steps` steps of ∠F; f, and the steps made."""
+    V, T, free = w.antennas.V, w.antennas.T, w.antennas.free
+    inner(T, V, V.shape[1], V, 0, M)
+    f, updates = ascend_chains(w.chains, T, w.objective, problem, constants.chains, plan.first, number(0))
+    if steps <= 0:
+        return f, 0
+    columns = 1 if one_chain_each(V, M) else free.shape[1]
+    reach = like(V, constants.phases) * np.sqrt(like(V, entries(free)))
+    on_F = rows_of(memory, columns * V.shape[2])
+    return ascend_phases(w, on_F, problem, constants, plan, steps, reach, updates)
+
+
+@kernel
+def best_start(
+    w: Workspace, mixing: Planes, allowed: Planes, dynamic: bool, problem: Problem, constants: Constants,
+    plan: Plan, M: int,
+) -> None:  # fmt: skip
+    """F and W of the best of `plan.starts` factorisations of X, after `plan.trial` steps from each.
+
+    From the second on none takes alternations: on a network they bring all to one F. Where the connections
+    are to be chosen they do not.
+    """
+    V, X, A, free, kept = w.antennas.V, w.antennas.X, w.digital.A, w.antennas.free, w.antennas.kept
+    K, rows = w.objective.PX.shape[1], w.chains.rows
+    W = planes(rows, POINT, K, w.antennas.T.shape[1])
+    best, chosen = like(V, -np.inf), 0
+    for i in range(plan.starts):
+        first = mixing[i * 2 : i * 2 + 2]
+        turns = plan.alternations if i == 0 or dynamic else 0
+        factorise(V, W, X, A, first, free, allowed, dynamic, turns, M)
+        if plan.starts == 1:
+            return
+        f, _ = ascend_point(w, w.memory, problem, constants, plan, plan.trial, M)
+        if f > best:
+            best, chosen = f, i
+            copy(kept, V, kept.shape[1])
+            row_copy(rows, KEPT_POINT, POINT)
+    if chosen < plan.starts - 1:
+        copy(V, kept, kept.shape[1])
+        row_copy(rows, POINT, KEPT_POINT)
+    for m in range(M):
+        for n in range(V.shape[2]):
+            there = V[0, m, n] != like(V, 0.0) or V[1, m, n] != like(V, 0.0)
+            free[0, m, n] = one(V) if there else like(V, 0.0)
 
 
 @kernel
 def design(
-    F: Complex, W: Complex, H: Complex, U: Planes, mixing: Planes, problem: Problem, constants: Constants,
-    plan: Plan, buffer: Planes,
+    F: Complex, W: Complex, H: Complex, U: Planes, mixing: Planes, free: Planes, dynamic: bool,
+    problem: Problem, constants: Constants, plan: Plan, buffer: Planes,
 ) -> tuple[Any, int, bool]:  # fmt: skip
     """{F, W} for one channel.
 
@@ -136,7 +222,11 @@ def design(
         W: (M, K), filled.
         H: (K, N).
         U: (2, r, N padded) in the kernel's precision, Ψ ≈ U Uᴴ.
-        mixing: (2, K, M padded), see `fast.mixing`.
+        mixing: (2 · starts, K, M padded), see `fast.mixing`.
+        free: (1, M padded, N padded), 1 where an antenna is connected to a chain and the phase may change.
+            With a start of the arrays also where F is 0 it stays; where it is not 0 but `free` is, it is
+            frozen.
+        dynamic: each antenna is connected to one chain of those that `free` allows, chosen for the channel.
         problem: the numbers of (8).
         constants: first steps and thresholds.
         plan: how much work.
@@ -151,22 +241,24 @@ def design(
     for i in range(len(buffer)):
         buffer[i] = like(buffer, 0.0)
     w = carve(buffer, layout(N, K, M, r))
-    V, T, rows = w.antennas.V, w.antennas.T, w.chains.rows
+    V, T, there = w.antennas.V, w.antennas.T, w.antennas.free
     o = T.shape[1]
-    W_planes, order = planes(rows, POINT, K, o), np.empty(K, np.int64)
+    W_planes, order = planes(w.chains.rows, POINT, K, o), np.empty(K, np.int64)
     set_masks(w.objective.masks, o, K, r)
     deficient, loud = load_channel(V, w.digital.L, order, H, U, problem.gain, constants, o)
+    for m in range(there.shape[1]):
+        for n in range(there.shape[2]):
+            there[0, m, n] = free[0, m, n]
     if plan.digital < 0:
-        load_point(V, W_planes, F, W, order, problem)
+        load_point(V, W_planes, there, F, W, order, problem)
     else:
         on_Z = rows_of(w.memory, 2 * w.digital.Z.shape[1] * w.digital.Z.shape[2])
-        ascend_from_start(w, on_Z, mixing, problem, constants, plan, PATIENCE if deficient else 1, N, M, r)
-    inner(T, V, V.shape[1], V, 0, M)
-    f, updates = ascend_chains(w.chains, T, w.objective, problem, constants.chains, plan.first, number(0))
-    done = 0
-    if plan.steps > 0:
-        on_F = rows_of(w.memory, w.antennas.base.shape[1] * w.antennas.base.shape[2])
-        reach = like(V, constants.phases) * np.sqrt(like(V, N * M))
-        f, done = ascend_phases(w, on_F, problem, constants, plan, reach, updates)
-    store_point(F, W, V, W_planes, order, problem)
+        steps = (PATIENCE if deficient else 1) * plan.digital
+        digital_optimum(w, on_Z, problem, constants, steps, r)
+        best_start(w, mixing, free, dynamic, problem, constants, plan, M)
+        for n in range(N):
+            for m in range(M):
+                F[n, m] = 0
+    f, done = ascend_point(w, w.memory, problem, constants, plan, plan.steps, M)
+    store_point(F, W, V, W_planes, there, order, problem)
     return f, done, loud

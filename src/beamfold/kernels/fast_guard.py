@@ -2,8 +2,9 @@ r"""No design of a single channel is worse than the start (26), at a cost of a f
 
 f of the design and of (26) are compared in float64 with Ψ ≈ U Uᴴ, where all but H is ready. What U leaves
 out of Ψ moves the difference of the two f by no more than 2 ω P_t² ‖Ψ − U Uᴴ‖₂. Where that could decide,
-where `proposed` does not trust a Gram matrix or the channel is so strong that rounding is no longer below the
-noise, both points are measured without short cuts.
+where `proposed` does not trust a Gram matrix, where the connections of a dynamic network are to be chosen, or
+where the channel is so strong that rounding is no longer below the noise, both points are measured without
+short cuts.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
 from beamfold.kernels.linalg import Planes, inner, kernel
 from beamfold.kernels.planes import to_planes
-from beamfold.kernels.proposed import PIVOTS, Start, proposed_start, put, start_layout
+from beamfold.kernels.proposed import PIVOTS, Start, analog_part, digital_part, put, start_layout
 from beamfold.kernels.workspace import buffer_for, carve, shape
+from beamfold.networks import Network
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import CANCELS, Point, least_norm, proposed
 from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
+Mask = NDArray[np.float64]
 LEFT_OUT = 1e-3
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
 STRONGEST = 1e12
@@ -60,8 +63,9 @@ def layout(N: int, K: int, M: int, r: int) -> Space:
 
 @kernel
 def gain_over_start(
-    F: Complex, W: Complex, H: Complex, U: Planes, extra: Complex, problem: Problem, buffer: Planes
-) -> float:
+    F: Complex, W: Complex, H: Complex, U: Planes, extra: Complex, mask: Mask, problem: Problem,
+    buffer: Planes,
+) -> float:  # fmt: skip
     """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are.
 
     Args:
@@ -70,6 +74,7 @@ def gain_over_start(
         H: (K, N).
         U: (2, r, N padded), Ψ ≈ U Uᴴ.
         extra: (N, M − K), the columns that (26) adds to the channels.
+        mask: (N, M), 1 where an antenna is connected to a chain.
         problem: the numbers of (8).
         buffer: for the arrays of `layout`, zero before the first call.
     """
@@ -90,7 +95,13 @@ def gain_over_start(
             size += W[m, k].real ** 2 + W[m, k].imag ** 2
     inner(T, V, V.shape[1], V, 0, M)
     f = by_chains(g, T, W_planes, objective, problem)
-    trust = proposed_start(start, extra, K, M, N)
+    analog_part(start, extra, K, M, N)
+    for m in range(M):
+        for n in range(N):
+            V[0, m, n] *= mask[n, m]
+            V[1, m, n] *= mask[n, m]
+    inner(T, V, V.shape[1], V, 0, M)
+    trust = digital_part(start, K, M)
     if not (trust > PIVOTS and strongest < STRONGEST and N * M * size < CANCELS**2 * problem.power):
         return -np.inf
     return f - by_chains(g, T, W_planes, objective, problem)
@@ -102,25 +113,26 @@ class Guard:
     Args:
         radar: Ψ.
         users: K.
-        chains: M.
+        network: the analog network, M chains.
         power: P_t, linear.
         weight: ω.
         noise: σ².
     """
 
     def __init__(
-        self, radar: Sensing, *, users: int, chains: int, power: float, weight: float, noise: float
+        self, radar: Sensing, *, users: int, network: Network, power: float, weight: float, noise: float
     ) -> None:
         U, left_out = radar.factor(LEFT_OUT)
-        N, K, M, r = *U.shape[:1], users, chains, U.shape[1]
+        N, K, M, r = *U.shape[:1], users, network.chains, U.shape[1]
         numbers = torch.tensor([power, weight], dtype=torch.float64)
         H = torch.zeros(K, N, dtype=torch.complex128)
-        self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise)
+        self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise, network=network)
         self._fixed = power, weight
         self._noise, self._left_out = noise, left_out
         self._square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
         self._extra = np.ascontiguousarray(extra)
+        self._mask = np.ascontiguousarray(network.mask.numpy(), np.float64)
         self._U = to_planes(U.mT.resolve_conj().numpy(), sizes(N, K, M, r).N, np.float64)
         self._layout = layout(N, K, M, r)
         self._buffer = buffer_for(self._layout, np.float64)
@@ -142,7 +154,9 @@ class Guard:
     def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
         """R − ω τ of {F, W} less that of (26) for H (K, N); −∞ where that is not known well enough."""
         problem = Problem(power, math.sqrt(power / self._noise), weight * power * power, self._square)
-        return gain_over_start(F, W, H, self._U, self._extra, problem, self._buffer)
+        if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
+            return -math.inf
+        return gain_over_start(F, W, H, self._U, self._extra, self._mask, problem, self._buffer)
 
     def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
         """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""
@@ -168,9 +182,9 @@ class Guard:
 
 
 @lru_cache(maxsize=4)
-def _guard(radar: Sensing, users: int, chains: int, noise: float) -> Guard:
+def _guard(radar: Sensing, users: int, network: Network, noise: float) -> Guard:
     """A `Guard` that serves any power and weight; its working space is copied for each thread."""
-    return Guard(radar, users=users, chains=chains, power=1.0, weight=1.0, noise=noise)
+    return Guard(radar, users=users, network=network, power=1.0, weight=1.0, noise=noise)
 
 
 def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> Tensor:
@@ -178,11 +192,11 @@ def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> 
 
     Where it is not known, the two objectives have to be compared; see this module's docstring.
     """
-    count, K, M, N = math.prod(s.batch), s.users, s.chains, s.antennas
+    count, K, N = math.prod(s.batch), s.users, s.antennas
     H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
     F, W = (z.resolve_conj().numpy().reshape(count, *z.shape[-2:]) for z in point)
     power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
-    guard = _guard(s.radar, K, M, s.noise)
+    guard = _guard(s.radar, K, s.network, s.noise)
     above = np.zeros(count, np.bool_)
 
     def work(first: int, last: int) -> None:

@@ -23,9 +23,9 @@ from beamfold.kernels.cholesky import cholesky, solve, solve_adjoint
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_objective import by_coordinates
 from beamfold.kernels.fast_workspace import Constants, Digital, Memory, Objective, Problem
-from beamfold.kernels.linalg import Planes, copy, erase, inner, kernel, number, one
+from beamfold.kernels.linalg import Planes, copy, erase, inner, kernel, number, one, row_times_adjoint
 from beamfold.kernels.phases import phases_of
-from beamfold.kernels.simd import LANES, fma, like, load, multiply, splat, store
+from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, root, splat, store, subtract
 
 RIDGE = 0.03
 """ε of the factorisation."""
@@ -237,15 +237,68 @@ def least_squares(W: Planes, V: Planes, X: Planes, A: Planes, M: int) -> None:
 
 
 @kernel
-def factorise(
-    V: Planes, W: Planes, X: Planes, A: Planes, mixing: Planes, alternations: int, M: int, N: int
-) -> None:
-    """F from the phases of X mixingᵀ, 0 where that is 0; then F = e^{j∠(X Wᴴ)} and W = F^† X in turn."""
+def deal(mask: Planes, allowed: Planes, M: int) -> None:
+    """Of the c chains that antenna n may hang on, the mask has the (n mod c)-th."""
+    for n in range(mask.shape[2]):
+        count = 0
+        for m in range(M):
+            if allowed[0, m, n] > like(mask, 0.0):
+                count += 1
+        place = 0
+        for m in range(M):
+            mask[0, m, n] = like(mask, 0.0)
+            if allowed[0, m, n] > like(mask, 0.0):
+                if place == n % count:
+                    mask[0, m, n] = one(mask)
+                place += 1
+
+
+@kernel
+def assign(mask: Planes, allowed: Planes, X: Planes, W: Planes, M: int) -> None:
+    """The mask of the best chain for each antenna, W fixed: argmax_m 2 |(X Wᴴ)_nm| − ‖w_m‖²."""
     for m in range(M):
-        for n in range(N):
-            V[0, m, n] = one(V)
-    phases_of(V, X, mixing, M)
+        size = like(W, 0.0)
+        for k in range(W.shape[1]):
+            size += W[0, k, m] * W[0, k, m] + W[1, k, m] * W[1, k, m]
+        for n in range(0, X.shape[2], LANES):
+            re, im = row_times_adjoint(X, W, m, n)
+            r = root(fma(im, im, multiply(re, re)))
+            store(mask, 0, m, n, subtract(add(r, r), splat(size, LANES)))
+    for n in range(X.shape[2]):
+        most, best = -1, like(W, -np.inf)
+        for m in range(M):
+            if allowed[0, m, n] > like(W, 0.0) and mask[0, m, n] > best:
+                most, best = m, mask[0, m, n]
+        for m in range(M):
+            mask[0, m, n] = one(W) if m == most else like(W, 0.0)
+
+
+@kernel
+def connect(V: Planes, mask: Planes, M: int) -> None:
+    """F, the first M columns of V, is 1 where the mask is, else 0."""
+    for m in range(M):
+        for n in range(V.shape[2]):
+            V[0, m, n], V[1, m, n] = mask[0, m, n], like(V, 0.0)
+
+
+@kernel
+def factorise(
+    V: Planes, W: Planes, X: Planes, A: Planes, mixing: Planes, mask: Planes, allowed: Planes,
+    dynamic: bool, alternations: int, M: int,
+) -> None:  # fmt: skip
+    """F from the phases of X mixingᵀ, 0 where that is 0; then F = e^{j∠(X Wᴴ)} and W = F^† X in turn.
+
+    Where the mask (1, M, N) is 0 F is 0, too. In a dynamic network it is chosen anew before each F, among
+    the connections that are allowed.
+    """
+    if dynamic:
+        deal(mask, allowed, M)
+    connect(V, mask, M)
+    phases_of(V, X, mixing, M, mask)
     least_squares(W, V, X, A, M)
     for _ in range(alternations):
-        phases_of(V, X, W, M)
+        if dynamic:
+            assign(mask, allowed, X, W, M)
+            connect(V, mask, M)
+        phases_of(V, X, W, M, mask)
         least_squares(W, V, X, A, M)

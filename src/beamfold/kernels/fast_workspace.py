@@ -75,6 +75,10 @@ class Antennas(NamedTuple):
     """(2, D, N), [F, h_1 … h_K, U]."""
     base: Planes
     """(2, M, N), the F to which a step that is refused goes back."""
+    free: Planes
+    """(1, M, N), 1 where an antenna is connected to a chain and the phase may change, else 0."""
+    kept: Planes
+    """(2, M, N), F of the best start."""
     X: Planes
     """(2, K, N), the digital optimum."""
     T: Planes
@@ -108,7 +112,7 @@ class Chains(NamedTuple):
     """The BFGS ascent of W, see `fast_chains`."""
 
     rows: Planes
-    """(1, 8, 2KM): W, g and what the updates need; `fast_chains` names the rows."""
+    """(1, 9, 2KM): W, g and what the updates need; `fast_chains` names the rows."""
     B: Planes
     """(1, 2KM, 2KM), −(∇²f)⁻¹; or (1, 2 PAIRS + 1, 2KM), the last pairs s and y, then their 1/sᵀy and the
     scale sᵀy/yᵀy."""
@@ -193,6 +197,8 @@ def layout(N: int, K: int, M: int, r: int) -> Workspace:
         antennas=Antennas(
             V=shape(2, p.columns, p.N),
             base=shape(2, p.moving, p.N),
+            free=shape(1, p.moving, p.N),
+            kept=shape(2, p.moving, p.N),
             X=shape(2, p.K, p.N),
             T=shape(2, p.M, p.D),
             PW=shape(2, p.M, p.D),
@@ -213,7 +219,7 @@ def layout(N: int, K: int, M: int, r: int) -> Workspace:
             tables=shape(2, MEMORY, MEMORY),
             small=shape(1, 4, 2 * MEMORY),
         ),
-        chains=Chains(rows=shape(1, 8, p.W), B=shape(1, p.B, p.W)),
+        chains=Chains(rows=shape(1, 9, p.W), B=shape(1, p.B, p.W)),
     )
 
 

@@ -55,32 +55,50 @@ def _combine(lanes: int) -> Any:
 
 
 def _inner(lanes: int) -> Any:
+    @leaf
+    def inner_column(
+        out: Planes, A: Planes, rows: int, B: Planes, b: int, j: int, begin: int, end: int
+    ) -> None:
+        """out[:, j, i] = (column i of A)ᴴ (column b of B) over the lanes `begin` to `end`."""
+        for i in range(0, rows, 4):
+            r0, r1, r2, r3 = zeros(A, lanes), zeros(A, lanes), zeros(A, lanes), zeros(A, lanes)
+            i0, i1, i2, i3 = zeros(A, lanes), zeros(A, lanes), zeros(A, lanes), zeros(A, lanes)
+            for d in range(begin, end, lanes):
+                br, bi = load(B, 0, b, d, lanes), load(B, 1, b, d, lanes)
+                ar, ai = load(A, 0, i, d, lanes), load(A, 1, i, d, lanes)
+                r0, i0 = fma(ai, bi, fma(ar, br, r0)), fnma(ai, br, fma(ar, bi, i0))
+                ar, ai = load(A, 0, i + 1, d, lanes), load(A, 1, i + 1, d, lanes)
+                r1, i1 = fma(ai, bi, fma(ar, br, r1)), fnma(ai, br, fma(ar, bi, i1))
+                ar, ai = load(A, 0, i + 2, d, lanes), load(A, 1, i + 2, d, lanes)
+                r2, i2 = fma(ai, bi, fma(ar, br, r2)), fnma(ai, br, fma(ar, bi, i2))
+                ar, ai = load(A, 0, i + 3, d, lanes), load(A, 1, i + 3, d, lanes)
+                r3, i3 = fma(ai, bi, fma(ar, br, r3)), fnma(ai, br, fma(ar, bi, i3))
+            store(out, 0, j, i, totals(r0, r1, r2, r3))
+            store(out, 1, j, i, totals(i0, i1, i2, i3))
+
     @kernel
     def inner(out: Planes, A: Planes, rows: int, B: Planes, first: int, count: int) -> None:
         """out[:, j, i] = (column i of A)ᴴ (column first + j of B), i < rows, a multiple of 4, j < count."""
         for j in range(count):
-            b = first + j
-            for i in range(0, rows, 4):
-                r0, r1, r2, r3 = zeros(A, lanes), zeros(A, lanes), zeros(A, lanes), zeros(A, lanes)
-                i0, i1, i2, i3 = zeros(A, lanes), zeros(A, lanes), zeros(A, lanes), zeros(A, lanes)
-                for d in range(0, B.shape[2], lanes):
-                    br, bi = load(B, 0, b, d, lanes), load(B, 1, b, d, lanes)
-                    ar, ai = load(A, 0, i, d, lanes), load(A, 1, i, d, lanes)
-                    r0, i0 = fma(ai, bi, fma(ar, br, r0)), fnma(ai, br, fma(ar, bi, i0))
-                    ar, ai = load(A, 0, i + 1, d, lanes), load(A, 1, i + 1, d, lanes)
-                    r1, i1 = fma(ai, bi, fma(ar, br, r1)), fnma(ai, br, fma(ar, bi, i1))
-                    ar, ai = load(A, 0, i + 2, d, lanes), load(A, 1, i + 2, d, lanes)
-                    r2, i2 = fma(ai, bi, fma(ar, br, r2)), fnma(ai, br, fma(ar, bi, i2))
-                    ar, ai = load(A, 0, i + 3, d, lanes), load(A, 1, i + 3, d, lanes)
-                    r3, i3 = fma(ai, bi, fma(ar, br, r3)), fnma(ai, br, fma(ar, bi, i3))
-                store(out, 0, j, i, totals(r0, r1, r2, r3))
-                store(out, 1, j, i, totals(i0, i1, i2, i3))
+            inner_column(out, A, rows, B, first + j, j, 0, B.shape[2])
 
-    return inner
+    @kernel
+    def inner_sparse(out: Planes, A: Planes, rows: int, B: Planes, count: int) -> None:
+        """`inner` for the first columns of B, of each from its first register that is not 0 to its last."""
+        for j in range(count):
+            begin, end = B.shape[2], 0
+            for d in range(0, B.shape[2], lanes):
+                re, im = load(B, 0, j, d, lanes), load(B, 1, j, d, lanes)
+                if total(fma(im, im, multiply(re, re))) > like(B, 0.0):
+                    begin, end = min(begin, d), d + lanes
+            inner_column(out, A, rows, B, j, j, begin, end)
+
+    return inner, inner_sparse
 
 
 combine, combine_narrow = _combine(LANES), _combine(NARROW)
-inner, inner_narrow = _inner(LANES), _inner(NARROW)
+inner, inner_sparse = _inner(LANES)
+inner_narrow, _ = _inner(NARROW)
 
 
 @kernel

@@ -106,6 +106,15 @@ def digital_part(start: Start, K: int, M: int) -> float:
 
 
 @kernel
+def analog_part(start: Start, extra: Complex, K: int, M: int, N: int) -> None:
+    """F of (26) as the first columns of V, for the users whose h_k V holds and `extra` (N, M − K)."""
+    for k in range(K):
+        phases(start.V, k, start.T.shape[1] + k, N)
+    for m in range(K, M):
+        put(start.V, m, extra[:, m - K], 1.0)
+
+
+@kernel
 def proposed_start(start: Start, extra: Complex, K: int, M: int, N: int) -> float:
     """(26) for the users whose h_k V holds and the further columns `extra` (N, M − K).
 
@@ -114,12 +123,8 @@ def proposed_start(start: Start, extra: Complex, K: int, M: int, N: int) -> floa
     Returns:
         How far it can be trusted: to rounding above `PIVOTS`.
     """
-    V, T = start.V, start.T
-    for k in range(K):
-        phases(V, k, T.shape[1] + k, N)
-    for m in range(K, M):
-        put(V, m, extra[:, m - K], 1.0)
-    inner(T, V, V.shape[1], V, 0, M)
+    analog_part(start, extra, K, M, N)
+    inner(start.T, start.V, start.V.shape[1], start.V, 0, M)
     return digital_part(start, K, M)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from beamfold.errors import InputError
-from beamfold.method import SLOW, Method, check_supported
+from beamfold.method import SLOW, Method, Supports, check_supported
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design
 from beamfold.scenario import Scenario
@@ -20,7 +20,8 @@ def best(
 ) -> Design:
     """The best local maximum of R − ω τ over `starts` deterministic starts per channel, in float64.
 
-    Start 0 is the fast design's own; the others take the phases of X Q for random unitary Q. All run `steps`
+    Start 0 is the fast design's own; the others take the phases of X Q for random unitary Q, on a
+    network that is not fully connected without alternations. All run `steps`
     steps of F; the best one of each channel goes on to `polish` steps or until nothing is gained.
 
     Args:
@@ -39,7 +40,7 @@ def best(
     if starts < 1:
         raise InputError(f"the reference needs at least one start, got {starts}")
     rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
-    plan = plan_for(s.users, s.chains, rank, inner=4, steps=steps)
+    plan = plan_for(s.users, s.network, rank, inner=4, steps=steps)
     run = partial(run_fast, dtype=np.float64, tolerance=1e-12, threads=threads)
     value = torch.full(s.batch, -torch.inf, dtype=torch.float64)
     winner = torch.zeros(s.batch, dtype=torch.int64)
@@ -56,4 +57,10 @@ def best(
     return conclude_search(s, "best", Point(F, W))
 
 
-METHOD = Method("best", best, "R - omega tau: the best of many starts, offline", part=SLOW)
+METHOD = Method(
+    "best",
+    best,
+    "R - omega tau: the best of many starts, offline",
+    part=SLOW,
+    supports=Supports(networks=True),
+)

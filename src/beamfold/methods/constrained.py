@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.errors import InputError
-from beamfold.method import SLOW, Method, check_supported
+from beamfold.method import SLOW, Method, Supports, check_supported
 from beamfold.objective import beam_gradient, rate_gradient
 from beamfold.optim.local_maximum import STATIONARY, residual
 from beamfold.result import Design, Fault, Status, finish
@@ -57,10 +57,13 @@ SLACK = 3e-7
 
 
 class _Variables:
-    """{F, W} of one channel as a real vector: ∠F, and W in units of ‖W‖/√(NM). The power is P_t for any."""
+    """{F, W} of one channel as a real vector: ∠F, and W in units of ‖W‖/√(NM). The power is P_t for any.
+
+    Where F is 0, it stays.
+    """
 
     def __init__(self, s: Scenario, point: Point) -> None:
-        self.s, self.shape = s, (s.antennas, s.chains)
+        self.s, self.shape, self.connected = s, (s.antennas, s.chains), point.F != 0
         self.unit = float(torch.linalg.matrix_norm(point.W)) / math.sqrt(s.antennas * s.chains)
 
     def pack(self, point: Point) -> Vector:
@@ -72,7 +75,7 @@ class _Variables:
         """The point of a vector, at power P_t."""
         count = self.shape[0] * self.shape[1]
         angle = torch.from_numpy(x[:count]).reshape(self.shape)
-        F = torch.polar(torch.ones_like(angle), angle)
+        F = torch.polar(self.connected.to(angle.dtype), angle)
         # A copy: after an odd number of phases x is not aligned to complex numbers, which torch relies on.
         W = torch.view_as_complex(torch.from_numpy(x[count:].copy()).reshape(self.shape[1], -1, 2))
         return Point(F, W * (self.s.power.sqrt() / torch.linalg.matrix_norm(F @ W)))
@@ -314,5 +317,9 @@ def _limit(s: Scenario, tau_max: float | Tensor | None, tau_max_db: float | None
 
 
 METHOD = Method(
-    "constrained", constrained, "problem (7): R with tau at most tau_0; needs tau_max(_db)", part=SLOW
+    "constrained",
+    constrained,
+    "problem (7): R with tau at most tau_0; needs tau_max(_db)",
+    part=SLOW,
+    supports=Supports(networks=True),
 )

@@ -13,7 +13,8 @@ import torch
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
-from beamfold.method import Method, check_supported
+from beamfold.method import Method, Supports, check_supported
+from beamfold.networks import Network, fully_connected
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design
 from beamfold.scenario import Scenario
@@ -31,17 +32,28 @@ DEPTHS: dict[str, dict[str, int]] = {
     "deeper": {"steps": 100},
 }
 """Named depths: what differs from `kernels.fast.plan_for`."""
+ON_A_NETWORK: dict[str, dict[str, int]] = {
+    "deep": {"starts": 2, "trial": 10, "steps": 40},
+    "deeper": {"starts": 3, "trial": 60, "steps": 60},
+}
+"""What differs from `DEPTHS` where not every chain is on every antenna: there the start decides more."""
 
 
-def _plan(depth: str | None, steps: int | None, radar: Sensing, users: int, chains: int, dtype: Any) -> Plan:
+def _plan(
+    depth: str | None, steps: int | None, radar: Sensing, users: int, network: Network, dtype: Any
+) -> Plan:
     from beamfold.kernels.fast import DROPPED, plan_for
 
     if depth is not None and depth not in DEPTHS:
         raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
     if steps is not None and steps < 0:
         raise InputError(f"the fast design needs steps >= 0, got {steps}")
-    given = DEPTHS[depth or "deep"] | ({} if steps is None else {"steps": steps})
-    return plan_for(users, chains, radar.factor(DROPPED[dtype]).U.shape[1], **given)
+    given = dict(DEPTHS[depth or "deep"])
+    if not network.full:
+        given |= {"alternations": 10} | ON_A_NETWORK.get(depth or "deep", {})
+    if steps is not None:
+        given["steps"] = steps
+    return plan_for(users, network, radar.factor(DROPPED[dtype]).U.shape[1], **given)
 
 
 def fast(
@@ -57,8 +69,9 @@ def fast(
 
     Args:
         s: the scenario.
-        steps: steps of F, default 60.
-        depth: a name of `DEPTHS`, default "deep"; `steps` overrides its number of steps.
+        steps: steps of F, default 60; on a network that is not fully connected those from the best start.
+        depth: a name of `DEPTHS`, default "deep"; `steps` overrides its number of steps. "deeper" takes three
+            starts on such a network, where "deep" takes two, a short way.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
         threads: how many share the batch; default all cores.
@@ -76,7 +89,7 @@ def fast(
 
     check_supported(METHOD, s)
     dtype: Any = np.float64 if precision == "double" else np.float32
-    plan = _plan(depth, steps, s.radar, s.users, s.chains, dtype)
+    plan = _plan(depth, steps, s.radar, s.users, s.network, dtype)
     with torch_threads():
         point, _, done = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
         return conclude_search(s, "fast", point, threads=threads, iterations=done)
@@ -94,6 +107,7 @@ def prepare_fast(
     depth: str | None = None,
     budget_us: float | None = None,
     precision: Literal["single", "double"] = "single",
+    network: Network | None = None,
 ) -> Prepared:
     """The fast design made ready for one deployment: `prepare_fast(…)(H)` gives F, W and the steps it took.
 
@@ -104,7 +118,7 @@ def prepare_fast(
     Args:
         radar: Ψ of the array's N.
         users: K.
-        chains: M, default K.
+        chains: M, default that of the network, else K.
         snr_db: P_t/σ² in dB.
         weight: ω.
         noise: σ².
@@ -114,9 +128,11 @@ def prepare_fast(
             and is the result's `steps`. A quarter is left free for the tail; 0 steps where even the start
             does not fit.
         precision: arithmetic of the kernel.
+        network: the analog network, with continuous phases; default fully connected. A dynamic one makes the
+            comparison with the start (26), which chooses its connections, take milliseconds.
 
     Raises:
-        InputError: an unknown depth or steps < 0.
+        InputError: an unknown depth, steps < 0, or a network for other sizes.
     """
     import numpy as np
 
@@ -124,19 +140,27 @@ def prepare_fast(
     from beamfold.kernels.fast import DROPPED, Prepared, Setting, calibrate
     from beamfold.kernels.fast_guard import Guard
 
-    chains = users if chains is None else chains
+    chains = (users if network is None else network.chains) if chains is None else chains
+    network = fully_connected(radar.antennas, chains) if network is None else network
+    if (network.antennas, network.chains) != (radar.antennas, chains):
+        raise InputError(
+            f"the network {network.label} is for {network.antennas} antennas and {network.chains} chains, "
+            f"found {radar.antennas} and {chains}"
+        )
+    if network.bits is not None:
+        raise InputError(f"a prepared design has continuous phases, the network has {network.bits} bits")
     dtype: Any = np.float64 if precision == "double" else np.float32
     setting = Setting(
         radar.factor(DROPPED[dtype]).U.numpy(),
         float(torch.linalg.matrix_norm(radar.Psi)) ** 2,
         users=users,
-        chains=chains,
+        network=network,
         noise=noise,
-        plan=_plan(depth, steps, radar, users, chains, dtype),
+        plan=_plan(depth, steps, radar, users, network, dtype),
         dtype=dtype,
     )
     power = noise * 10 ** (snr_db / 10)
-    guard = Guard(radar, users=users, chains=chains, power=power, weight=weight, noise=noise)
+    guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise)
     go = Prepared(setting, power, weight, guard)
     if budget_us is not None:
         channels = saleh_valenzuela(radar.antennas, users, 20, seed=0).numpy()
@@ -144,4 +168,9 @@ def prepare_fast(
     return go
 
 
-METHOD = Method("fast", fast, "R - omega tau: phases of F with W following; any size, no training")
+METHOD = Method(
+    "fast",
+    fast,
+    "R - omega tau: phases of F with W following; any size, no training",
+    supports=Supports(networks=True),
+)
