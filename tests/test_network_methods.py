@@ -43,6 +43,7 @@ NETWORKS = {
     "unequal": Network(torch.eye(4, dtype=torch.bool)[[0] * 3 + [1] * 7 + [2] * 2 + [3] * 4]),
     "dynamic": dynamic(16, 4),
     "overlapping": overlapping(),
+    "switched": Network(overlapping().mask, dynamic=True),
 }
 ONE_EACH = [name for name, network in NETWORKS.items() if network.one_chain_each]
 FIXED = [name for name, network in NETWORKS.items() if not network.dynamic]
@@ -82,6 +83,35 @@ def test_designs_are_feasible_and_a_batch_is_its_channels(method, name):
         assert bool(((d.F != 0) == s.network.mask).all())
     alone = bf.design(s[1:2], method)
     assert relative(alone.X[0], d.X[1]) < 1e-8
+
+
+@pytest.mark.parametrize("name", ["unequal", "overlapping", "switched"])
+@pytest.mark.parametrize("method", METHODS)
+def test_degenerate_channels_end_in_feasible_designs(method, name):
+    """Weak and strong channels, equal users, a blocked user and nobody at all, at −30 and 40 dB."""
+    s = on(NETWORKS[name], count=5)
+    H = s.H.clone()
+    H[0] *= 1e-6
+    H[1] *= 1e4
+    H[2, 1] = H[2, 0]
+    H[3, 2] = 0
+    H[4] = 0
+    for snr_db in (-30.0, 40.0):
+        hard = bf.make_scenario(H, s.radar, snr_db=snr_db, weight=5.0, network=NETWORKS[name])
+        quick = {"target": bf.zf_digital(hard).X} if method in ("altmin", "manopt", "omp") else {}
+        d = bf.design(hard, method, **quick)
+        assert bool(torch.isfinite(torch.view_as_real(d.X)).all()) and bool(torch.isfinite(d.objective).all())
+        assert float(power_error(d.X, d.scenario.power).max()) < 1e-9
+        assert float(d.scenario.network.violation(d.F).max()) < 1e-12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_users_phase_changes_nothing_on_a_network(method):
+    s = on(NETWORKS["overlapping"])
+    turned = s.H * torch.exp(1j * torch.tensor([0.3, -2.0, 1.1], dtype=torch.float64))[:, None]
+    other = bf.make_scenario(turned, s.radar, snr_db=6, weight=0.3, network=s.network)
+    ours, theirs = bf.design(s, method), bf.design(other, method)
+    assert relative(theirs.X.abs(), ours.X.abs()) < 1e-6
 
 
 @pytest.mark.parametrize("chains", [3, 5])
@@ -207,7 +237,7 @@ def test_the_orthogonal_step_is_the_best_and_bounds_the_misfit():
 def test_manopt_never_gets_worse_and_ends_stationary(name):
     X, F0, _ = problem(name)
     network = NETWORKS[name]
-    ends = [M.factorise(X, F0, network, tolerance=0, iterations=i)[:2] for i in (0, 1, 2, 5, 20, 200)]
+    ends = [M.factorise(X, F0, network, tolerance=0, iterations=i)[:2] for i in (0, 1, 4, 200)]
     values = torch.stack([misfit(X, F, W) for F, W in ends])
     assert bool((values.diff(dim=0) <= 1e-12).all())
     assert bool((values[-1] < 0.9 * values[0]).all())
