@@ -266,7 +266,7 @@ def test_the_factorisation_never_gets_worse_and_finds_what_exists():
     s = small(12, 2, chains=4, count=3)
     X = S.sca(s).X
     F0 = M.start_phases(s, X, "target")
-    misfits = [M.factorise(X, F0, tolerance=0, iterations=i)[:2] for i in (0, 1, 3, 30)]
+    misfits = [M.factorise(X, F0, s.network, tolerance=0, iterations=i)[:2] for i in (0, 1, 3, 30)]
     values = torch.stack([torch.linalg.matrix_norm(X - F @ V) for F, V in misfits])
     assert bool((values.diff(dim=0) <= 1e-12).all())
     # Two phase-only columns per user give any vector, so M = 2 K factorises exactly.
@@ -277,7 +277,8 @@ def test_the_factorisation_never_gets_worse_and_finds_what_exists():
 def test_the_factorisation_is_stationary_in_F_and_in_W():
     s = small(12, 3, count=2)
     X = S.sca(s).X
-    F, V, _ = M.factorise(X, M.start_phases(s, X, "target"), tolerance=1e-6, iterations=40, inner_steps=50)
+    F0 = M.start_phases(s, X, "target")
+    F, V, _ = M.factorise(X, F0, s.network, tolerance=1e-6, iterations=40, inner_steps=50)
     in_W = F.mH @ (F @ V - X)
     in_F = R.circle_tangent(F, (F @ V - X) @ V.mH)
     assert float(in_W.abs().max()) < 1e-9
@@ -292,7 +293,7 @@ def test_omp_takes_the_dictionarys_own_atoms():
     s = small(16, 2, chains=2, count=1)
     A = dictionary(s, 16)
     X = (A[:, [3, 11]] @ draw(2, 2))[None]
-    F = pursue(X, A, 2)[0]
+    F = pursue(X, A, s.network.mask)[0]
     assert {int(j) for j in (A.mH @ F).abs().argmax(0)} == {3, 11}
     design = omp(s, target=X, atoms=16)
     assert relative(design.X, full_power(X, s.power)) < 1e-10

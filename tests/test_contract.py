@@ -44,7 +44,9 @@ CONTRACTS = {
     "digital": Contract(tolerance=1e-4, one_by_one=1e-4),
     "manopt": Contract(tolerance=1e-3, one_by_one=1e-3, ascends=False),
     "sca-manopt": Contract(tolerance=1e-3, one_by_one=1e-3, ascends=False),
+    "altmin": Contract(tolerance=1e-3, one_by_one=1e-3, ascends=False),
     "omp": Contract(columns=False, ascends=False),
+    "sic": Contract(columns=False, ascends=False),
     "zf-digital": OTHER_AIM, "sca": OTHER_AIM, "wmmse": OTHER_AIM, "digital-jcas": OTHER_AIM,
 }  # fmt: skip
 """What is known of a method beyond `Contract()`."""

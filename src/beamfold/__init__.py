@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         write_designs,
         write_sensing,
     )
+    from beamfold.methods.altmin import altmin
     from beamfold.methods.best import best
     from beamfold.methods.constrained import constrained
     from beamfold.methods.conventional_pga import conventional_pga
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from beamfold.methods.phased_zf import phased_zf
     from beamfold.methods.sca import sca
     from beamfold.methods.sca_manopt import sca_manopt
+    from beamfold.methods.sic import sic
     from beamfold.methods.unfolded import prepare, unfolded
     from beamfold.methods.wmmse import wmmse
     from beamfold.methods.zf_digital import zf_digital
@@ -64,6 +66,7 @@ _HOME = {
     "Sensing": "sensing",
     "Status": "result",
     "UnfoldedPGA": "unfolded_model",
+    "altmin": "methods.altmin",
     "angle_grid": "sensing",
     "beampattern": "metrics",
     "best": "methods.best",
@@ -90,6 +93,7 @@ _HOME = {
     "save_model": "files",
     "sca": "methods.sca",
     "sca_manopt": "methods.sca_manopt",
+    "sic": "methods.sic",
     "solve_covariance": "covariance",
     "steering": "arrays",
     "train": "training",
@@ -117,6 +121,7 @@ __all__ = [
     "Status",
     "UnfoldedPGA",
     "__version__",
+    "altmin",
     "angle_grid",
     "beampattern",
     "best",
@@ -143,6 +148,7 @@ __all__ = [
     "save_model",
     "sca",
     "sca_manopt",
+    "sic",
     "solve_covariance",
     "steering",
     "train",

@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 NAMES = (
     "fast", "unfolded", "pga", "conventional-pga", "best", "constrained", "digital", "digital-jcas",
-    "sca-manopt", "sca", "wmmse", "manopt", "omp", "zf-digital", "phased-zf",
+    "sca-manopt", "sca", "wmmse", "manopt", "altmin", "omp", "sic", "zf-digital", "phased-zf",
 )  # fmt: skip
 """Every method, in the order in which lists show them. Its file in `beamfold.methods` has the same name, with
 underscores, and holds its record as `METHOD`."""

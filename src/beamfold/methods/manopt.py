@@ -1,6 +1,6 @@
 r"""Hybrid factorisation by manifold optimisation (MO-AltMin) [62]: X ≈ F W.
 
-min_{F,W} ‖X − F W‖²_F   s.t. |F_nm| = 1,
+min_{F,W} ‖X − F W‖²_F   s.t. |F_nm| = 1 where antenna n hangs on chain m, F_nm = 0 elsewhere,
 
 by alternating W = F^† X with Riemannian conjugate gradients in F on the complex circle manifold, Yu,
 Shen, Zhang and Letaief, IEEE J. Sel. Topics Signal Process. 10(3), 2016, Algorithms 1 and 2:
@@ -9,6 +9,10 @@ Shen, Zhang and Letaief, IEEE J. Sel. Topics Signal Process. 10(3), 2016, Algori
     retraction: (F + D) / |F + D|,   transport: D − Re(D ∘ F₊*) ∘ F₊,
 
 Polak-Ribière directions, Armijo steps. At the end W = F^† X is scaled to (7c).
+
+On a partially connected network the manifold is the product of the circles of the connected entries: ∇f is
+masked and the retraction keeps zeros. Where each antenna hangs on one chain F^† X is D⁻¹ Fᴴ X. In a dynamic
+network the step in F is the exact minimum over phases and connections together, see `networks.fit`.
 """
 
 from __future__ import annotations
@@ -20,23 +24,30 @@ from torch import Tensor
 
 from beamfold.constraints import total_power
 from beamfold.digital_start import digital_start
-from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.sca import sca
+from beamfold.networks import Network
+from beamfold.networks.fit import analog_step
 from beamfold.optim.active import check_limits
+from beamfold.optim.factorisation import nearest_digital, start_phases
 from beamfold.optim.fixed_point import Iterate, ascend
-from beamfold.optim.matrices import inner_product, least_squares
+from beamfold.optim.matrices import inner_product
 from beamfold.optim.riemannian import CIRCLES, conjugate_gradient
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
-from beamfold.start import STARTS
 
 
 class Misfit(NamedTuple):
-    """f(F) = ‖X − F W‖²_F − ‖X‖²_F = ⟨F, F Q⟩ − 2 ⟨F, C⟩ with Q = W Wᴴ and C = X Wᴴ."""
+    """f(F) = ‖X − F W‖²_F − ‖X‖²_F = ⟨F, F Q⟩ − 2 ⟨F, C⟩ with Q = W Wᴴ and C = B ∘ X Wᴴ."""
 
     Q: Tensor
     C: Tensor
+
+    @staticmethod
+    def of(F: Tensor, W: Tensor, X: Tensor) -> Misfit:
+        """For W (B, M, K) and X (B, N, K); the connections B are those of F (B, N, M)."""
+        C = X @ W.mH
+        return Misfit(W @ W.mH, torch.where(F == 0, torch.zeros_like(C), C))
 
     def cost(self, X: Tensor) -> Tensor:
         """f (B,) at F = X (B, N, M)."""
@@ -52,13 +63,20 @@ class Misfit(NamedTuple):
 
 
 def factorise(
-    X: Tensor, F: Tensor, *, tolerance: float = 1e-3, iterations: int = 100, inner_steps: int = 50
+    X: Tensor,
+    F: Tensor,
+    network: Network,
+    *,
+    tolerance: float = 1e-3,
+    iterations: int = 100,
+    inner_steps: int = 50,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """X ≈ F W from F, alternating until ‖X − F W‖² falls by no more than tolerance · ‖X‖².
 
     Args:
         X: (B, N, K).
-        F: (B, N, M) of unit modulus.
+        F: (B, N, M) on the network.
+        network: which entries of F are connected.
         tolerance: relative to ‖X‖²_F.
         iterations: the most alternations.
         inner_steps: the most conjugate-gradient steps in F per alternation.
@@ -70,35 +88,20 @@ def factorise(
 
     def alternate(matrices: tuple[Tensor, ...], which: Tensor) -> Iterate:
         (F, W), target = matrices, X[which]
-        f = Misfit(W @ W.mH, target @ W.mH)
+        if network.dynamic:
+            return fit(analog_step(target, W, network), target)
+        f = Misfit.of(F, W, target)
         first = 1 / torch.linalg.matrix_norm(f.Q, 2).clamp_min(1e-300)  # safe: ∇f is λ_max(Q)-Lipschitz
         limit = 0.1 * tolerance * torch.linalg.matrix_norm(f.C)
         F, _ = conjugate_gradient(f, CIRCLES, F, limit, first, inner_steps)
-        return _fitted(F, target)
+        return fit(F, target)
 
-    (F, W), status, _ = ascend(alternate, _fitted(F, X), scale, iterations)
+    def fit(F: Tensor, target: Tensor) -> Iterate:
+        W = nearest_digital(F, target, network)
+        return Iterate((F, W), -torch.linalg.matrix_norm(target - F @ W).square())
+
+    (F, W), status, _ = ascend(alternate, fit(F, X), scale, iterations)
     return F, W, status
-
-
-def _fitted(F: Tensor, X: Tensor) -> Iterate:
-    """(F, W) with W = F^† X, and −‖X − F W‖²."""
-    W = least_squares(F, X)
-    return Iterate((F, W), -torch.linalg.matrix_norm(X - F @ W).square())
-
-
-def start_phases(s: Scenario, X: Tensor, start: str | Tensor) -> Tensor:
-    """F (…, N, M) to start from; "target": the phases of X's columns, then (26)'s columns beyond K."""
-    if isinstance(start, Tensor):
-        expected = (*s.batch, s.antennas, s.chains)
-        if start.shape != expected:
-            raise InputError(f"the start F is {tuple(start.shape)}, expected {expected}")
-        return torch.sgn(start.to(X.dtype))
-    if start == "target":
-        columns = torch.cat([X, STARTS["proposed"](s).F[..., s.columns :]], -1)
-        return torch.exp(1j * columns.angle())
-    if start not in STARTS:
-        raise InputError(f"no start {start!r}; known: target, {', '.join(STARTS)}")
-    return STARTS[start](s).F
 
 
 def manopt(
@@ -110,13 +113,13 @@ def manopt(
     iterations: int = 100,
     inner_steps: int = 50,
 ) -> Design:
-    """The hybrid design nearest to a digital one, MO-AltMin [62].
+    """The hybrid design nearest to a digital one, MO-AltMin [62], on any network of continuous phases.
 
     Args:
         s: the scenario.
         target: X (…, N, K) to factorise; default `sca(s)`: communications only.
         start: F to start from: "target" (phases of X's columns), "proposed" (26), "random", "svd",
-            "svd_conjugated", or F (…, N, M) itself.
+            "svd_conjugated", or F (…, N, M) itself; on a network its connected entries.
         tolerance: ε, stop once an alternation lowers ‖X − F W‖² by no more than ε ‖X‖².
         iterations: the most alternations.
         inner_steps: the most conjugate-gradient steps per alternation.
@@ -125,7 +128,7 @@ def manopt(
         A hybrid `Design`, `CONVERGED` where the rule was met within `iterations`.
 
     Raises:
-        InputError: an unknown start, a target of another shape, or a negative limit.
+        InputError: an unknown start, a start off the network, a target of another shape, or a negative limit.
     """
     check_limits(tolerance, iterations)
     X = digital_start(s, sca(s).X if target is None else target)
@@ -133,6 +136,7 @@ def manopt(
     F, W, status = factorise(
         X.reshape(-1, *X.shape[-2:]),
         F.reshape(-1, *F.shape[-2:]),
+        s.network,
         tolerance=tolerance,
         iterations=iterations,
         inner_steps=inner_steps,
@@ -146,5 +150,5 @@ METHOD = Method(
     manopt,
     "F W nearest to a digital design, on a manifold",
     part=SLOW,
-    supports=Supports(device=True),
+    supports=Supports(networks=True, device=True),
 )

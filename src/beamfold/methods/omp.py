@@ -2,7 +2,9 @@ r"""Spatially sparse precoding by orthogonal matching pursuit (OMP) [66]: X ≈ 
 
 El Ayach et al., IEEE Trans. Wireless Commun. 13(3), 2014, Algorithm 1: M times, take the dictionary's
 steering vector most correlated with what is left of X, argmax_d ‖a_dᴴ X_res‖², then W = F^† X and
-X_res = (X − F W)/‖X − F W‖. Their dictionary holds the channel's true angles; ours is a grid uniform in
+X_res = (X − F W)/‖X − F W‖. On a partially connected network the vectors for chain m are masked by its
+connections, argmax_d ‖(b_m ∘ a_d)ᴴ X_res‖², in the order of the chains; a dynamic network has the connections
+of the start (26). Their dictionary holds the channel's true angles; ours is a grid uniform in
 sin θ with the known targets added, so that it needs no more than the scenario.
 """
 
@@ -18,6 +20,7 @@ from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
+from beamfold.optim.factorisation import connections, nearest_digital
 from beamfold.optim.matrices import least_squares
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
@@ -36,15 +39,24 @@ def dictionary(s: Scenario, atoms: int) -> Tensor:
     return (math.sqrt(s.antennas) * s.array.steering(angles).mT).to(s.H.dtype)
 
 
-def pursue(X: Tensor, A: Tensor, chains: int) -> Tensor:
-    """F (…, N, M): the M columns of A (N, D), unit-modulus entries, that OMP picks for X (…, N, K)."""
+def pursue(X: Tensor, A: Tensor, mask: Tensor) -> Tensor:
+    """F (…, N, M): the M columns of A (N, D), unit-modulus entries, that OMP picks for X (…, N, K).
+
+    The mask (N, M) or (…, N, M) leaves each column the entries that are connected. A column that was picked
+    is not picked again for a chain that shares an antenna with its first one.
+    """
     residual, F = X, X[..., :0]
-    taken = torch.zeros(*X.shape[:-2], A.shape[-1], dtype=torch.bool, device=X.device)
-    for _ in range(chains):
-        match = (A.mH @ residual).abs().square().sum(-1)
-        best = match.masked_fill(taken, -1).argmax(-1, keepdim=True)
-        taken = taken.scatter(-1, best, True)
-        F = torch.cat([F, A.mT[best[..., 0]][..., None]], -1)
+    mask = mask.expand(*X.shape[:-2], *mask.shape[-2:])
+    taken = torch.zeros(*X.shape[:-2], mask.shape[-1], A.shape[-1], dtype=torch.bool, device=X.device)
+    for m in range(mask.shape[-1]):
+        here = mask[..., m : m + 1]
+        match = (A.mH @ torch.where(here, residual, 0)).abs().square().sum(-1)
+        best = match.masked_fill(taken[..., m, :], -1).argmax(-1, keepdim=True)
+        shared = (mask & here).any(-2)[..., None]
+        taken = taken | (
+            shared & torch.zeros_like(match, dtype=torch.bool).scatter(-1, best, True)[..., None, :]
+        )
+        F = torch.cat([F, torch.where(here, A.mT[best[..., 0]][..., None], 0)], -1)
         residual = X - F @ least_squares(F, X)
     return F
 
@@ -68,8 +80,8 @@ def omp(s: Scenario, *, target: Tensor | None = None, rho: float = 0.8, atoms: i
     if atoms < s.chains:
         raise InputError(f"OMP picks {s.chains} atoms, one for each RF chain, from a grid of {atoms}")
     X = digital_start(s, digital_jcas(s, rho=rho).X if target is None else target)
-    F = pursue(X, dictionary(s, atoms), s.chains)
-    W = total_power(F, least_squares(F, X), s.power)
+    F = pursue(X, dictionary(s, atoms), connections(s))
+    W = total_power(F, nearest_digital(F, X, s.network), s.power)
     return finish(s, "omp", F, W, status=Status.CLOSED_FORM)
 
 
@@ -78,5 +90,5 @@ METHOD = Method(
     omp,
     "F W nearest to a digital design, F of steering vectors",
     part=SLOW,
-    supports=Supports(device=True),
+    supports=Supports(networks=True, device=True),
 )

@@ -21,11 +21,20 @@ ROUNDS = 30
 """Alternations between W and F of `fitted`."""
 
 
+def sizes(F: Tensor) -> Tensor:
+    """D (…, M, 1), how many antennas hang on each chain; 1e-300 for none, to divide by."""
+    return F.abs().square().sum(-2).clamp_min(1e-300)[..., None]
+
+
+def digital_least_squares(F: Tensor, X: Tensor) -> Tensor:
+    """W = D⁻¹ Fᴴ X (…, M, K), nearest to X (…, N, K), for F with one chain on each antenna."""
+    return F.mH @ X / sizes(F)
+
+
 def digital_step(F: Tensor, X: Tensor, power: Tensor) -> Tensor:
     """W (…, M, K) with ‖F W‖² = P (…) nearest to X (…, N, K), for F with one chain on each antenna."""
-    size = F.abs().square().sum(-2).clamp_min(1e-300)[..., None]  # D (…, M, 1)
-    Y = F.mH @ X / size
-    norm = (size * (Y.real.square() + Y.imag.square())).sum((-2, -1)).sqrt()
+    Y = digital_least_squares(F, X)
+    norm = (sizes(F) * (Y.real.square() + Y.imag.square())).sum((-2, -1)).sqrt()
     return (power.sqrt() / norm)[..., None, None] * Y
 
 
@@ -42,6 +51,16 @@ def assignment(X: Tensor, W: Tensor, allowed: Tensor) -> Tensor:
     return torch.zeros_like(gain, dtype=torch.bool).scatter(-1, best, True)
 
 
+def analog_step(X: Tensor, W: Tensor, network: Network) -> Tensor:
+    """F (…, N, M) nearest to X (…, N, K) for W (…, M, K) fixed, one chain on each antenna.
+
+    Phases in closed form; in a dynamic network together with the best chain for each antenna.
+    """
+    mask = network.mask.to(X.device)
+    connected = assignment(X, W, mask) if network.dynamic else mask
+    return phases(X, W, connected.expand(*W.shape[:-2], *mask.shape))
+
+
 def fitted(X: Tensor, power: Tensor, network: Network, F: Tensor) -> Tensor:
     """F (…, N, M) of a network with one chain on each antenna, from F on: W, phases and assignment in turns.
 
@@ -51,9 +70,6 @@ def fitted(X: Tensor, power: Tensor, network: Network, F: Tensor) -> Tensor:
         network: with `one_chain_each`.
         F: (…, N, M), where to begin; of a dynamic network with one entry for each antenna.
     """
-    mask = network.mask.to(X.device)
     for _ in range(ROUNDS):
-        W = digital_step(F, X, power)
-        connected = assignment(X, W, mask) if network.dynamic else mask
-        F = phases(X, W, connected.expand(F.shape))
+        F = analog_step(X, digital_step(F, X, power), network)
     return F

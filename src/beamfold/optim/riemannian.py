@@ -42,12 +42,12 @@ class Manifold(NamedTuple):
 
 
 def circle_tangent(F: Tensor, Z: Tensor) -> Tensor:
-    """Z − Re(Z ∘ F*) ∘ F: what of Z turns the entries of F and does not lengthen them."""
-    return Z - (Z * F.conj()).real * F
+    """Z − Re(Z ∘ F*) ∘ F: what of Z turns the entries of F and does not lengthen them; 0 where F is 0."""
+    return torch.where(F == 0, torch.zeros_like(Z), Z - (Z * F.conj()).real * F)
 
 
 def circle_retract(F: Tensor, D: Tensor) -> Tensor:
-    """(F + D) / |F + D| entry by entry; a zero entry keeps its phase."""
+    """(F + D) / |F + D| entry by entry; F stays where it is zero or the sum is."""
     return unit_modulus(F + D, F)
 
 
@@ -74,7 +74,7 @@ def columns_retract(X: Tensor, D: Tensor) -> Tensor:
 
 
 CIRCLES = Manifold(circle_tangent, circle_retract)
-"""Matrices of unit-modulus entries, (7b)."""
+"""Matrices of unit-modulus entries, (7b), and zeros where an antenna is not connected to a chain."""
 SPHERE = Manifold(sphere_tangent, sphere_retract)
 """Matrices of the norm that X has, (7c)."""
 UNIT_COLUMNS = Manifold(columns_tangent, columns_retract)
