@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from beamfold.methods.wmmse import wmmse
     from beamfold.methods.zf_digital import zf_digital
     from beamfold.metrics import beampattern
+    from beamfold.networks import Network, dynamic, fully_connected, interleaved, subarrays
     from beamfold.registry import METHODS, design
     from beamfold.result import Design, Fault, Status
     from beamfold.scenario import Scenario, make_scenario
@@ -60,6 +61,7 @@ _HOME = {
     "Fault": "result",
     "InputError": "errors",
     "METHODS": "registry",
+    "Network": "networks",
     "ModelInfo": "unfolded_model",
     "Recipe": "training",
     "Scenario": "scenario",
@@ -75,7 +77,10 @@ _HOME = {
     "design": "registry",
     "digital": "methods.digital",
     "digital_jcas": "methods.digital_jcas",
+    "dynamic": "networks",
     "fast": "methods.fast",
+    "fully_connected": "networks",
+    "interleaved": "networks",
     "line_array": "arrays",
     "load_model": "files",
     "make_scenario": "scenario",
@@ -96,6 +101,7 @@ _HOME = {
     "sic": "methods.sic",
     "solve_covariance": "covariance",
     "steering": "arrays",
+    "subarrays": "networks",
     "train": "training",
     "unfolded": "methods.unfolded",
     "verify": "verifier",
@@ -115,6 +121,7 @@ __all__ = [
     "Fault",
     "InputError",
     "ModelInfo",
+    "Network",
     "Recipe",
     "Scenario",
     "Sensing",
@@ -130,7 +137,10 @@ __all__ = [
     "design",
     "digital",
     "digital_jcas",
+    "dynamic",
     "fast",
+    "fully_connected",
+    "interleaved",
     "line_array",
     "load_model",
     "make_scenario",
@@ -151,6 +161,7 @@ __all__ = [
     "sic",
     "solve_covariance",
     "steering",
+    "subarrays",
     "train",
     "unfolded",
     "verify",

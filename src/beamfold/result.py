@@ -73,6 +73,7 @@ _WRONG: dict[Fault, str] = {
     Fault.NONE: "Nothing is wrong with the design.",
     Fault.BELOW_START: "R - omega tau is below that of the method's start. Use shorter steps, or the start.",
     Fault.INFEASIBLE: "The analog network (7b) or total power (7c) is violated by over 1e-4. Do not use it.",
+    Fault.NOT_FINITE: "R or tau is not a finite number. Do not use it; check the channel's scale.",
     Fault.START_RETURNED: "The method ended below the start (26), which is returned in its place.",
     Fault.TAU_ABOVE_LIMIT: "No design with tau <= tau_0 was found; the one of least tau is returned.",
 }

@@ -14,6 +14,9 @@ from beamfold.result import Design
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 
+KICKS = 8
+"""Of `few_bits.on_levels`, where the phase shifters have few bits."""
+
 
 def best(
     s: Scenario, *, starts: int = 32, steps: int = 300, polish: int = 3000, threads: int | None = None
@@ -54,7 +57,7 @@ def best(
         part = winner == which  # the same path as before, taken further
         point, _, _ = run(s[part], plan._replace(steps=max(polish, steps)), which=which)
         F[part], W[part] = point
-    return conclude_search(s, "best", Point(F, W))
+    return conclude_search(s, "best", Point(F, W), threads=threads, kicks=KICKS)
 
 
 METHOD = Method(
@@ -62,5 +65,5 @@ METHOD = Method(
     best,
     "R - omega tau: the best of many starts, offline",
     part=SLOW,
-    supports=Supports(networks=True),
+    supports=Supports(networks=True, bits=True),
 )

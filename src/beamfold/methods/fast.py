@@ -172,5 +172,5 @@ METHOD = Method(
     "fast",
     fast,
     "R - omega tau: phases of F with W following; any size, no training",
-    supports=Supports(networks=True),
+    supports=Supports(networks=True, bits=True),
 )

@@ -1,18 +1,21 @@
 r"""Phase shifters of b bits: F on the levels e^{j2πi/2^b}, W following.
 
-A design with continuous phases is brought onto the levels in three steps.
+A design with continuous phases is brought onto the levels in four steps.
 
 1. A common rotation of a column of F is absorbed by the row of W, so each chain's offset is free: of
    `OFFSETS` rotations the one is taken whose rounded column is nearest to the column.
-2. Entries one at a time take the level that is best once W has followed, until nothing gains
+2. The entries that are nearest to a level are rounded and held there, a share at a time, while the phases of
+   the others and W go on rising from there (`kernels.fast`): what rounding spoils the rest makes good.
+3. Entries one at a time take the level that is best once W has followed, until nothing gains
    (`kernels.levels`).
-3. A kick moves a few entries to a neighbouring level, step 2 is repeated from there, and the better end is
+4. A kick moves a few entries to a neighbouring level, step 3 is repeated from there, and the better end is
    kept: entries that have to change together are found that way.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +37,9 @@ Complex = NDArray[np.complex128]
 OFFSETS = 32
 """Rotations of a column that are tried, within one step of the levels."""
 PASSES = 12
-"""At most so many passes over the entries in step 2."""
+"""At most so many passes over the entries in step 3."""
+SHARES, STEPS = 16, 20
+"""Shares of step 2, and steps of the other phases after each."""
 SHARE = 0.06
 """Share of the entries that a kick moves."""
 
@@ -61,6 +66,41 @@ def rounded(point: Point, bits: int) -> Point:
     return Point(chosen, turned.conj()[..., None] * W)
 
 
+def held_by_parts(s: Scenario, point: Point, bits: int, threads: int | None = None) -> Point:
+    """Step 2: a point on the levels, W following.
+
+    Args:
+        s: one leading axis.
+        point: F (B, N, M) of continuous phases, W (B, M, K).
+        bits: b.
+        threads: how many share the batch.
+    """
+    from beamfold.kernels.fast import DROPPED, plan_for, run_fast
+
+    rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
+    plan = plan_for(s.users, s.network.continuous, rank, steps=STEPS)
+    turned = rounded(point, bits).W
+    # The rotation of a column that rounds best, read off the row of W that was turned back by it.
+    largest = point.W.abs().argmax(-1, keepdim=True)
+    turn = (turned / point.W).gather(-1, largest)[..., 0].conj()
+    F, W = point.F * turn[..., None, :], turned
+    held = F == 0
+    entries = (~held).flatten(1).sum(1)
+    for share in range(1, SHARES + 1):
+        near = (quantised(F, bits) - F).abs().masked_fill(F == 0, -1.0).masked_fill(held, -1.0).flatten(1)
+        want = (entries * share // SHARES)[:, None] + (F == 0).flatten(1).sum(1)[:, None]
+        rank_of = near.argsort(dim=1, stable=True).argsort(1)
+        held = (rank_of < want).reshape(F.shape)
+        F = torch.where(held, quantised(F, bits), F)
+        if share < SHARES:
+            free = (~held).to(torch.float64)
+            (F, W), _, _ = run_fast(
+                replace(s, network=s.network.continuous), plan, start=Point(F, W), dtype=np.float64,
+                threads=threads, free=free,
+            )  # fmt: skip
+    return Point(quantised(F, bits), W)
+
+
 def on_levels(
     s: Scenario, point: Point, *, passes: int = PASSES, kicks: int = 0, threads: int | None = None
 ) -> Point:
@@ -69,8 +109,8 @@ def on_levels(
     Args:
         s: the scenario; its network has bits.
         point: F (…, N, M), W (…, M, K).
-        passes: of step 2; 0 rounds and lets W follow.
-        kicks: how often step 3 is done.
+        passes: of step 3; 0 leaves step 2 out, rounds and lets W follow.
+        kicks: how often step 4 is done.
         threads: how many share the batch.
 
     Raises:
@@ -81,8 +121,9 @@ def on_levels(
     if not s.per_user.single or s.H.device.type != "cpu":
         raise InputError("phase shifters of few bits are designed for users of one antenna, on the CPU")
     flat = flatten(s)
-    start = rounded(point, bits)
-    F, W = (np.array(Z.reshape(-1, *Z.shape[-2:]).numpy(), np.complex128, order="C") for Z in start)
+    whole = Point(*(Z.reshape(-1, *Z.shape[-2:]) for Z in point))
+    start = held_by_parts(flat, whole, bits, threads) if passes else rounded(whole, bits)
+    F, W = (np.array(Z.resolve_conj().numpy(), np.complex128, order="C") for Z in start)
     H, Psi = np.ascontiguousarray(flat.H.numpy()), np.ascontiguousarray(s.Psi.to(torch.complex128).numpy())
     square = float(np.sum(np.abs(Psi) ** 2))
     power, weight = (v.expand(flat.batch).tolist() for v in (flat.power, flat.weight))
@@ -95,14 +136,14 @@ def on_levels(
             F[b], W[b] = _searched(F[b], W[b], H[b], Psi, bits, terms, passes, kicks)
 
     parallel_for(work, len(F), threads)
-    found = Point(*(torch.from_numpy(Z).reshape(whole.shape) for Z, whole in ((F, start.F), (W, start.W))))
+    found = Point(*(torch.from_numpy(Z).reshape(own.shape) for Z, own in ((F, point.F), (W, point.W))))
     return Point(found.F, total_power(found.F, found.W, s.power))
 
 
 def _searched(
     F: Complex, W: Complex, H: Complex, Psi: Complex, bits: int, terms: Terms, passes: int, kicks: int
 ) -> tuple[Complex, Complex]:
-    """Steps 2 and 3 for one channel; every channel gets the same kicks, so none depends on another."""
+    """Steps 3 and 4 for one channel; every channel gets the same kicks, so none depends on another."""
     from beamfold.kernels.levels import improve
 
     value = improve(F, W, H, Psi, bits, terms, passes)

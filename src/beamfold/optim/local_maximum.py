@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from beamfold.objective import Measured
+from beamfold.optim.few_bits import on_levels
 from beamfold.result import Design, Fault, Status, finish
 from beamfold.scenario import Scenario
 from beamfold.start import Point, least_norm, proposed
@@ -63,9 +64,21 @@ def start_where_better(s: Scenario, point: Point, threads: int | None = None) ->
 
 
 def conclude_search(
-    s: Scenario, method: str, point: Point, *, threads: int | None = None, iterations: Tensor | None = None
+    s: Scenario,
+    method: str,
+    point: Point,
+    *,
+    threads: int | None = None,
+    iterations: Tensor | None = None,
+    kicks: int = 0,
 ) -> Design:
-    """The design of a point, or of the paper's start (26) where that is better; CONVERGED if stationary."""
+    """The design of a point, or of the paper's start (26) where that is better; CONVERGED if stationary.
+
+    With few bits the point, of continuous phases, is brought onto the levels; nothing is then claimed of it.
+    """
+    if s.network.bits is not None:
+        F, W = on_levels(s, least_norm(point, s.power), kicks=kicks, threads=threads)
+        return finish(s, method, F, W, status=Status.ITERATION_LIMIT, iterations=iterations)
     (F, W), start = start_where_better(s, least_norm(point, s.power), threads)
     X = F @ W
     measured = s.measure(X)
