@@ -90,9 +90,15 @@ MUTATIONS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "fast, ∇ of the power": ("kernels/fast_objective.py", "PX[0, k, k] -= mu", "PX[0, k, k] += mu", FAST),
     "fast, ∇_∠F": (
         "kernels/phases.py",
-        "turn = fnma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
-        "turn = fma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
+        "fnma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
+        "fma(subtract(b0, b1), fi, multiply(add(b2, b3), fr))",
         FAST,
+    ),
+    "fast, the mask": (
+        "kernels/phases.py",
+        "store_unit(V, V, m, n, multiply(there, re), multiply(there, im))",
+        "store_unit(V, V, m, n, re, im)",
+        ("tests/test_fast_networks.py",),
     ),
     "fast, (7b)": ("kernels/fast_channel.py", "complex(re * q, im * q)", "complex(re, im)", FAST),
     "fast, (7c)": (
