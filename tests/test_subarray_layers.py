@@ -246,6 +246,6 @@ def test_the_command_trains_on_a_network(tmp_path, capsys, monkeypatch):
 
 def test_the_shipped_model_is_ahead_of_pga():
     """R − 0.3 τ at 12 dB on fresh channels, layer for layer; the script's figures are of 1000."""
-    compared = model_script.compare(count=40, snr_db=12.0)
+    compared = model_script.compare(40, 12.0, model_script.COMMON)
     assert compared.usable
     assert compared.difference - compared.half_width > 0
