@@ -29,10 +29,11 @@ from beamfold.scenario import Scenario, make_scenario
 N, K, M, J = 64, 4, 8, 10
 FRESH, TUNING = 2026, 77
 """Seeds of the channels of the comparison and of PGA's tuning; training had seed 1."""
+FORMS, ETAS = ("exact", "signal"), (1.0, 1 / N)
 GRID = [
     {"digital": digital, "eta": eta, "mu": mu, "lam": lam}
     for digital, eta, mu, lam in product(
-        ("exact", "signal"), (1.0, 1 / N), (0.05, 0.08, 0.12, 0.16, 0.24), (0.004, 0.005, 0.008, 0.03)
+        FORMS, ETAS, (0.05, 0.08, 0.12, 0.16, 0.24), (0.004, 0.005, 0.008, 0.03)
     )
 ]
 COMMON = {"digital": "exact", "eta": 1.0, "mu": 0.12, "lam": 0.005}
@@ -66,16 +67,17 @@ def scenario(count: int, snr_db: float, seed: int = FRESH, weight: float = 0.3) 
 
 def tune() -> None:
     """The constants of `GRID` with the highest mean R − ω τ after 120 layers, on channels of another seed."""
-    total = torch.zeros(len(GRID), dtype=torch.float64)
+    forms = [[s for s in GRID if (s["digital"], s["eta"]) == form] for form in product(FORMS, ETAS)]
+    found: dict[float, list[list[float]]] = {}
     for snr_db in BEST:
         s = scenario(100, snr_db, TUNING)
-        ends = torch.stack([pga(s, inner=J, layers=120, **steps).objective.mean() for steps in GRID])
-        total += ends / len(BEST)
-        print(f"{snr_db:g} dB: {float(ends.max()):.3f} by {GRID[int(ends.argmax())]}", flush=True)
-    for form in product(("exact", "signal"), (1.0, 1 / N)):
-        alike = [i for i, steps in enumerate(GRID) if (steps["digital"], steps["eta"]) == form]
-        best = max(alike, key=lambda i: float(total[i]))
-        print(f"all SNRs: {float(total[best]):.3f} by {GRID[best]}", flush=True)
+        ends = [[float(pga(s, inner=J, layers=120, **g).objective.mean()) for g in grid] for grid in forms]
+        found[snr_db] = ends
+        for grid, values in zip(forms, ends, strict=True):
+            print(f"{snr_db:g} dB: {max(values):.3f} by {grid[values.index(max(values))]}", flush=True)
+    for i, grid in enumerate(forms):
+        means = torch.tensor([ends[i] for ends in found.values()]).mean(0)
+        print(f"all SNRs: {float(means.max()):.3f} by {grid[int(means.argmax())]}")
 
 
 def compare(count: int, snr_db: float, steps: dict[str, object]) -> Compared:
