@@ -14,9 +14,10 @@ from conftest import relative, script, small, ulps
 from beamfold import ModelInfo, UnfoldedPGA, pga, prepare
 from beamfold.constraints import modulus_error, power_error, total_power
 from beamfold.kernels.fast_workspace import sizes
+from beamfold.kernels.packed import DROPPED
 from beamfold.kernels.phases import unit
 from beamfold.kernels.proposed import PIVOTS, start_layout, start_point
-from beamfold.kernels.unfolded import DROPPED, differentiable, run_kernel
+from beamfold.kernels.unfolded import differentiable, run_kernel
 from beamfold.kernels.workspace import buffer_for
 from beamfold.optim.layers import run_layers
 from beamfold.result import Status

@@ -137,7 +137,7 @@ WRONG = [
     ("eta", math.nan), ("eta", "x"), ("digital", "analog"), ("digital", 1), ("weight", -0.1),
     ("weight", math.inf), ("snr_db", [0]), ("snr_db", [0, math.nan]), ("snr_db", "ab"), ("seed", -1),
     ("seed", 1.5), ("seed", 1 << 70), ("note", 3), ("note", "x" * 20_000), ("curve", ["a"]), ("curve", 3.0),
-    ("extra", []), ("extra", "x"),
+    ("extra", []), ("extra", "x"), ("network", "subarays"), ("network", 1),
 ]  # fmt: skip
 
 

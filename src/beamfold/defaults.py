@@ -18,6 +18,8 @@ USERS = 4
 """K, where nothing is drawn from a file and N is not smaller."""
 WIDTH_DEG = 5.0
 """Full width of a mainlobe of the desired pattern in degrees."""
+NETWORK = "full"
+"""The analog network's name: every chain on every antenna."""
 ROWS = "h^H"
 """What row k of a channel file's H is."""
 METHOD = "fast"

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.defaults import WEIGHT
+from beamfold.defaults import NETWORK, WEIGHT
 from beamfold.errors import InputError
+from beamfold.networks import kind_named
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine
 from beamfold.scenario import Scenario
@@ -38,6 +39,9 @@ class Recipe:
         weight: ω.
         digital: which ∇_W R, see `objective.signal_gradient`.
         initial: all step sizes before training.
+        initial_lam: those of W, where they are to begin elsewhere.
+        network: name of the analog network, see `networks.NAMES`.
+        eta: η in (24); default 1/N, the paper's.
         clip: largest norm of an update's gradient; inf, as in the paper, never clips.
         seed: of the order of the channels and of the powers.
 
@@ -59,6 +63,9 @@ class Recipe:
     initial: float = 0.01
     clip: float = math.inf
     seed: int = 0
+    network: str = NETWORK
+    eta: float | None = None
+    initial_lam: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -74,10 +81,14 @@ class Recipe:
             raise InputError(f"the SNR range snr_db must be finite and rise, got {self.snr_db}")
         if not 0 <= self.weight < math.inf:
             raise InputError(f"weight must be finite and at least 0, got {self.weight}")
-        if not math.isfinite(self.initial):
-            raise InputError(f"the initial step size must be finite, got {self.initial}")
+        for initial in (self.initial, self.initial_lam):
+            if initial is not None and not math.isfinite(initial):
+                raise InputError(f"the initial step size must be finite, got {initial}")
         if not 0 <= self.seed < 1 << 63:
             raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+        kind_named(self.network)
+        if self.eta is not None and not 0 < self.eta <= 1:
+            raise InputError(f"eta must be above 0 and at most 1, got {self.eta}")
 
 
 @dataclass(frozen=True)
@@ -141,10 +152,14 @@ def _moments(model: UnfoldedPGA, optimiser: torch.optim.Adam) -> dict[str, Tenso
 
 def begin(recipe: Recipe, antennas: int, users: int, chains: int) -> Progress:
     """The untrained model."""
+    eta = 1 / antennas if recipe.eta is None else recipe.eta
     info = ModelInfo(
-        antennas, users, chains, 1 / antennas, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed
-    )
+        antennas, users, chains, eta, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed,
+        network=recipe.network,
+    )  # fmt: skip
     model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial)
+    if recipe.initial_lam is not None:
+        torch.nn.init.constant_(model.lam, recipe.initial_lam)
     return Progress(0, (), model=model, moments={})
 
 
@@ -226,7 +241,8 @@ def _gradient(
 
 
 def _batch(H: Tensor, radar: Sensing, power: Tensor, info: ModelInfo) -> Scenario:
-    return Scenario(H, radar, power, info.chains, torch.full_like(power, info.weight))
+    weight = torch.full_like(power, info.weight)
+    return Scenario(H, radar, power, info.chains, weight, network=info.made_for)
 
 
 def facts(recipe: Recipe) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from beamfold.defaults import WEIGHT
+from beamfold.defaults import NETWORK, WEIGHT
 from beamfold.errors import InputError
+from beamfold.networks import Network, named_network
 from beamfold.objective import DigitalGradient
-from beamfold.optim.layers import Engine, run_layers
+from beamfold.optim.layers import Engine, run_layers, runs_compiled
 from beamfold.scenario import Scenario
 from beamfold.start import Point, proposed
 
@@ -35,9 +37,11 @@ class ModelInfo:
         note: how it was trained, for people.
         curve: mean R − ω τ over the training batches, one value per epoch.
         extra: further facts, e.g. the training set's size.
+        network: name of the analog network, see `networks.NAMES`.
 
     Raises:
-        InputError: sizes other than 1 <= K <= M <= N, or a value out of its range; names it.
+        InputError: sizes other than 1 <= K <= M <= N, a value out of its range, or a network that there is
+            not for these sizes; names it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
@@ -53,6 +57,7 @@ class ModelInfo:
     note: str = ""
     curve: tuple[float, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+    network: str = NETWORK
 
     def __post_init__(self) -> None:
         """Refuse what no model can be made for."""
@@ -69,6 +74,13 @@ class ModelInfo:
             raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
         if len(self.note) > 10_000:
             raise InputError(f"note must be at most 10,000 characters, got {len(self.note)}")
+        if self.network != NETWORK:
+            _ = self.made_for
+
+    @cached_property
+    def made_for(self) -> Network:
+        """The analog network of `network`."""
+        return named_network(self.network, self.antennas, self.chains)
 
 
 class UnfoldedPGA(nn.Module):
@@ -123,9 +135,7 @@ class UnfoldedPGA(nn.Module):
     def forward(self, s: Scenario, start: Point | None = None, *, engine: Engine = "auto") -> Point:
         """The point after all layers, differentiable with respect to mu and lam on either engine."""
         begin = proposed(s) if start is None else start
-        if engine == "torch" or (
-            engine == "auto" and (s.H.device.type != "cpu" or not s.per_user.single or not s.network.full)
-        ):
+        if not runs_compiled(s, begin, engine):
             return run_layers(
                 s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch"
             ).point
@@ -134,7 +144,7 @@ class UnfoldedPGA(nn.Module):
         return differentiable(s, begin, self.mu, self.lam, self.info.eta, self.info.digital)
 
     def check(self, s: Scenario) -> None:
-        """Raise InputError unless the scenario has the sizes that the model was trained for."""
+        """Raise InputError unless the scenario has the sizes and the network of the training."""
         ours = (self.info.antennas, self.info.users, self.info.chains)
         theirs = (s.antennas, s.columns, s.chains)
         if ours != theirs:
@@ -142,4 +152,9 @@ class UnfoldedPGA(nn.Module):
                 "the model was trained for (N, K, M) = ({}, {}, {}), the channels have ({}, {}, {})".format(
                     *ours, *theirs
                 )
+            )
+        if not self.info.made_for.same_as(s.network.continuous):
+            raise InputError(
+                f"the model was trained for the network {self.info.network}, the scenario has "
+                f"{s.network.name}; take another model, or train one with `beamfold train --network`"
             )

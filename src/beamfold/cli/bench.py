@@ -79,7 +79,7 @@ def _give_model(options: dict[str, Any], s: Scenario) -> bool:
     from beamfold.files.models import load_model, model_name, shipped_models
 
     inner, layers = options.pop("inner"), options["layers"]
-    shipped = shipped_models().get(model_name(s.antennas, s.users, s.chains, inner))
+    shipped = shipped_models().get(model_name(s.antennas, s.users, s.chains, inner, s.network.name))
     held = load_model(shipped) if shipped else None
     trained = held is not None and layers <= held.layers
     untrained = timing.untrained(s.antennas, s.users, s.chains, layers, inner)

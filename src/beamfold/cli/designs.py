@@ -280,8 +280,8 @@ def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
     from beamfold.registry import METHODS
 
     shipped = shipped_models()
-    fits = s.per_user.single
-    trained = [j for j in (1, 10, 20) if fits and model_name(s.antennas, s.users, s.chains, j) in shipped]
+    fits, sizes = s.per_user.single, (s.antennas, s.users, s.chains)
+    trained = [j for j in (1, 10, 20) if fits and model_name(*sizes, j, s.network.name) in shipped]
     if fits and not trained:
         say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
     every: list[tuple[str, dict[str, Any]]] = [

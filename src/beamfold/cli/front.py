@@ -98,7 +98,7 @@ def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
     from beamfold.experiments.front import DEFAULT
     from beamfold.files.models import model_name, shipped_models
 
-    if model_name(s.antennas, s.users, s.chains, inner) in shipped_models():
+    if model_name(s.antennas, s.users, s.chains, inner, s.network.name) in shipped_models():
         return DEFAULT
     sizes = f"N={s.antennas}, K={s.users}, M={s.chains}, J={inner}"
     say(f"no shipped model for {sizes}: unfolded PGA is left out")

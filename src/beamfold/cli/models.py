@@ -13,7 +13,7 @@ import typer
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson, Force, Output
 from beamfold.cli.scenario_options import with_scenario
-from beamfold.defaults import TARGETS_DEG, WEIGHT
+from beamfold.defaults import NETWORK, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import sensing_of, sizes_of
@@ -26,6 +26,9 @@ Epochs = Annotated[
     int | None, typer.Option(help="Passes over the channels. (default: 100 if J = 1, else 30)")
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. (default: none)")]
+Initial = Annotated[float, typer.Option(help="All step sizes before training.")]
+InitialLam = Annotated[float | None, typer.Option(help="Those of W. (default: as --initial)")]
+Eta = Annotated[float | None, typer.Option(help="Weight of tau's gradient in W, eta of (24). (default: 1/N)")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
 
 
@@ -44,6 +47,9 @@ def train(
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
     snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
     digital: Digital = "signal",
+    eta: Eta = None,
+    initial: Initial = 0.01,
+    initial_lam: InitialLam = None,
     seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
     force: Force = False,
     as_json: AsJson = False,
@@ -55,6 +61,7 @@ def train(
     Example: beamfold train --antennas 64 --users 4 --inner 10 --layers 120 -o model.safetensors
     """
     from beamfold.files.atomic import check_target
+    from beamfold.networks import named_network
     from beamfold.scenario import check_sizes
     from beamfold.training import Recipe
 
@@ -65,10 +72,12 @@ def train(
     recipe = Recipe(
         layers=layers, inner=inner, epochs=epochs or (100 if inner == 1 else 30), batch=batch, rate=rate,
         decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
-        seed=seed, clip=clip or float("inf"),
+        seed=seed, clip=clip or float("inf"), eta=eta, initial=initial, initial_lam=initial_lam,
+        network=spec.network or NETWORK,
     )  # fmt: skip
     antennas, users, chains = sizes_of(spec)
     check_sizes(users, chains, antennas)
+    named_network(recipe.network, antennas, chains)
     data = {
         "antennas": antennas, "users": users, "chains": chains, "count": count,
         "targets_deg": spec.targets_deg or list(TARGETS_DEG), "width_deg": spec.width_deg,
@@ -90,6 +99,8 @@ def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> N
     clip = None if recipe.clip == float("inf") else recipe.clip
     usual = (recipe.rate, recipe.decay, clip) == (1e-3, 0.97, None)
     changed = "" if usual else f", but rate {recipe.rate:g}, decay {recipe.decay:g}, clip {clip}"
+    if recipe.network != NETWORK:
+        changed += f"; network {recipe.network}"
     how = f"{recipe.epochs} epochs on {data['count']} channels as in Section IV{changed}"
     note = f"{how}; {recipe.digital} gradient in W"
     save_model(

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from beamfold.experiments.labelled import conclude, variable
 from beamfold.experiments.setting import USERS, Setting, Steps, published_pattern
+from beamfold.kernels.packed import DROPPED
 from beamfold.kernels.simd import LANES
-from beamfold.kernels.unfolded import DROPPED
 
 ANTENNAS = (8, 16, 32, 64, 128, 256)
 

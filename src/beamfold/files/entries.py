@@ -16,7 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
 
-from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT, WIDTH_DEG
+from beamfold.defaults import ANTENNAS, NETWORK, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT, WIDTH_DEG
 from beamfold.errors import InputError
 
 Directions = list[float | str | list[float]]
@@ -127,6 +127,10 @@ class ScenarioSpec:
         Key("K.", f"as the scenario's channels, else {USERS}, at most N", "generate train bench"),
     ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
+    network: Annotated[
+        str | None,
+        Key("Which antenna hangs on which chain: full, subarrays, interleaved, dynamic.", NETWORK, "train"),
+    ] = None
     snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None
     weight: Annotated[
         float | None,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from beamfold.defaults import NETWORK
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike, write
 from beamfold.training import Position, Progress, Recipe, facts
@@ -164,17 +165,18 @@ def shipped_models() -> dict[str, Path]:
     }
 
 
-def find_model(antennas: int, users: int, chains: int, inner: int) -> UnfoldedPGA:
-    """The shipped model for these sizes.
+def find_model(antennas: int, users: int, chains: int, inner: int, network: str = NETWORK) -> UnfoldedPGA:
+    """The shipped model for these sizes and this network.
 
     Raises:
         InputError: there is none; says which there are, and what needs none.
     """
-    name = model_name(antennas, users, chains, inner)
+    name = model_name(antennas, users, chains, inner, network)
     shipped = shipped_models()
     if name not in shipped:
+        on = "" if network == NETWORK else f" on the network {network}"
         raise InputError(
-            f"no shipped model for N={antennas}, K={users}, M={chains}, J={inner}; there are "
+            f"no shipped model for N={antennas}, K={users}, M={chains}, J={inner}{on}; there are "
             f"{', '.join(sorted(shipped)) or 'none'}; the method fast needs none, or train one with "
             "`beamfold train` and pass it as --model"
         )
@@ -195,9 +197,10 @@ def named_model(name: str) -> UnfoldedPGA:
     return load_model(Path(name))
 
 
-def model_name(antennas: int, users: int, chains: int, inner: int) -> str:
+def model_name(antennas: int, users: int, chains: int, inner: int, network: str = NETWORK) -> str:
     """The file name of a shipped model, without its suffix."""
-    return f"unfolded-n{antennas}-k{users}-m{chains}-j{inner}"
+    sizes = f"unfolded-n{antennas}-k{users}-m{chains}-j{inner}"
+    return sizes if network == NETWORK else f"{sizes}-{network}"
 
 
 def import_steps(path: Path, *, antennas: int, users: int, chains: int) -> UnfoldedPGA:

@@ -2,7 +2,8 @@
 
 Two families share the arithmetic, the letters and the way in which matrices are stored:
 
-    layers of Algorithm 1   coordinates, layers, adjoint; entry points unfolded (batch), single (one channel)
+    layers of Algorithm 1   coordinates, layers, adjoint; subarrays, subarrays_adjoint for networks with one
+                            chain on each antenna; packed; entry points unfolded (batch), single (one channel)
     fast design             fast_objective, fast_memory, fast_chains, fast_start, fast_channel, fast_design,
                             fast_guard, fast_loud; named tuples in fast_workspace; entry points fast
     start (26)              proposed
@@ -27,6 +28,7 @@ contiguous and padded with zeros. W (M, K), too, is (2, K, M). A capital is the 
     PW      D × M       P Wᴴ: the gradient in F is V (P Wᴴ)
     g       M × K       the gradient in W
     S Sx    D × M, K    coordinates of F̂ and of X in V: F̂ = V S, X = V S_x
+    f E     N, (K+r)×M  on sub-arrays: the connected entries of F, and [h_1 … h_K, U]ᴴ F
     Phi     D × M       Φ, coordinates of the cotangent of F
     L Q Z               [h_1 … h_K, U] = Q Lᴴ with orthonormal Q; X = Q Z
     B                   −(∇²f)⁻¹ in the unknowns of W

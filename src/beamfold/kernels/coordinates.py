@@ -98,6 +98,22 @@ def powers(Y: Planes, noise: Any, row: int, k: int) -> tuple[Any, Any]:
 
 
 @kernel
+def rate_rows(P: Planes, Y: Planes, noise: Any, exact: bool, M: int) -> None:
+    """P += A ∘ weights in the rows M … M + K of the channels; `exact` as for `gradient`."""
+    bits = like(Y, 1 / LN2)
+    K = Y.shape[1]
+    for k in range(K):
+        r = M + k
+        signal, other = powers(Y, noise, r, k)
+        a = bits / (other + signal)
+        for m in range(K):
+            # a − b without its cancellation
+            weight = a if m == k else (-a * signal / other if exact else like(Y, 0.0))
+            P[0, m, r] += weight * Y[0, m, r]
+            P[1, m, r] += weight * Y[1, m, r]
+
+
+@kernel
 def gradient(c: Coordinates, kappa: Any, noise: Any, exact: bool, M: int) -> None:
     """P = −κ S_x C + [0; A ∘ weights; κ Uᴴ X]; `exact` for (14), else its signal part alone."""
     _, on_U, Sx, Y, C, P = c
@@ -110,16 +126,7 @@ def gradient(c: Coordinates, kappa: Any, noise: Any, exact: bool, M: int) -> Non
             for z in range(2):
                 radar = multiply(on, load(Y, z, k, d, LANES))
                 store(P, z, k, d, fma(minus, load(P, z, k, d, LANES), radar))
-    bits = like(Y, 1 / LN2)
-    for k in range(K):
-        r = M + k
-        signal, other = powers(Y, noise, r, k)
-        a = bits / (other + signal)
-        for m in range(K):
-            # a − b without its cancellation
-            weight = a if m == k else (-a * signal / other if exact else like(Y, 0.0))
-            P[0, m, r] += weight * Y[0, m, r]
-            P[1, m, r] += weight * Y[1, m, r]
+    rate_rows(P, Y, noise, exact, M)
 
 
 @kernel

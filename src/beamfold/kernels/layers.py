@@ -153,10 +153,11 @@ def digital_step(W: Planes, g: Planes, T: Planes, lam: Any, power: Any, small: P
 def healthy(F: Planes, W: Planes, size: Planes, norm2: Any) -> bool:
     """All of the new point is finite, and so is what it was divided by."""
     check = norm2
-    for m in range(W.shape[2]):
+    for m in range(size.shape[1]):
         for n in range(F.shape[2]):
             check += F[0, m, n] + F[1, m, n] + size[0, m, n]
-        for k in range(W.shape[1]):
+    for k in range(W.shape[1]):
+        for m in range(W.shape[2]):
             check += W[0, k, m] + W[1, k, m]
     return np.isfinite(check) and norm2 > 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,81 +12,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.constraints import total_power
-from beamfold.kernels import adjoint, layers
+from beamfold.kernels import adjoint, layers, subarrays, subarrays_adjoint
 from beamfold.kernels.layers import Batch, Points, Steps
 from beamfold.kernels.linalg import Planes
-from beamfold.kernels.planes import to_planes, to_tensor, up
-from beamfold.kernels.simd import LANES
+from beamfold.kernels.packed import Packed, pack
 from beamfold.kernels.workspace import buffer_for
 from beamfold.objective import DigitalGradient
 from beamfold.result import Status
 from beamfold.scenario import Scenario
-from beamfold.sensing import Sensing
 from beamfold.start import Point, condition
 from beamfold.threads import parallel_for
 
-DROPPED = {np.float32: 1e-3, np.float64: 1e-12}
-"""Eigenvalues of Ψ below this fraction of the largest are left out of U."""
 CONDITION = 200.0
 """κ of a start beyond which float32 would cost more than 1e-3 of R or τ, see `condition`."""
 
 
-def factor(radar: Sensing, users: int, chains: int, dtype: Any) -> Tensor:
-    """U (N, r): the eigenvalues that count, and as many more as the padding of D has room for."""
-    taken = users + chains
-    return radar.factor(DROPPED[dtype], fill=lambda rank: up(taken + rank, LANES) - taken).U
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A scenario and a start as planes, N and D padded with zeros, which stay zero in every step."""
-
-    batch: Batch
-    at: Points
-    noise: Any
-    sizes: tuple[int, int, int]
-
-    @property
-    def dtype(self) -> Any:
-        """The precision, np.float32 or np.float64."""
-        return self.at.F.dtype.type
-
-    @property
-    def padded(self) -> tuple[int, int, int, int]:
-        """N padded, K, M and the columns of U."""
-        K, M, _ = self.sizes
-        return self.at.F.shape[-1], K, M, self.batch.U.shape[1]
-
-    def steps(self, mu: NDArray[Any], lam: NDArray[Any], eta: float, digital: DigitalGradient) -> Steps:
-        """The step sizes and what else Algorithm 1 is given, in this precision."""
-        t = self.dtype
-        return Steps(mu.astype(t), lam.astype(t), t(eta), self.noise, digital == "exact")
-
-
-def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
-    """Everything that the compiled functions take, for a flattened batch."""
-    count = math.prod(s.batch)
-    K, M, N = s.users, s.chains, s.antennas
-    U = factor(s.radar, K, M, dtype)
-    lanes = up(N, LANES)
-
-    def flat(t: Tensor, *shape: int) -> NDArray[Any]:
-        return t.detach().resolve_conj().expand((*s.batch, *shape)).reshape((count, *shape)).numpy()
-
-    return Packed(
-        Batch(
-            H=to_planes(flat(s.H, K, N), lanes, dtype),
-            U=to_planes(U.mT.resolve_conj().numpy(), lanes, dtype),
-            omega=flat(s.weight).astype(dtype),
-            power=flat(s.power).astype(dtype),
-        ),
-        Points(
-            F=to_planes(flat(start.F.mT, M, N), lanes, dtype),
-            W=to_planes(flat(start.W.mT, K, M), M, dtype),
-        ),
-        noise=dtype(s.noise),
-        sizes=(K, M, N),
-    )
+def _compiled(p: Packed) -> tuple[Any, Any]:
+    """The layers and their adjoint for the network."""
+    return (layers, adjoint) if isinstance(p.batch, Batch) else (subarrays, subarrays_adjoint)
 
 
 def sweep(
@@ -100,9 +43,11 @@ def sweep(
     kept = (count, depth + 1) if keep else (1, 1)
     path = Points(np.empty((*kept, *F.shape[1:]), p.dtype), np.empty((*kept, *W.shape[1:]), p.dtype))
 
+    forwards, _ = _compiled(p)
+
     def work(first: int, last: int) -> None:
-        buffer = buffer_for(layers.layout(*p.padded), p.dtype)
-        layers.forward(p.batch, p.at, steps, alive, done, path, keep, first, last, buffer)
+        buffer = buffer_for(forwards.layout(*p.padded), p.dtype)
+        forwards.forward(p.batch, p.at, steps, alive, done, path, keep, first, last, buffer)
 
     parallel_for(work, count, threads)
     return done, path
@@ -168,9 +113,9 @@ def _mixed(
 
 def _point(s: Scenario, p: Packed, F: Planes, W: Planes) -> Point:
     """A point in complex128, put back on (7b) and (7c) to that precision."""
-    K, M, N = p.sizes
-    F_ = torch.sgn(to_tensor(F, M, N).mT.reshape(*s.batch, N, M))
-    return Point(F_, total_power(F_, to_tensor(W, K, M).mT.reshape(*s.batch, M, K), s.power))
+    F_, W_ = p.matrices(F, W)
+    F_ = torch.sgn(F_.reshape(*s.batch, *F_.shape[-2:]))
+    return Point(F_, total_power(F_, W_.reshape(*s.batch, *W_.shape[-2:]), s.power))
 
 
 def pull_back(
@@ -183,9 +128,11 @@ def pull_back(
     along.F[each, done], along.W[each, done] = bars
     mu_bar, lam_bar = np.zeros((count, *steps.mu.shape), p.dtype), np.zeros((count, len(steps.lam)), p.dtype)
 
+    _, backwards = _compiled(p)
+
     def work(first: int, last: int) -> None:
-        buffer = buffer_for(adjoint.layout(*p.padded, steps.mu.shape[1]), p.dtype)
-        adjoint.backward(p.batch, steps, path, along, done, mu_bar, lam_bar, first, last, buffer)
+        buffer = buffer_for(backwards.layout(*p.padded, steps.mu.shape[1]), p.dtype)
+        backwards.backward(p.batch, steps, path, along, done, mu_bar, lam_bar, first, last, buffer)
 
     parallel_for(work, count, threads)
     first = Points(along.F[:, 0], along.W[:, 0])
@@ -213,17 +160,13 @@ class _Sweep(torch.autograd.Function):
             segments.append((part, some, alive, stored if whole else begin))
             alive = alive & (stored[0] == len(some.lam))
         ctx.saved = (p, threads, steps, segments, whole)
-        K, M, N = p.sizes
-        return to_tensor(p.at.F, M, N).mT.contiguous(), to_tensor(p.at.W, K, M).mT.contiguous()
+        F, W = p.matrices(*p.at)
+        return F.contiguous(), W.contiguous()
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
         p, threads, steps, segments, whole = ctx.saved
-        F, W = (Z.detach().resolve_conj() for Z in cotangents)
-        bars = Points(
-            to_planes(F.mT.numpy(), p.at.F.shape[-1], p.dtype),
-            to_planes(W.mT.numpy(), p.at.W.shape[-1], p.dtype),
-        )
+        bars = p.points(*(Z.detach() for Z in cotangents))
         on_mu, on_lam = np.zeros(steps.mu.shape), np.zeros(steps.lam.shape)
         for part, some, alive, kept in reversed(segments):
             stored = kept

@@ -83,7 +83,7 @@ def _held(s: Scenario, model: UnfoldedPGA | None, inner: int | None) -> Unfolded
     if model is None:
         from beamfold.files.models import find_model
 
-        model = find_model(s.antennas, s.users, s.chains, inner or 20)
+        model = find_model(s.antennas, s.users, s.chains, inner or 20, s.network.name)
     if inner is not None and inner != model.inner:
         raise InputError(f"the model has J = {model.inner} inner steps, asked for {inner}")
     return model
@@ -114,15 +114,17 @@ def prepare(
     """
     import numpy as np
 
+    from beamfold.kernels.packed import factor
     from beamfold.kernels.single import Prepared
-    from beamfold.kernels.unfolded import factor
 
     dtype = dtype or np.float32
     info = model.info
+    if not info.made_for.full:
+        raise InputError(f"prepare is for the fully connected network, the model is for {info.network}")
     if radar.antennas != info.antennas:
         raise InputError(f"the model was trained for N = {info.antennas}, Psi has N = {radar.antennas}")
     return Prepared(
-        factor(radar, info.users, info.chains, dtype).numpy(),
+        factor(radar, info.users + info.chains, dtype).numpy(),
         extra_columns(radar, info.chains - info.users).to(torch.complex128).numpy(),
         model.mu.detach()[:layers].numpy(),
         model.lam.detach()[:layers].numpy(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from importlib import import_module
 
+from beamfold.defaults import NETWORK
 from beamfold.errors import InputError
 from beamfold.networks.base import Kind, Network, quantised
 from beamfold.networks.dynamic import dynamic
@@ -17,12 +18,20 @@ __all__ = [
     "subarrays",
 ]  # fmt: skip
 
-NAMES = ("full", "subarrays", "interleaved", "dynamic")
+NAMES = (NETWORK, "subarrays", "interleaved", "dynamic")
 """Every network that has a name. Its file here has the same name and holds its record as `KIND`."""
 
 
 def kind_named(name: str) -> Kind:
-    """The record of a name."""
+    """The record of a name.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES, n=1)
+        hint = f", did you mean {near[0]}?" if near else f"; known: {', '.join(NAMES)}, or a file with a mask"
+        raise InputError(f"no network {name[:50]!r}{hint}")
     return import_module(f"beamfold.networks.{name}").KIND
 
 
@@ -32,8 +41,4 @@ def named_network(name: str, antennas: int, chains: int, bits: int | None = None
     Raises:
         InputError: an unknown name, or sizes that it cannot have.
     """
-    if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=1)
-        hint = f", did you mean {near[0]}?" if near else f"; known: {', '.join(NAMES)}, or a file with a mask"
-        raise InputError(f"no network {name[:50]!r}{hint}")
     return kind_named(name).make(antennas, chains).with_bits(bits)

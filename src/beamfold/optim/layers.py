@@ -96,6 +96,28 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
     return Point(F, total_power(F, W, s.power))
 
 
+def runs_compiled(s: Scenario, start: Point, engine: Engine) -> bool:
+    """Whether the compiled layers are to run.
+
+    They are for one-antenna users on the CPU, and networks with every chain, or one, on each antenna.
+
+    Raises:
+        InputError: `engine="kernel"` for channels elsewhere, several antennas a user or another network.
+    """
+    if engine == "torch" or (engine == "auto" and s.H.device.type != "cpu"):
+        return False
+    check_on_cpu(s, "pga or unfolded with engine='kernel'")
+    from beamfold.kernels.packed import compiled_for
+
+    able = compiled_for(s, start.F)
+    if engine == "kernel" and not able:
+        raise InputError(
+            "engine='kernel' is for users of one antenna on networks with every chain, or one, on each "
+            "antenna; take engine='torch'"
+        )
+    return able
+
+
 def run_layers(
     s: Scenario,
     start: Point,
@@ -113,22 +135,14 @@ def run_layers(
 
     `engine="torch"` is the readable path above, in the scenario's precision, on its device and
     differentiable; `"kernel"` the compiled one in `beamfold.kernels`, the same steps on the CPU in float32
-    or, with `precision="double"`, in float64, on `threads` threads; `"auto"` takes the kernel for channels
-    of one-antenna users on the CPU and the fully connected network.
+    or, with `precision="double"`, in float64, on `threads` threads; `"auto"` takes the kernel where
+    `runs_compiled` says so.
 
     Raises:
-        InputError: `engine="kernel"` for channels elsewhere, several antennas a user or another network.
+        InputError: `engine="kernel"` where there is none.
     """
-    plain = s.per_user.single and s.network.full
-    if engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu" and plain):
+    if runs_compiled(s, start, engine):
         from beamfold.kernels.unfolded import run_kernel
-
-        check_on_cpu(s, "pga or unfolded with engine='kernel'")
-        if not plain:
-            raise InputError(
-                "engine='kernel' is for users of one antenna and the fully connected network; "
-                "take engine='torch'"
-            )
 
         point, status, points = run_kernel(
             s, start, mu, lam, eta, digital, record=record, threads=threads, dtype=DTYPES[precision]
