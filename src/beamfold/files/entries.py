@@ -63,6 +63,8 @@ def directions(values: Directions) -> list[float] | list[tuple[float, float]]:
 
 DESIGN = "design compare front network"
 """The commands that design for the channels of a file."""
+OF_NETWORK = "design compare front"
+"""Those that design for the network that is stated."""
 OF_FILE = f"{DESIGN} verify"
 """Those that read such a file."""
 OF_PSI = f"{DESIGN} train bench"
@@ -109,14 +111,18 @@ class ScenarioSpec:
         str | None,
         Key(
             "Analog network: full, subarrays, interleaved, dynamic, or a file with a mask (N, M).",
-            "full",
-            OF_PSI,
+            NETWORK,
+            f"{OF_NETWORK} train",
         ),
     ] = None
-    bits: Annotated[int | None, Key("Bits of the phase shifters.", "continuous phases", OF_PSI)] = None
+    bits: Annotated[int | None, Key("Bits of the phase shifters.", "continuous phases", OF_NETWORK)] = None
     streams: Annotated[
         int | None,
-        Key("Streams to each user of several antennas, H (channels, users, receive, antennas).", "", DESIGN),
+        Key(
+            "Streams to each user of several antennas, H (channels, users, receive, antennas).",
+            "",
+            OF_NETWORK,
+        ),
     ] = None
     antennas: Annotated[
         int | None,
@@ -127,10 +133,6 @@ class ScenarioSpec:
         Key("K.", f"as the scenario's channels, else {USERS}, at most N", "generate train bench"),
     ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
-    network: Annotated[
-        str | None,
-        Key("Which antenna hangs on which chain: full, subarrays, interleaved, dynamic.", NETWORK, "train"),
-    ] = None
     snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None
     weight: Annotated[
         float | None,

@@ -29,8 +29,11 @@ RENEW = 8
 """Antennas for which one B serves."""
 RISE = 1e-9
 """The least gain, relative to 1 + |f|, for which an entry changes."""
-FIRST, FOLLOW, HALVINGS = 20, 3, 8
-"""Steps of W at first and after each change, and halvings of a step that does not rise."""
+REFITS, FOLLOW, HALVINGS = 30, 3, 8
+"""Times that B is renewed while W is fitted to a given F, steps of W along one B, and halvings of a step that
+does not rise."""
+SETTLED = 1e-7
+"""W is fitted where steps along a new B gain less than this, relative to 1 + |f|."""
 NEAR = 2
 """Levels on either side that are tried where there are more than 8."""
 
@@ -123,7 +126,8 @@ def metric(W: Complex, F: Seen, p: Terms) -> Real:
         H[:, i] = (at - as_real(there)) / h
         V[m, k] = W[m, k]
     e, U = np.linalg.eigh((H + H.T) / 2)
-    e = np.maximum(e, FLOOR * max(e[-1], 1e-300))
+    size_of = np.abs(e)  # where f curves the wrong way, steps of its size rise too
+    e = np.maximum(size_of, FLOOR * max(size_of.max(), 1e-300))
     return (U / e) @ U.T
 
 
@@ -147,6 +151,18 @@ def follow(W: Complex, F: Seen, p: Terms, B: Real, steps: int) -> float:
         if not risen:
             break
         W[:], g[:], f = V, new, found
+    return f
+
+
+@kernel
+def refit(W: Complex, F: Seen, p: Terms) -> float:
+    """W fitted to F in place, B renewed as it goes; returns f."""
+    f = follow(W, F, p, metric(W, F, p), FOLLOW)
+    for _ in range(REFITS):
+        before = f
+        f = follow(W, F, p, metric(W, F, p), FOLLOW)
+        if f - before < SETTLED * (1 + abs(f)):
+            break
     return f
 
 
@@ -248,7 +264,7 @@ def improve(F: Complex, W: Complex, H: Complex, Psi: Complex, bits: int, p: Term
     seen = Seen(H @ F, F.conj().T @ F, F.conj().T @ PF)
     trial = Seen(seen.L.copy(), seen.S.copy(), seen.Q.copy())
     columns = np.ascontiguousarray(H.T)
-    f = follow(W, seen, p, metric(W, seen, p), FIRST)
+    f = refit(W, seen, p)
     for _ in range(passes):
         changes = 0
         B = metric(W, seen, p)
@@ -266,7 +282,7 @@ def improve(F: Complex, W: Complex, H: Complex, Psi: Complex, bits: int, p: Term
                         round(np.angle(F[n, m] + delta) * len(levels) / (2 * np.pi)) % len(levels)
                     ]
                     changes += 1
-        f = follow(W, seen, p, metric(W, seen, p), FOLLOW)
+        f = refit(W, seen, p)
         if changes == 0:
             break
     return f
