@@ -216,7 +216,12 @@ def _steps_within(s: Scenario, budget_us: float) -> int:
     one = s[(0,) * len(s.batch)]
     snr_db = 10 * math.log10(float(one.power) / s.noise)
     ready = prepare_fast(
-        s.radar, users=s.users, chains=s.chains, snr_db=snr_db, weight=float(one.weight), budget_us=budget_us
+        s.radar,
+        users=s.users,
+        network=s.network,
+        snr_db=snr_db,
+        weight=float(one.weight),
+        budget_us=budget_us,
     )
     say(f"{budget_us:g} us per design: {ready.steps} steps of F fit on this machine")
     return ready.steps

@@ -70,8 +70,9 @@ def fast(
     Args:
         s: the scenario.
         steps: steps of F, default 60; on a network that is not fully connected those from the best start.
-        depth: a name of `DEPTHS`, default "deep"; `steps` overrides its number of steps. "deeper" takes three
-            starts on such a network, where "deep" takes two, a short way.
+        depth: a name of `DEPTHS`; `steps` overrides its number of steps. On a network that is not fully
+            connected "deeper" takes three starts, where "deep" takes two, a short way. Default "deep", on
+            such a network "deeper" unless steps are given.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
         threads: how many share the batch; default all cores.
@@ -89,7 +90,8 @@ def fast(
 
     check_supported(METHOD, s)
     dtype: Any = np.float64 if precision == "double" else np.float32
-    plan = _plan(depth, steps, s.radar, s.users, s.network, dtype)
+    usual = "deep" if s.network.full or steps is not None else "deeper"
+    plan = _plan(depth or usual, steps, s.radar, s.users, s.network, dtype)
     with torch_threads():
         point, _, done = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
         return conclude_search(s, "fast", point, threads=threads, iterations=done)
