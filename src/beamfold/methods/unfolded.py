@@ -45,7 +45,7 @@ def unfolded(
         start: another start than (26).
         engine: see `optim.layers.run_layers`.
         record: keep R and τ after every layer.
-        any_size: let a model run on sizes it was not trained for; η becomes 1/N of the scenario.
+        any_size: let a model run on sizes or a network it was not trained for; an η of 1/N follows N.
         threads: how many share the batch in the kernel; default one per processor.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
 
@@ -59,7 +59,8 @@ def unfolded(
     depth = held.layers if layers is None else layers
     if not 0 <= depth <= held.layers:
         raise InputError(f"the model has {held.layers} layers, asked for {depth}")
-    eta = 1 / s.antennas if any_size and s.antennas != held.info.antennas else held.info.eta
+    usual = held.info.eta == 1 / held.info.antennas
+    eta = 1 / s.antennas if any_size and usual else held.info.eta
     with torch.no_grad(), torch_threads():
         begin = proposed(s) if start is None else start
         mu, lam = held.mu[:depth].to(s.H.device), held.lam[:depth].to(s.H.device)
