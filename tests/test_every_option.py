@@ -31,6 +31,7 @@ BASE: dict[str, list[str]] = {
     "design": ["c.npz", "-o", "out.npz"],
     "compare": ["c.npz", "-o", "out"],
     "front": ["c.npz", "-o", "out.nc", "--quick", "--points", "2", "--method", "fast"],
+    "network": ["c.npz", "-o", "out.nc", "--over-chains", "2", "--over-bits", "2", "--method", "phased-zf"],
     "train": [
         "-o",
         "out.safetensors",
@@ -136,4 +137,14 @@ def test_every_command_has_its_arguments_here():
     assert {command for command, _, _ in options()} <= set(BASE)
     assert len(options()) > 100
     takes = {command for command, option, _ in options() if option == "--scenario"}
-    assert takes == {"generate", "covariance", "design", "compare", "front", "train", "bench", "verify"}
+    assert takes == {
+        "generate",
+        "covariance",
+        "design",
+        "compare",
+        "front",
+        "network",
+        "train",
+        "bench",
+        "verify",
+    }

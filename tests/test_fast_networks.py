@@ -156,7 +156,7 @@ def test_tau_is_never_below_the_bound_of_its_blocks(M):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_single_design_is_that_of_the_batch(name):
     s = on(NETWORKS[name])
-    batch = bf.fast(s)
+    batch = bf.fast(s, depth="deep")
     go = bf.prepare_fast(s.radar, users=3, snr_db=6.0, network=s.network)
     for b in range(2):
         F, W, _ = go(s.H[b].numpy())

@@ -82,7 +82,10 @@ def held_by_parts(s: Scenario, point: Point, bits: int, threads: int | None = No
     turned = rounded(point, bits).W
     # The rotation of a column that rounds best, read off the row of W that was turned back by it.
     largest = point.W.abs().argmax(-1, keepdim=True)
-    turn = (turned / point.W).gather(-1, largest)[..., 0].conj()
+    row = point.W.gather(-1, largest)[..., 0]
+    turn = torch.where(
+        row == 0, 1.0, turned.gather(-1, largest)[..., 0] / torch.where(row == 0, 1.0, row)
+    ).conj()
     F, W = point.F * turn[..., None, :], turned
     held = F == 0
     entries = (~held).flatten(1).sum(1)
