@@ -106,7 +106,7 @@ def _stages(s: Scenario, continuous: Design, bits: int, kicks: int) -> list[Desi
     start = Point(continuous.F, W)
     found = [
         Point(F, total_power(F, W, s.power)),
-        on_levels(few, start, passes=0),
+        on_levels(few, Point(F, W), passes=0),
         on_levels(few, start, kicks=kicks),
     ]
     return [finish(few, continuous.method, *point, status=Status.ITERATION_LIMIT) for point in found]
