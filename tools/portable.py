@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = (
-    "benchmark_methods", "constrained", "constraints_start", "contract", "covariance", "degenerate", "fast",
-    "geometry_channel", "invariants", "kernels", "objective", "pga", "published", "scenario", "training",
+    "arrays", "benchmark_methods", "constrained", "constraints_start", "contract", "covariance", "degenerate",
+    "fast", "fast_networks", "geometry_channel", "invariants", "kernels", "network_methods", "networks",
+    "objective", "optim", "pga", "published", "scenario", "subarray_layers", "training", "users",
 )  # fmt: skip
 """Test files of what BLAS, the compiled kernels and torch compute. Others test files, commands and plots."""
 
@@ -83,7 +84,7 @@ def environment(setting: str, cache: str) -> dict[str, str]:
     own = SETTINGS[setting]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(CHOOSING)}
     if "NUMBA_CPU_NAME" in own:
-        kept |= {"NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": cache}
+        kept |= {"NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": cache, "XDG_CACHE_HOME": cache}
     return kept | own
 
 
