@@ -310,7 +310,7 @@ def test_no_worse_than_the_published_covariance(reference):
         theirs = certify(problem, published, ours.dual)
         assert ours.objective <= theirs.objective * (1 + 1e-4)
         assert theirs.gap <= 1e-6  # and theirs is optimal by our multipliers
-        # f = ‖w‖² of a linear w, so ‖w − w*‖² <= f − f* for every feasible point: both are near the best pattern
+        # f = ‖w‖² of a linear w, so ‖w − w*‖² <= f − f* for every feasible point: both are near the best
         p = [problem.rejected(fit(problem, Psi)[1]) for Psi in (ours.Psi, published)]
         above = [max(0.0, f - ours.lower_bound) for f in (ours.objective, theirs.objective)]
         rounding = 1e-9 * math.sqrt(ours.objective)
