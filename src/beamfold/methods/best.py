@@ -14,7 +14,7 @@ from beamfold.result import Design
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 
-KICKS = 8
+KICKS = 16
 """Of `few_bits.on_levels`, where the phase shifters have few bits."""
 
 
