@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from test_kernels import adjoint, autograd, dirty_memory, loss_of, stable
 
 import beamfold as bf
 from beamfold.cli import main
+from beamfold.kernels import unfolded as compiled
 from beamfold.kernels.unfolded import run_kernel
 from beamfold.networks import Network, dynamic, fully_connected, interleaved, subarrays
 from beamfold.optim.layers import run_layers
@@ -249,3 +251,18 @@ def test_the_shipped_model_is_ahead_of_pga():
     compared = model_script.compare(40, 12.0, model_script.COMMON)
     assert compared.usable
     assert compared.difference - compared.half_width > 0
+
+
+def test_a_channel_leaves_nothing_behind_for_the_next(monkeypatch):
+    """Dynamic networks have other blocks in every channel; one thread takes all of them, in every order."""
+    monkeypatch.setattr(compiled, "parallel_for", lambda work, count, threads: work(0, count))
+    s = on(24, 4, 8, dynamic(24, 8))
+    start = proposed(s)
+    mu, lam = stable(s, start, 6, 4)
+    value, on_mu, on_lam = autograd(s, start, mu, lam, 1.0, "exact")
+    for order in itertools.permutations(range(len(s.H))):
+        index = list(order)
+        part = Point(start.F[index], start.W[index])
+        ours, our_mu, our_lam = adjoint(s[index], part, mu, lam, 1.0, "exact", dtype=np.float64)
+        assert ours == pytest.approx(value, rel=1e-10)
+        assert relative(our_mu, on_mu) < 1e-8 and relative(our_lam, on_lam) < 1e-8

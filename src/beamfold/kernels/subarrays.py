@@ -288,6 +288,9 @@ def forward(
     for b in range(first, last):
         fb, Wb, block = at.F[b], at.W[b], blocks[b]
         load_rows(g.A, H[b], U, np.sqrt(power[b]), place[b])
+        erase(
+            g.f
+        )  # behind the last block nothing is written, and there the last channel's blocks may have been
         kappa = omega[b] + omega[b]
         done[b] = len(lam) if alive[b] else 0
         if keep:

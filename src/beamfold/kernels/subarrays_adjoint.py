@@ -215,6 +215,10 @@ def backward(
     for b in range(first, last):
         block = blocks[b]
         load_rows(g.A, H[b], U, np.sqrt(power[b]), place[b])
+        erase(
+            g.f
+        )  # behind the last block nothing is written, and there the last channel's blocks may have been
+        erase(bar.step)
         copy(bar.f, bars.F[b, done[b]], 1)
         bar.W[:] = bars.W[b, done[b]]
         kappa = omega[b] + omega[b]
