@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,17 @@ slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=slow)
 settings.register_profile("nightly", max_examples=1000, deadline=None, suppress_health_check=slow)
 settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def same_processors():
+    """A command may confine the process to some processors; the next test has them all again."""
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
