@@ -115,11 +115,15 @@ def _joined(workers: int, scheduler: str | None) -> Iterator[Client]:
     import dask
 
     distributed = _distributed()
-    log, nanny = (logging.getLogger(f"distributed.{name}") for name in ("client", "nanny"))
+    log, sending, nanny = (
+        logging.getLogger(f"distributed.{name}") for name in ("client", "batched", "nanny")
+    )
     with ExitStack() as stack:
         stack.callback(log.setLevel, log.level)
         stack.callback(nanny.setLevel, nanny.level)
         log.setLevel(logging.CRITICAL)
+        stack.callback(sending.setLevel, sending.level)
+        sending.setLevel(logging.CRITICAL)  # what was on its way when the scheduler vanished
         where: Any = scheduler
         if scheduler is None:
             stack.enter_context(dask.config.set(OURS))
