@@ -75,7 +75,7 @@ class Key(NamedTuple):
     """What an entry of a scenario is, and which commands have it as an option."""
 
     about: str
-    """What the help says of it."""
+    """The description in the help."""
     usual: str
     """What is taken where it is not stated, in words; "" where nothing is."""
     commands: str

@@ -46,7 +46,7 @@ def network_called(text: str, antennas: int, chains: int, bits: int | None) -> N
 
 
 def mask_arrays(network: Network) -> dict[str, Any]:
-    """What a design file says of its network."""
+    """The arrays with which a design file describes its network."""
     return {
         "mask": network.mask.cpu().numpy().astype(np.uint8),
         "bits": network.bits or 0,

@@ -194,7 +194,7 @@ def change(seen: Seen, out: Seen, at: Entry, delta: complex) -> None:
 
 
 class Try(NamedTuple):
-    """W, what is seen of F, room for another, the terms of f, B, and the levels."""
+    """What a change of one entry is judged by: W, what f depends on of F, the same for a changed F, and the rest."""
 
     W: Complex
     seen: Seen

@@ -26,7 +26,7 @@ DROPPED = {np.float32: 1e-3, np.float64: 1e-12}
 
 
 def factor(radar: Sensing, taken: int, dtype: Any) -> Tensor:
-    """U (N, r): the eigenvalues that count, and as many more as the padding has room for.
+    """U (N, r): the eigenvalues that count, and as many more as fit into the padding.
 
     Args:
         radar: Ψ.

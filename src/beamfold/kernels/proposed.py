@@ -24,7 +24,7 @@ from beamfold.kernels.workspace import carve, shape
 
 Complex = NDArray[np.complex128]
 PIVOTS = 1e-4
-"""What `pivots` tells of a Gram matrix down to which its inverse is trusted: errors of 1e-12."""
+"""The least result of `pivots` for a Gram matrix whose inverse is used: its errors are then at most 1e-12."""
 
 
 class Start(NamedTuple):
@@ -83,7 +83,7 @@ def digital_part(start: Start, K: int, M: int) -> float:
     """W of (26), of no certain scale, for the F and H that V and T hold.
 
     Returns:
-        The smaller of what `pivots` tells of the two Gram matrices.
+        The smaller one of the results of `pivots` for the two Gram matrices.
     """
     V, T, W, HH, FF, A = start
     o = T.shape[1]
