@@ -67,7 +67,7 @@ def test_a_method_that_cannot_do_the_scenario_names_those_that_can():
         with pytest.raises(bf.InputError, match=f"the method {name} is compiled code for the CPU") as caught:
             bf.design(s, name, **options)
         text = str(caught.value)
-        assert "or use unfolded or pga" in text
+        assert "; use one of unfolded, pga" in text
         assert "\n" not in text and "constrained" not in text.removeprefix(f"the method {name}")
         with pytest.raises(bf.InputError, match="compiled code"):
             METHODS[name].function(s, **options)

@@ -135,7 +135,9 @@ def test_which_methods_can_do_users_with_several_antennas():
     assert set(ABLE) == {"pga", "conventional-pga", "unfolded", "zf-digital", "phased-zf", "wmmse", "digital"}
     s = several()
     for name in set(METHODS) - set(ABLE):
-        with pytest.raises(ValueError, match=r"is for users of one antenna, these have 2.* or use .*wmmse"):
+        with pytest.raises(
+            ValueError, match=r"is for users of one antenna, these have 2.*; use one of .*wmmse"
+        ):
             bf.design(s, name)
 
 

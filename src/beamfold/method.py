@@ -58,7 +58,7 @@ def check_supported(method: Method, s: Scenario, others: Iterable[Method] = ()) 
     missing = lacking(method.supports, s)
     if missing:
         able = [other.name for other in others if not lacking(other.supports, s)]
-        hint = f", or use {' or '.join(able)}" if able else ""
+        hint = f"; use {'one of ' if len(able) > 1 else ''}{', '.join(able)}" if able else ""
         raise InputError(f"the method {method.name} {missing}{hint}")
 
 

@@ -194,7 +194,7 @@ def change(seen: Seen, out: Seen, at: Entry, delta: complex) -> None:
 
 
 class Try(NamedTuple):
-    """What a change of an entry is judged by: W, what f depends on of F, that of a changed F, and the rest."""
+    """What a change of an entry is judged by: W, what f depends on of F before and after, and the rest."""
 
     W: Complex
     seen: Seen
