@@ -6,8 +6,8 @@ docs/covariance.md has the mathematics and the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ Solver = Literal["fast", "clarabel", "scs"]
 
 AIM, ACCEPT = 1e-7, 1e-4
 """Relative gaps: where the default stops, and what it still accepts where rounding stops it earlier."""
+RATIOS = (0.5, 1.5)
+"""Least and largest frequency of a subcarrier over the carrier's."""
 
 
 def solve_covariance(
@@ -44,6 +46,7 @@ def solve_covariance(
     rank: int | None = None,
     solver: Solver = "fast",
     tolerance: float | None = None,
+    ratio: float = 1.0,
 ) -> Sensing:
     """Ψ = argmin_{α, Ψ} Σ_t |α P_d(θ_t) − ā(θ_t)ᴴ Ψ ā(θ_t)|², diag Ψ = 1/N, Ψ ⪰ 0, Eq. (6) at P_t = 1.
 
@@ -65,6 +68,8 @@ def solve_covariance(
         solver: "fast", or the program as written through CVXPY: "clarabel", "scs".
         tolerance: relative gap to prove, in [1e-8, 0.1], "fast" only. Unless said, 1e-7 is aimed at, and
             up to 1e-4 accepted where rounding ends the steps earlier (grids near the coarsest allowed).
+        ratio: r, for a subcarrier at r times the carrier's frequency: ā(θ_t) are the steering vectors there,
+            and what they see from no angle is sampled with P_d = 0 (`covariance.problem`).
 
     Returns:
         A `Sensing` whose `gap` was computed from Ψ and multipliers by `model.certify`, whatever the
@@ -76,13 +81,17 @@ def solve_covariance(
     """
     if solver not in get_args(Solver):
         raise InputError(f"solver {solver!r}: must be one of {', '.join(get_args(Solver))}")
+    if not RATIOS[0] <= ratio <= RATIOS[1]:
+        raise InputError(
+            f"a frequency of {ratio:g} times the carrier's: must be {RATIOS[0]} to {RATIOS[1]} times"
+        )
     if solver != "fast" and (rank is not None or tolerance is not None):
         name = "rank" if rank is not None else "tolerance"
         raise InputError(f"{name} is for the fast solver, not for {solver!r}")
     array = antennas if isinstance(antennas, Array) else line_array(check_antennas(antennas))
     chosen = default_angles(array) if angles is None else angles
     pattern, grid = desired_pattern(targets_deg, chosen, width_deg, array)
-    problem = _problem(array, pattern, grid, chosen)
+    problem = _problem(array, pattern, grid, chosen, ratio)
     if solver == "fast":
         Psi, alpha, objective, gap = _fast(problem, rank, tolerance)
     else:
@@ -104,15 +113,37 @@ def solve_covariance(
         gap=gap,
         solver=solver,
         array=array,
+        ratio=ratio,
     )
 
 
-def _problem(array: Array, pattern: Real, grid: Real, T: int) -> Problem:
+def solve_band(
+    antennas: int | Array,
+    targets_deg: Sequence[float] | Sequence[Sequence[float]] = TARGETS_DEG,
+    *,
+    ratios: Iterable[float],
+    **options: Any,
+) -> tuple[Sensing, ...]:
+    """Ψ_s of every subcarrier of a band: problem (6) at its frequency, each with its own certificate.
+
+    Args:
+        antennas: N or the array, as for `solve_covariance`.
+        targets_deg: the targets, common to the band.
+        ratios: r_s = f_s/f_c.
+        options: of `solve_covariance`.
+
+    Raises:
+        InputError, RuntimeError: as `solve_covariance` does.
+    """
+    return tuple(solve_covariance(antennas, targets_deg, ratio=float(r), **options) for r in ratios)
+
+
+def _problem(array: Array, pattern: Real, grid: Real, T: int, ratio: float) -> Problem:
     """(6) on the grid, which must see every beam of the array."""
     if array.same_as(line_array(array.antennas)):
-        return check_problem(pattern, grid, array.antennas)
-    check_steps(array, T)
-    return problem_of(array, pattern, grid)
+        return check_problem(pattern, grid, array.antennas, ratio)
+    check_steps(array, T, ratio)
+    return problem_of(array, pattern, grid, ratio)
 
 
 def _fast(problem: Problem, rank: int | None, tolerance: float | None) -> tuple[Complex, float, float, float]:

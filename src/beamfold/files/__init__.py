@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from beamfold.files.antennas import array_called, read_antennas
     from beamfold.files.atomic import FileError
+    from beamfold.files.band_sensing import read_band_sensing, write_band_sensing
     from beamfold.files.channels import (
         read_channels,
         read_sensing,
@@ -30,11 +31,13 @@ _HOME = {
     "load_model": "models",
     "array_called": "antennas",
     "read_antennas": "antennas",
+    "read_band_sensing": "band_sensing",
     "read_sensing": "channels",
     "read_channels": "channels",
     "read_scenario": "scenarios",
     "save_model": "models",
     "summary": "designs",
+    "write_band_sensing": "band_sensing",
     "write_sensing": "channels",
     "write_channels": "channels",
     "write_design": "designs",
@@ -48,11 +51,13 @@ __all__ = [
     "find_model",
     "load_model",
     "read_antennas",
+    "read_band_sensing",
     "read_channels",
     "read_scenario",
     "read_sensing",
     "save_model",
     "summary",
+    "write_band_sensing",
     "write_channels",
     "write_design",
     "write_designs",

@@ -20,6 +20,7 @@ from beamfold.errors import InputError
 from beamfold.files.antennas import antennas_at
 from beamfold.files.arrays import Array, numbers, read_all, read_arrays, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
+from beamfold.files.bands import check_subcarriers, frequencies_in
 from beamfold.sensing import UNIT, Sensing
 
 ROWS = ("h^H", "h^T")
@@ -27,8 +28,9 @@ ROWS = ("h^H", "h^T")
 _FORMER_ROWS = {"hermitian": "h^H", "transpose": "h^T"}
 
 
-AXES = {3: "(channels, users, antennas)", 4: "(channels, users, receive, antennas)"}
-"""The axes of channels, of users with one antenna and with several."""
+def _axes(several: bool, band: bool) -> str:
+    """The axes of channels, of users with one antenna or with several, flat or of a band."""
+    return f"(channels, {'subcarriers, ' * band}users, {'receive, ' * several}antennas)"
 
 
 def rows_named(rows: str) -> str:
@@ -60,7 +62,9 @@ def _drop_leading(value: Array, axes: int) -> Array:
     return value
 
 
-def _choose(path: Path, arrays: dict[str, Array], variable: str | None, axes: int) -> tuple[str, Array]:
+def _choose(
+    path: Path, arrays: dict[str, Array], variable: str | None, axes: int, expected: str
+) -> tuple[str, Array]:
     if variable is not None:
         if variable not in arrays:
             held = ", ".join(sorted(arrays)) or "no numeric array"
@@ -71,7 +75,7 @@ def _choose(path: Path, arrays: dict[str, Array], variable: str | None, axes: in
     found = _candidates(arrays, axes)
     if not found:
         held = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no numeric array"
-        raise FileError(f"{path} holds no channels: expected an array {AXES[axes]}, found {held}")
+        raise FileError(f"{path} holds no channels: expected an array {expected}, found {held}")
     if len(found) > 1:
         held = ", ".join(f"{name} {value.shape}" for name, value in found.items())
         raise FileError(f"{path} holds several arrays that could be channels: {held}; choose with --variable")
@@ -82,6 +86,8 @@ def read_channels(
     path: Pathlike, *, variable: str | None = None, rows: str = "h^H", several: bool = False
 ) -> Tensor:
     """H (B, K, N) complex128 from a channel file, or (B, K, R, N) of users with several antennas.
+
+    A file of a band, which has `frequencies` (`files.bands`), has an axis S after B.
 
     Args:
         path: `.mat` v5 or v7.3, `.npz` or `.npy`.
@@ -94,17 +100,26 @@ def read_channels(
         FileError: what was found in the file and what is expected.
     """
     path, rows = Path(path), rows_named(rows)
-    axes = 4 if several else 3
-    name, value = _choose(path, read_arrays(path), variable, axes)
-    if value.ndim == 2 and not several:
+    arrays = read_arrays(path)
+    band = frequencies_in(path, arrays)
+    expected, users = _axes(several, band is not None), 1 if band is None else 2
+    axes = expected.count(",") + 1
+    name, value = _choose(path, arrays, variable, axes, expected)
+    if value.ndim == axes - 1 and not several:
         value = value[None]
     if value.ndim != axes or 0 in value.shape:
-        hint = "; for users with several antennas give --streams" if value.ndim == 4 and not several else ""
-        expected = f"{AXES[axes]} after leading axes of length 1"
-        raise FileError(f"{path}: {name} has axes {value.shape}, expected {expected}{hint}")
-    if value.shape[1] > value.shape[-1]:
+        ways = (
+            "; for users with several antennas give --streams, for a band the file needs `frequencies` and "
+            "`carrier` in Hz"
+        )
         raise FileError(
-            f"{path}: {name} has {value.shape[1]} users and {value.shape[-1]} antennas; there are "
+            f"{path}: {name} has axes {value.shape}, expected {expected} after leading axes of length 1"
+            + (ways if value.ndim == 4 and axes == 3 else "")
+        )
+    check_subcarriers(path, name, value, band)
+    if value.shape[users] > value.shape[-1]:
+        raise FileError(
+            f"{path}: {name} has {value.shape[users]} users and {value.shape[-1]} antennas; there are "
             "never fewer antennas than users, so the axes are probably not (channels, users, antennas)"
         )
     H = _complex(value)
@@ -120,28 +135,33 @@ def _complex(value: Array) -> Tensor:
 def write_channels(
     path: Pathlike, H: Tensor, facts: Mapping[str, Any] | None = None, array: AntennaArray | None = None
 ) -> None:
-    """H (B, K, N) with rows h_kᴴ, how it was made, and its array where one is given, as `.mat` or `.npz`."""
+    """H with rows h_kᴴ, how it was made, and its array where one is given, as `.mat` or `.npz`.
+
+    The axes of H are those of `read_channels`; for a band, `bands.band_entries` are among the facts.
+    """
     placed = {} if array is None else {"positions": array.positions.numpy()}
     write_arrays(Path(path), {"H": H.numpy(), **placed, **(facts or {})})
 
 
 def write_sensing(path: Pathlike, radar: Sensing) -> None:
     """Ψ and the problem it solves, as `.mat` or `.npz`."""
+    write_arrays(Path(path), sensing_entries(radar))
+
+
+def sensing_entries(radar: Sensing) -> dict[str, Any]:
+    """What a file holds of Ψ."""
     desired = radar.desired if radar.desired is not None else torch.zeros(0)
-    write_arrays(
-        Path(path),
-        {
-            "Psi": radar.Psi.numpy(),
-            "positions": radar.array.positions.numpy(),
-            "targets_deg": np.rad2deg(np.array(radar.targets)),
-            "angles_deg": np.rad2deg(radar.angles.numpy()),
-            "desired": desired.numpy(),
-            "scale": radar.scale,
-            "objective": radar.objective,
-            "gap": radar.gap,
-            "solver": radar.solver,
-        },
-    )
+    return {
+        "Psi": radar.Psi.numpy(),
+        "positions": radar.array.positions.numpy(),
+        "targets_deg": np.rad2deg(np.array(radar.targets)),
+        "angles_deg": np.rad2deg(radar.angles.numpy()),
+        "desired": desired.numpy(),
+        "scale": radar.scale,
+        "objective": radar.objective,
+        "gap": radar.gap,
+        "solver": radar.solver,
+    }
 
 
 def read_sensing(
@@ -159,8 +179,13 @@ def read_sensing(
     Raises:
         FileError: no such array, not square, not Hermitian, not positive semidefinite.
     """
-    path = Path(path)
-    held = read_all(path)
+    return sensing_in(Path(path), read_all(Path(path)), variable, array)
+
+
+def sensing_in(
+    path: Path, held: Mapping[str, Array], variable: str | None = None, array: AntennaArray | None = None
+) -> Sensing:
+    """`read_sensing` of the arrays of a file."""
     arrays = numbers(held)
     name = variable or (
         "Psi" if "Psi" in arrays else next((n for n, v in arrays.items() if _square(v)), "Psi")
@@ -168,6 +193,11 @@ def read_sensing(
     if name not in arrays:
         there = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
         raise FileError(f"{path} holds no square array for Psi; found {there}")
+    if arrays[name].ndim == 3:
+        raise FileError(
+            f"{path}: {name} has axes {arrays[name].shape}, a covariance for each subcarrier of a band; "
+            "expected one (antennas, antennas), as `beamfold covariance --common` writes"
+        )
     Psi = _unit_trace(path, name, _complex(arrays[name]))
     if "positions" in arrays:
         array = antennas_at(path, arrays["positions"])

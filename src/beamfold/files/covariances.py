@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def cached_covariance(antennas: int | AntennaArray, *args: Any, **options: Any) 
     path = _path(antennas, *args, **options)
     if path is not None and path.exists():
         try:
-            found = _read(path, array, options.get("solver", "fast"))
+            found = _read(path, array, options.get("solver", "fast"), options.get("ratio", 1.0))
         except (OSError, FileError) as error:
             cache.say_once(f"note: {error}; Psi is solved again")
         else:
@@ -58,6 +59,13 @@ def cached_covariance(antennas: int | AntennaArray, *args: Any, **options: Any) 
     if path is not None:
         _keep(path, solved)
     return solved
+
+
+def cached_band(
+    antennas: int | AntennaArray, *args: Any, ratios: Iterable[float], **options: Any
+) -> tuple[Sensing, ...]:
+    """Ψ_s of every subcarrier, as `solve_band` returns them, each from the cache where it is there."""
+    return tuple(cached_covariance(antennas, *args, ratio=float(r), **options) for r in ratios)
 
 
 def _path(*args: Any, **options: Any) -> Path | None:
@@ -107,7 +115,7 @@ def _keep(path: Path, radar: Sensing) -> None:
         cache.remove_unused(path.parent.iterdir())
 
 
-def _read(path: Path, array: AntennaArray, solver: str) -> Sensing:
+def _read(path: Path, array: AntennaArray, solver: str, ratio: float) -> Sensing:
     """The result in a file.
 
     Raises:
@@ -133,6 +141,7 @@ def _read(path: Path, array: AntennaArray, solver: str) -> Sensing:
         gap=gap,
         solver=solver,
         array=array,
+        ratio=ratio,
     )
 
 

@@ -16,7 +16,19 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
 
-from beamfold.defaults import ANTENNAS, NETWORK, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT, WIDTH_DEG
+from beamfold.defaults import (
+    ANTENNAS,
+    BANDWIDTH_GHZ,
+    CARRIER_GHZ,
+    DELAY_NS,
+    NETWORK,
+    ROWS,
+    SNR_DB,
+    TARGETS_DEG,
+    USERS,
+    WEIGHT,
+    WIDTH_DEG,
+)
 from beamfold.errors import InputError
 
 Directions = list[float | str | list[float]]
@@ -69,6 +81,10 @@ OF_FILE = f"{DESIGN} verify"
 """Those that read such a file."""
 OF_PSI = f"{DESIGN} train bench"
 """Those that need a Ψ."""
+
+
+BAND = "generate covariance"
+"""Those that make something for a band."""
 
 
 class Key(NamedTuple):
@@ -132,6 +148,16 @@ class ScenarioSpec:
         int | None,
         Key("K.", f"as the scenario's channels, else {USERS}, at most N", "generate train bench"),
     ] = None
+    subcarriers: Annotated[
+        int | None, Key("S, subcarriers of a band; H is (channels, subcarriers, users, antennas).", "", BAND)
+    ] = None
+    carrier_ghz: Annotated[
+        float | None, Key("The carrier's frequency in GHz, of a band.", f"{CARRIER_GHZ:g}", BAND)
+    ] = None
+    bandwidth_ghz: Annotated[float | None, Key("The bandwidth in GHz.", f"{BANDWIDTH_GHZ:g}", BAND)] = None
+    delay_ns: Annotated[
+        float | None, Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate")
+    ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
     snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None
     weight: Annotated[
@@ -163,6 +189,8 @@ class ScenarioSpec:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
 
+OF_BAND = ("carrier_ghz", "bandwidth_ghz", "delay_ns")
+"""Entries that describe a band, beside the number of its subcarriers."""
 SOLVED = ("targets_deg", "width_deg", "angles", "psi_rank")
 """Entries that describe the problem (6), for a Ψ that is not read from a file."""
 REPLACES = {"channels": ("antennas", "users"), "psi": SOLVED, "targets_deg": ("psi",)}

@@ -9,7 +9,7 @@ import json
 import os
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -145,14 +145,29 @@ def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensi
         if both:
             raise InputError(f"psi brings its own targets and rank; leave {', '.join(both)} out")
         return read_sensing(spec.psi, array=array_of(spec, antennas))
-    return cached_covariance(
-        array_of(spec, antennas) or antennas,
-        directions(spec.targets_deg or list(TARGETS_DEG)),
-        width_deg=spec.width_deg,
-        angles=spec.angles,
-        rank=spec.psi_rank,
-        solver=solver,
-    )
+    problem, options = _problem_of(spec, antennas)
+    return cached_covariance(*problem, solver=solver, **options)
+
+
+def _problem_of(spec: ScenarioSpec, antennas: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments and the options of `solve_covariance` for the problem (6) that is stated."""
+    targets = directions(spec.targets_deg or list(TARGETS_DEG))
+    options = {"width_deg": spec.width_deg, "angles": spec.angles, "rank": spec.psi_rank}
+    return (array_of(spec, antennas) or antennas, targets), options
+
+
+def band_sensing_of(
+    spec: ScenarioSpec, antennas: int, ratios: Sequence[float], solver: str = "fast"
+) -> tuple[Sensing, ...]:
+    """Ψ_s of every subcarrier, solved for the targets; the ratios are r_s = f_s/f_c.
+
+    Raises:
+        InputError: it is refused.
+    """
+    from beamfold.files.covariances import cached_band
+
+    problem, options = _problem_of(spec, antennas)
+    return cached_band(*problem, ratios=ratios, solver=solver, **options)
 
 
 def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
