@@ -12,8 +12,9 @@ from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import DELAY_NS
 from beamfold.errors import InputError
+from beamfold.files.covariance_of import band_sensing_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import array_of, band_sensing_of, sensing_of, sizes_of
+from beamfold.files.scenarios import array_of, sizes_of
 
 if TYPE_CHECKING:
     from beamfold.files.bands import Frequencies
@@ -85,9 +86,6 @@ def covariance(
     spec: ScenarioSpec,
     output: Output,
     solver: Annotated[str, typer.Option(help="fast, clarabel or scs.")] = "fast",
-    common: Annotated[
-        bool, typer.Option("--common", help="On a band: one Psi at the carrier for all subcarriers.")
-    ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -110,9 +108,9 @@ def covariance(
         raise InputError(f"the scenario takes Psi from {spec.psi}; --targets-deg solves for targets instead")
     antennas = sizes_of(spec)[0] if spec.antennas is None else spec.antennas
     band = band_of(spec)
-    if common and band is None:
+    if spec.common and band is None:
         raise InputError("--common is of a band; give --subcarriers as well")
-    if band is not None and not common:
+    if band is not None and not spec.common:
         _covariances(spec, output, antennas, band, solver, as_json)
         return
     radar = sensing_of(spec, antennas, solver)

@@ -11,6 +11,8 @@ from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import ROWS
+from beamfold.errors import InputError
+from beamfold.files.bands import SAME
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import channel_file
 
@@ -36,14 +38,20 @@ def verify(
     Exit code 1 where a residual exceeds the tolerance. Example: beamfold verify designs.mat channels.mat
     """
     from beamfold.files import read_channels
+    from beamfold.files.bands import read_frequencies
     from beamfold.files.designs import read_designs, streams_in
 
     streams = streams_in(designs)
     path, several = channel_file(spec), streams is not None
     H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS, several=several).numpy()
-    receive = 1 if streams is None else H.shape[2]
-    held = read_designs(designs, H.shape[0], H.shape[1] * (streams or 1), H.shape[-1])
-    H = H.reshape(len(H), -1, H.shape[-1])
+    receive = 1 if streams is None else H.shape[-2]
+    users = H.shape[-2 if streams is None else -3]
+    held = read_designs(designs, H.shape[0], users * (streams or 1), H.shape[-1])
+    if streams is not None:
+        H = H.reshape(*H.shape[:-3], -1, H.shape[-1])
+    band = read_frequencies(path)
+    for name, one in held.items():
+        _check_band(designs, name, one, path, None if band is None else band.ratios)
     worst = {name: _one(one, H, receive) for name, one in held.items()}
     unstated = [
         key for key in ("objective", "mse", "faults") if any(key not in one.stated for one in held.values())
@@ -60,6 +68,20 @@ def verify(
     if failed:
         say(f"failed: residuals above {tolerance:g} in {', '.join(failed)}")
         raise typer.Exit(1)
+
+
+def _check_band(
+    designs: Path, name: str, held: HeldDesign, channels: Path, ratios: list[float] | None
+) -> None:
+    """Refuse designs for another band than that of the channels."""
+    theirs = None if held.ratios is None else held.ratios.tolist()
+    if ratios is None and theirs is None:
+        return
+    if ratios is None or theirs is None or len(ratios) != len(theirs):
+        count = [f"{len(r)} subcarriers" if r is not None else "flat channels" for r in (theirs, ratios)]
+        raise InputError(f"{designs}: {name} is for {count[0]}, {channels} has {count[1]}")
+    if max(abs(a - b) for a, b in zip(ratios, theirs, strict=True)) > SAME:
+        raise InputError(f"{designs}: {name} is for other frequencies than those of {channels}")
 
 
 def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
@@ -93,6 +115,8 @@ def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
                 held.positions,
                 receive,
                 held.network,
+                held.ratios,
+                held.power_rule,
             ).worst()
             worst = {key: max(value, worst.get(key, 0.0)) for key, value in found.items()}
     return worst

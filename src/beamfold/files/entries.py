@@ -3,7 +3,7 @@
 A field is a key of the file, the command line's option of that name on the commands that it lists
 (`cli/scenario_options.py` makes the options), and a line of what every result records. To add an entry, add
 one field here, and use it where `scenarios.py` makes the channels, Ψ or the scenario. The type is int, float,
-str, Path, list[float] or `Directions`, each or None; a path in a file is relative to the file's folder.
+bool, str, Path, list[float] or `Directions`, each or None; a path in a file is relative to the file's folder.
 
 The command line imports this module for its help, so it loads nothing heavy.
 """
@@ -22,6 +22,7 @@ from beamfold.defaults import (
     CARRIER_GHZ,
     DELAY_NS,
     NETWORK,
+    POWER_RULE,
     ROWS,
     SNR_DB,
     TARGETS_DEG,
@@ -157,6 +158,22 @@ class ScenarioSpec:
     bandwidth_ghz: Annotated[float | None, Key("The bandwidth in GHz.", f"{BANDWIDTH_GHZ:g}", BAND)] = None
     delay_ns: Annotated[
         float | None, Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate")
+    ] = None
+    power: Annotated[
+        str | None,
+        Key(
+            "On a band, what has the power P_t: every subcarrier, or band (their mean).",
+            POWER_RULE,
+            OF_NETWORK,
+        ),
+    ] = None
+    common: Annotated[
+        bool | None,
+        Key(
+            "On a band, take one Psi, that of the carrier, for every subcarrier.",
+            "one Psi for each",
+            f"{OF_NETWORK} covariance",
+        ),
     ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
     snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None

@@ -9,22 +9,22 @@ import json
 import os
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT
+from beamfold.defaults import ANTENNAS, POWER_RULE, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike
-from beamfold.files.entries import SOLVED, Directions, ScenarioSpec, directions, entries
+from beamfold.files.entries import Directions, ScenarioSpec, entries
 
 if TYPE_CHECKING:
     from beamfold.arrays import Array
+    from beamfold.files.bands import Frequencies
     from beamfold.networks import Network
     from beamfold.scenario import Scenario
-    from beamfold.sensing import Sensing
 
 LARGEST = 1 << 20  # bytes of a TOML file
 Number = TypeVar("Number", int, float)
@@ -52,15 +52,18 @@ def load_scenario(spec: ScenarioSpec) -> Scenario:
 
     Raises:
         InputError: no channels are named, they have other sizes than the file states, or `make_scenario` or
-            `sensing_of` refuses.
+            `radar_of` refuses.
     """
+    from beamfold.files.bands import read_frequencies
     from beamfold.files.channels import read_channels
+    from beamfold.files.covariance_of import radar_of
     from beamfold.scenario import make_scenario
 
     path = channel_file(spec)
     several = spec.streams is not None
     H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS, several=several)
-    users, antennas = H.shape[1], H.shape[-1]
+    band = read_frequencies(path)
+    users, antennas = H.shape[1 if band is None else 2], H.shape[-1]
     asked = (_or(spec.users, users), _or(spec.antennas, antennas))
     if asked != (users, antennas):
         raise InputError(
@@ -69,14 +72,29 @@ def load_scenario(spec: ScenarioSpec) -> Scenario:
     levels = spec.snr_db or [SNR_DB]
     return make_scenario(
         H,
-        sensing_of(spec, antennas),
+        radar_of(spec, antennas, band),
         snr_db=levels if len(levels) > 1 else levels[0],
         chains=spec.chains,
         weight=_or(spec.weight, WEIGHT),
         array=array_of(spec, antennas),
         streams=spec.streams,
         network=network_of(spec, antennas, _or(spec.chains, users * (spec.streams or 1))),
+        **_of_band(spec, band),
     )
+
+
+def _of_band(spec: ScenarioSpec, band: Frequencies | None) -> dict[str, Any]:
+    """What `make_scenario` is told of a band; nothing for flat channels.
+
+    Raises:
+        InputError: a power rule for flat channels, which have no band.
+    """
+    if band is None:
+        if spec.power is not None:
+            raise InputError(f"{spec.channels} holds flat channels; --power is for a band")
+        return {}
+    rule = spec.power or POWER_RULE
+    return {"frequencies": band.frequencies, "carrier_hz": band.carrier, "power_rule": rule}
 
 
 def _or(value: Number | None, default: Number) -> Number:
@@ -131,45 +149,6 @@ def network_of(spec: ScenarioSpec, antennas: int, chains: int) -> Network | None
     return found
 
 
-def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensing:
-    """Ψ from the file that is named, or solved for the targets.
-
-    Raises:
-        InputError: both a file and a problem are stated, or either is refused.
-    """
-    from beamfold.files.channels import read_sensing
-    from beamfold.files.covariances import cached_covariance
-
-    if spec.psi is not None:
-        both = [name for name in SOLVED if getattr(spec, name) is not None]
-        if both:
-            raise InputError(f"psi brings its own targets and rank; leave {', '.join(both)} out")
-        return read_sensing(spec.psi, array=array_of(spec, antennas))
-    problem, options = _problem_of(spec, antennas)
-    return cached_covariance(*problem, solver=solver, **options)
-
-
-def _problem_of(spec: ScenarioSpec, antennas: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments and the options of `solve_covariance` for the problem (6) that is stated."""
-    targets = directions(spec.targets_deg or list(TARGETS_DEG))
-    options = {"width_deg": spec.width_deg, "angles": spec.angles, "rank": spec.psi_rank}
-    return (array_of(spec, antennas) or antennas, targets), options
-
-
-def band_sensing_of(
-    spec: ScenarioSpec, antennas: int, ratios: Sequence[float], solver: str = "fast"
-) -> tuple[Sensing, ...]:
-    """Ψ_s of every subcarrier, solved for the targets; the ratios are r_s = f_s/f_c.
-
-    Raises:
-        InputError: it is refused.
-    """
-    from beamfold.files.covariances import cached_band
-
-    problem, options = _problem_of(spec, antennas)
-    return cached_band(*problem, ratios=ratios, solver=solver, **options)
-
-
 def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
     """(N, K, M) as stated, else N and K as the channels have them that are named, else the defaults."""
     antennas, users = spec.antennas, spec.users
@@ -178,7 +157,7 @@ def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
 
         several = spec.streams is not None
         H = read_channels(spec.channels, variable=spec.variable, rows=spec.rows or ROWS, several=several)
-        antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[1])
+        antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[-3 if several else -2])
     if antennas is None and spec.array is not None:
         from beamfold.files.antennas import array_called
 
@@ -341,6 +320,7 @@ def _is_one_of_several(kind: Any, value: Any) -> bool:
 
 
 KINDS = {
+    bool: "true or false",
     int: "a whole number",
     float: "a number",
     str: "text in quotes",
