@@ -157,9 +157,13 @@ def _problem_of(spec: ScenarioSpec, antennas: int) -> tuple[tuple[Any, ...], dic
 
 
 def band_sensing_of(
-    spec: ScenarioSpec, antennas: int, ratios: Sequence[float], solver: str = "fast"
+    spec: ScenarioSpec,
+    antennas: int,
+    ratios: Sequence[float],
+    solver: str = "fast",
+    slack: float | None = None,
 ) -> tuple[Sensing, ...]:
-    """Ψ_s of every subcarrier, solved for the targets; the ratios are r_s = f_s/f_c.
+    """Ψ_s of every subcarrier, solved for the targets as `solve_band` does; the ratios are r_s = f_s/f_c.
 
     Raises:
         InputError: it is refused.
@@ -167,7 +171,7 @@ def band_sensing_of(
     from beamfold.files.covariances import cached_band
 
     problem, options = _problem_of(spec, antennas)
-    return cached_band(*problem, ratios=ratios, solver=solver, **options)
+    return cached_band(*problem, ratios=ratios, solver=solver, slack=slack, **options)
 
 
 def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
