@@ -86,6 +86,10 @@ def covariance(
     spec: ScenarioSpec,
     output: Output,
     solver: Annotated[str, typer.Option(help="fast, clarabel or scs.")] = "fast",
+    slack: Annotated[
+        float | None,
+        typer.Option(help="On a band: how far (6a) may be from its optimum for Psi close to the carrier's."),
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -108,10 +112,13 @@ def covariance(
         raise InputError(f"the scenario takes Psi from {spec.psi}; --targets-deg solves for targets instead")
     antennas = sizes_of(spec)[0] if spec.antennas is None else spec.antennas
     band = band_of(spec)
-    if spec.common and band is None:
-        raise InputError("--common is of a band; give --subcarriers as well")
+    if band is None and (spec.common or slack is not None):
+        name = "--common" if spec.common else "--slack"
+        raise InputError(f"{name} is of a band; give --subcarriers as well")
+    if spec.common and slack is not None:
+        raise InputError("--common solves for one Psi; leave --slack out")
     if band is not None and not spec.common:
-        _covariances(spec, output, antennas, band, solver, as_json)
+        _covariances(spec, output, antennas, band, solver, slack, as_json)
         return
     radar = sensing_of(spec, antennas, solver)
     write_sensing(output, radar)
@@ -135,7 +142,13 @@ def covariance(
 
 
 def _covariances(
-    spec: ScenarioSpec, output: Path, antennas: int, band: Frequencies, solver: str, as_json: bool
+    spec: ScenarioSpec,
+    output: Path,
+    antennas: int,
+    band: Frequencies,
+    solver: str,
+    slack: float | None,
+    as_json: bool,
 ) -> None:
     """Ψ_s of every subcarrier into one file."""
     from beamfold.files import write_band_sensing
@@ -143,7 +156,7 @@ def _covariances(
     found: list[Sensing] = []
     with progress(len(band.ratios), "Psi of every subcarrier") as tick:
         for s, ratio in enumerate(band.ratios):
-            found += band_sensing_of(spec, antennas, [ratio], solver)
+            found += band_sensing_of(spec, antennas, [ratio], solver, slack)
             tick(s + 1, "Psi of every subcarrier")
     write_band_sensing(output, found, band)
     gap = max(radar.gap for radar in found)

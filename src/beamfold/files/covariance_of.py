@@ -46,9 +46,13 @@ def _problem_of(spec: ScenarioSpec, antennas: int) -> tuple[tuple[Any, ...], dic
 
 
 def band_sensing_of(
-    spec: ScenarioSpec, antennas: int, ratios: Sequence[float], solver: str = "fast"
+    spec: ScenarioSpec,
+    antennas: int,
+    ratios: Sequence[float],
+    solver: str = "fast",
+    slack: float | None = None,
 ) -> tuple[Sensing, ...]:
-    """Ψ_s of every subcarrier, solved for the targets; the ratios are r_s = f_s/f_c.
+    """Ψ_s of every subcarrier, solved for the targets as `solve_band` does; the ratios are r_s = f_s/f_c.
 
     Raises:
         InputError: it is refused.
@@ -56,7 +60,7 @@ def band_sensing_of(
     from beamfold.files.covariances import cached_band
 
     problem, options = _problem_of(spec, antennas)
-    return cached_band(*problem, ratios=ratios, solver=solver, **options)
+    return cached_band(*problem, ratios=ratios, solver=solver, slack=slack, **options)
 
 
 def radar_of(spec: ScenarioSpec, antennas: int, band: Frequencies | None) -> Sensing | tuple[Sensing, ...]:
@@ -93,7 +97,7 @@ def _from_file(spec: ScenarioSpec, antennas: int, psi: Path, band: Frequencies) 
     if Psi is None or Psi.ndim == 2:
         raise InputError(
             f"{psi} holds one Psi and {spec.channels} a band of {len(band.ratios)} subcarriers; give --common "
-            one. "to take it for all of them, or make one for each with `beamfold covariance --subcarriers`"
+            "to take it for all of them, or make one for each with `beamfold covariance --subcarriers`"
         )
     held = frequencies_in(psi, arrays)
     if held is not None and (

@@ -20,7 +20,7 @@ import torch
 from beamfold import cache
 from beamfold.arrays import Array as AntennaArray
 from beamfold.arrays import line_array
-from beamfold.covariance import solve_covariance
+from beamfold.covariance import solve_band, solve_covariance
 from beamfold.covariance.problem import check_antennas
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import DiskError, FileError, write
@@ -65,7 +65,7 @@ def cached_band(
     antennas: int | AntennaArray, *args: Any, ratios: Iterable[float], **options: Any
 ) -> tuple[Sensing, ...]:
     """Ψ_s of every subcarrier, as `solve_band` returns them, each from the cache where it is there."""
-    return tuple(cached_covariance(antennas, *args, ratio=float(r), **options) for r in ratios)
+    return solve_band(antennas, *args, ratios=ratios, solve=cached_covariance, **options)
 
 
 def _path(*args: Any, **options: Any) -> Path | None:
@@ -79,6 +79,8 @@ def _path(*args: Any, **options: Any) -> Path | None:
         return None
     if isinstance(given["antennas"], AntennaArray):
         given["antennas"] = given["antennas"].positions.tolist()
+    if given["near"] is not None:
+        given["near"] = hashlib.sha256(given["near"].Psi.numpy().tobytes()).hexdigest()
     place = cache.folder(FOLDER)
     if place is None:
         return None
