@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from beamfold.errors import InputError
+from beamfold.networks import Network
 from beamfold.result import Design
 from beamfold.scenario import Scenario
 
@@ -68,8 +69,13 @@ def lacking(supports: Supports, s: Scenario) -> str:
         return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'
     if not s.per_user.single and not supports.rows:
         return f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each"
-    if not s.network.full and not supports.networks:
-        return f"is for the fully connected network, this one is {s.network.name}"
-    if s.network.bits is not None and not supports.bits:
-        return f"is for continuous phases, these have {s.network.bits} bits"
+    return lacking_network(supports, s.network)
+
+
+def lacking_network(supports: Supports, network: Network) -> str:
+    """`lacking` of an analog network alone."""
+    if not network.full and not supports.networks:
+        return f"is for the fully connected network, this one is {network.name}"
+    if network.bits is not None and not supports.bits:
+        return f"is for continuous phases, these have {network.bits} bits"
     return ""
