@@ -85,6 +85,10 @@ def _headings(measures: list[Measure]) -> dict[str, str]:
     }
 
 
+USUAL = (
+    "zf-digital", "digital", "sca-manopt", "phased-zf", "conventional-pga", "pga", "unfolded", "fast",
+)  # fmt: skip
+"""The methods of `compare` on the paper's network, in the order of its table."""
 SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
 
 
@@ -279,31 +283,39 @@ def _title(name: str, options: dict[str, Any]) -> str:
 
 
 def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
-    """The methods of the comparison that can do the scenario; unfolded ones with a shipped model."""
+    """The methods of the comparison that can do the scenario; unfolded ones with a shipped model.
+
+    On the paper's network those that the paper compares, on any other one every method. One line says which
+    are left out, and why.
+    """
     from beamfold.files.models import model_name, shipped_models
     from beamfold.method import lacking
-    from beamfold.registry import METHODS
+    from beamfold.registry import METHODS, NEEDS
 
     shipped = shipped_models()
     fits, sizes = s.per_user.single, (s.antennas, s.users, s.chains)
     trained = [j for j in (1, 10, 20) if fits and model_name(*sizes, j, s.network.name) in shipped]
     if fits and not trained:
         say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
-    every: list[tuple[str, dict[str, Any]]] = [
-        ("zf-digital", {}),
-        ("digital", {}),
-        ("sca-manopt", {}),
-        ("phased-zf", {}),
-        ("conventional-pga", {}),
-        *(("pga", {"inner": j}) for j in (10, 20)),
-        *(("unfolded", {"inner": j}) for j in trained),
-        ("fast", {}),
-    ]
-    for name in dict(every):
-        missing = lacking(METHODS[name].supports, s)
+    inner = {"pga": (10, 20), "unfolded": trained}
+    names = (
+        USUAL if s.network.usual else (*USUAL[:-1], *(name for name in METHODS if name not in USUAL), "fast")
+    )
+    reasons: dict[str, list[str]] = {}
+    for name in names:
+        missing = lacking(METHODS[name].supports, s) or (f"needs {NEEDS[name]}" if name in NEEDS else "")
         if missing:
-            say(f"note: {name} is left out: it {missing}")
-    return [(name, options) for name, options in every if not lacking(METHODS[name].supports, s)]
+            reasons.setdefault(missing, []).append(name)
+    if reasons:
+        told = (f"{', '.join(left)}, which {missing}" for missing, left in reasons.items())
+        say(f"note: left out: {'; '.join(told)}")
+    out = {name for left in reasons.values() for name in left}
+    return [
+        (name, options)
+        for name in names
+        if name not in out
+        for options in ([{"inner": j} for j in inner[name]] if name in inner else [{}])
+    ]
 
 
 def methods(as_json: AsJson = False) -> None:

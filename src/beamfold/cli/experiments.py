@@ -169,9 +169,16 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="A running Dask scheduler's address, tcp://...")
     ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Analog networks in the place of the file's; see `design`. Repeat."),
+    ] = None,
+    bits: Annotated[
+        list[int] | None, typer.Option(help="Bits of the phase shifters in the place of the file's. Repeat.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, estimate the time and stop.")] = False,
 ) -> None:
-    """Run any product of methods, SNR, weights, sizes and targets. Interrupted, the same command goes on.
+    """Run any product of methods, SNR, weights, sizes, networks and targets. Interrupted, the same goes on.
 
     Example: beamfold sweep sweep.toml -o results/run1 --workers 2
     """
@@ -187,7 +194,7 @@ def sweep(
         raise InputError("--workers starts a cluster, --scheduler joins one; give one of them")
     if scheduler:
         check_scheduler(scheduler)
-    grid = read_grid(config)
+    grid = read_grid(config, **{key: v for key, v in (("network", network), ("bits", bits)) if v})
     cells = grid.cells()
     _check_folder(output)
     output.mkdir(exist_ok=True)

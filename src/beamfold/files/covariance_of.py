@@ -96,7 +96,7 @@ def _from_file(spec: ScenarioSpec, antennas: int, psi: Path, band: Frequencies) 
     Psi = arrays.get("Psi")
     if Psi is None or Psi.ndim == 2:
         raise InputError(
-            f"{psi} holds one Psi and {spec.channels} a band of {len(band.ratios)} subcarriers; give --common "
+            f"{psi} holds one Psi, {spec.channels} a band of {len(band.ratios)} subcarriers; give --common "
             "to take it for all of them, or make one for each with `beamfold covariance --subcarriers`"
         )
     held = frequencies_in(psi, arrays)

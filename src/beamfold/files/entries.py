@@ -129,10 +129,12 @@ class ScenarioSpec:
         Key(
             "Analog network: full, subarrays, interleaved, dynamic, or a file with a mask (N, M).",
             NETWORK,
-            f"{OF_NETWORK} train",
+            f"{OF_NETWORK} train bench",
         ),
     ] = None
-    bits: Annotated[int | None, Key("Bits of the phase shifters.", "continuous phases", OF_NETWORK)] = None
+    bits: Annotated[
+        int | None, Key("Bits of the phase shifters.", "continuous phases", f"{OF_NETWORK} bench")
+    ] = None
     streams: Annotated[
         int | None,
         Key(
