@@ -2,8 +2,8 @@ r"""A Monte Carlo of the received snapshots: the ML angle and the GLRT against t
 
 Each target is alone in the scene, with the clutter. Snapshots are y_t of `scene` for orthogonal
 sequences, Σ_t s_t s_tᴴ = L I, so that R itself is the sample covariance of what is sent. With
-Z = Σ_t y_t s_tᴴ/L, which is sufficient, and the unknown amplitude put at its best, the log-likelihood ratio of
-a target at θ is
+the sufficient Z = Σ_t y_t s_tᴴ/L and the unknown amplitude put at its best, the log-likelihood ratio of a
+target at θ is
 
     ℓ(θ) = L |b̄ᴴ C⁻¹ Z Xᴴ ā|² / (b̄ᴴ C⁻¹ b̄ · āᴴ R ā).
 
