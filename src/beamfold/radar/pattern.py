@@ -4,9 +4,11 @@ r"""Gains towards the targets, and the levels of the sidelobes: PSLR and ISLR.
     PSLR   = (the highest power outside all wanted lobes) / (the peak of the weakest wanted lobe);
     ISLR   = ∫ power outside the wanted lobes / ∫ power inside.
 
-A wanted lobe is that of a target: from its peak, the highest power within a quarter of the width between a
-beam's nulls from the target, down to the first minimum on either side, as this very X has them. Where an
-array sees azimuth and elevation, the minima along both cuts through the peak bound a box.
+A wanted lobe is that of a target. Its peak is the highest power within a quarter of the width between a
+beam's nulls from the target. It reaches to the first null on either side, as this very X has them: the first
+minimum at least 3 dB below the peak, since a broad lobe may have ripples, or to where the pattern is 3 dB
+above the peak, which is another beam's. Where an array sees azimuth and elevation, the nulls along both cuts
+through the peak bound a box.
 
 The measure of ISLR is named: "u" integrates over direction cosines, over which a half-wavelength line spreads
 its power evenly; "angle" over θ, and over the solid angle where there are two angles.
@@ -135,9 +137,12 @@ def _lobe(p: Tensor, peak: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _between(p: Tensor, peak: Tensor) -> Tensor:
-    """(B, G), from the first minimum left of a peak to the first one right of it."""
-    place = torch.arange(p.shape[-1], device=p.device)
-    rises = p[:, 1:] > p[:, :-1]
-    ends_right = torch.where(rises & (place[:-1] >= peak[:, None]), place[:-1], p.shape[-1]).amin(-1)
-    ends_left = torch.where(~rises & (place[1:] <= peak[:, None]), place[1:], -1).amax(-1)
-    return (place >= ends_left[:, None]) & (place <= ends_right[:, None])
+    """(B, G), from the first null left of a peak to the first one right of it."""
+    place, count = torch.arange(p.shape[-1], device=p.device), p.shape[-1]
+    top = p.gather(-1, peak[:, None])
+    low, other = p < top / 2, p > 2 * top
+    rises = torch.nn.functional.pad(p[:, 1:] > p[:, :-1], (0, 1))
+    falls = torch.nn.functional.pad(p[:, 1:] <= p[:, :-1], (1, 0))
+    right = torch.where(((low & rises) | other) & (place >= peak[:, None]), place, count).amin(-1)
+    left = torch.where(((low & falls) | other) & (place <= peak[:, None]), place, -1).amax(-1)
+    return (place >= left[:, None]) & (place <= right[:, None]) & ~other

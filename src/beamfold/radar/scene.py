@@ -33,6 +33,7 @@ from torch import Tensor
 
 from beamfold.arrays import Array
 from beamfold.errors import InputError
+from beamfold.sensing import Sensing
 
 Directions = Sequence[float] | Sequence[tuple[float, float]]
 """In degrees: azimuths for a line, pairs of azimuth and elevation for any other array."""
@@ -206,6 +207,21 @@ def make_scene(
         None if ratios is None else tuple(ratios),
         band,
     )
+
+
+def scene_of(sensing: Sensing) -> Scene:
+    """The targets of Ψ, sensed with the default SNR, snapshots and false alarms by the transmit array.
+
+    Raises:
+        InputError: Ψ states no targets.
+    """
+    if not len(sensing.targets):
+        raise InputError(
+            "Psi states no targets to sense; take a Psi that was solved for targets, or `beamfold sense` "
+            "with --targets-deg on the designs"
+        )
+    degrees = torch.rad2deg(sensing.target_angles).tolist()
+    return make_scene(sensing.array, degrees if sensing.array.is_line else [tuple(pair) for pair in degrees])
 
 
 def _directions(array: Array, degrees: Directions, what: str) -> Tensor:
