@@ -18,12 +18,16 @@ SLOW = 10
 class Supports(NamedTuple):
     """What a method can do beyond a scenario of one antenna per user on the CPU."""
 
+    digital: bool = False
+    """Fully digital: it has no F, so every network is one to it."""
     rows: bool = False
     """Several antennas and streams per user."""
     networks: bool = False
     """Analog networks that are not fully connected."""
     bits: bool = False
-    """Phase shifters of few bits."""
+    """Phase shifters of few bits, for flat channels."""
+    band: bool = False
+    """The subcarriers of a band."""
     device: bool = False
     """Channels on any device: it is written in torch. Compiled methods need them on the CPU."""
 
@@ -64,12 +68,32 @@ def check_supported(method: Method, s: Scenario, others: Iterable[Method] = ()) 
 
 def lacking(supports: Supports, s: Scenario) -> str:
     """What a method can't do of a scenario, as the end of a sentence; "" where it can do all."""
-    if s.H.device.type != "cpu" and not supports.device:
-        return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'
-    if not s.per_user.single and not supports.rows:
-        return f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each"
-    if not s.network.full and not supports.networks:
-        return f"is for the fully connected network, this one is {s.network.name}"
-    if s.network.bits is not None and not supports.bits:
-        return f"is for continuous phases, these have {s.network.bits} bits"
-    return ""
+    few_bits, several = s.network.bits is not None, not s.per_user.single
+    analog = not supports.digital
+    asked = (
+        (
+            s.H.device.type != "cpu" and not supports.device,
+            f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")',
+        ),
+        (
+            several and not supports.rows,
+            f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each",
+        ),
+        (
+            s.band is not None and not supports.band,
+            f"is for flat channels, these have {s.subcarriers} subcarriers",
+        ),
+        (
+            analog and not s.network.full and not supports.networks,
+            f"is for the fully connected network, this one is {s.network.name}",
+        ),
+        (
+            analog and few_bits and not supports.bits,
+            f"is for continuous phases, these have {s.network.bits} bits",
+        ),
+        (
+            analog and few_bits and s.band is not None,
+            f"is for continuous phases on a band, these have {s.network.bits} bits",
+        ),
+    )
+    return next((reason for missing, reason in asked if missing), "")

@@ -151,8 +151,9 @@ def _with(function: Callable[..., Design], more: dict[str, Any]) -> Callable[...
 
 
 def part_size(s: Scenario) -> int:
-    """How many channels take `BYTES` of working memory: about 24 complex arrays of N (M + K) numbers each."""
-    return max(1, BYTES // (24 * 16 * s.antennas * (s.chains + s.columns)))
+    """Channels that take `BYTES` of working memory: about 24 complex arrays of N (M + S K) numbers each."""
+    each = s.chains + s.columns * s.subcarriers
+    return max(1, BYTES // (24 * 16 * s.antennas * each))
 
 
 def in_parts(

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from beamfold.constraints import power_error
 from beamfold.metrics import beampattern, pattern_error
 from beamfold.objective import Measured
 from beamfold.scenario import Scenario
@@ -109,7 +108,8 @@ class Design:
         scenario: what it was designed for.
         method: the method's name, which `beamfold.design` takes.
         F: (…, N, M) unit-modulus entries, or None for a fully digital design.
-        W: (…, M, K), or X itself (…, N, K) for a fully digital design.
+        W: (…, M, K), or X itself (…, N, K) for a fully digital design; on a band with the axis of
+            subcarriers, (…, S, M, K) or (…, S, N, K).
         status: (…) int8 of `Status`, why the method stopped.
         faults: (…) int8 of `Fault`, what is wrong with the design.
         rate: (…), R in bit/s/Hz.
@@ -139,8 +139,8 @@ class Design:
 
     @cached_property
     def X(self) -> Tensor:
-        """F W (…, N, K)."""
-        return self.W if self.F is None else self.F @ self.W
+        """F W (…, N, K), on a band F W_s (…, S, N, K)."""
+        return self.W if self.F is None else self.scenario.transmitted(self.F, self.W)
 
     @cached_property
     def objective(self) -> Tensor:
@@ -175,13 +175,31 @@ class Design:
         return self.pattern_error(self.scenario.radar.angles)
 
     def beampattern(self, angles: Tensor) -> Tensor:
-        """p(θ)/P_t (…, T) over directions in radians: (T,) for a line, (T, 2) for any other array."""
-        return beampattern(self.X, angles, self.scenario.array) / self.scenario.power[..., None]
+        """p(θ)/P_t (…, T) over directions in radians: (T,) for a line, (T, 2) for any other array.
+
+        On a band (…, S, T), each at its own frequency.
+        """
+        s, X = self.scenario, self.X
+        if s.band is None:
+            return beampattern(X, angles, s.array) / s.power[..., None]
+        each = enumerate(s.band.ratios)
+        p = torch.stack([beampattern(X[..., i, :, :], angles, s.array, r) for i, r in each], -2)
+        return p / s.power[..., None, None]
 
     def pattern_error(self, angles: Tensor) -> Tensor:
-        """Beampattern MSE against Ψ's pattern (…), linear; see `metrics.pattern_error`."""
+        """Beampattern MSE against Ψ's pattern (…), linear; see `metrics.pattern_error`.
+
+        On a band the mean over the subcarriers, each at its own frequency.
+        """
         s = self.scenario
-        return pattern_error(self.X, s.Psi, s.power, angles, s.array)
+        if s.band is None:
+            return pattern_error(self.X, s.Psi, s.power, angles, s.array)
+        radars = s.band.each or (s.radar,) * s.subcarriers
+        found = [
+            pattern_error(self.X[..., i, :, :], radar.Psi, s.power, angles, s.array, r)
+            for i, (radar, r) in enumerate(zip(radars, s.band.ratios, strict=True))
+        ]
+        return torch.stack(found).mean(0)
 
 
 def finish(
@@ -213,14 +231,14 @@ def finish(
     """
     F = None if F is None else F.to(torch.complex128)
     W = W.to(torch.complex128)
-    X = W if F is None else F @ W
+    X = W if F is None else s.transmitted(F, W)
     R, tau = (s.rate(X), s.tau(X)) if measured is None else (measured.rate, measured.tau)
     value = R - s.weight * tau
     stopped = torch.as_tensor(status, dtype=torch.int8, device=X.device).expand(value.shape).clone()
     wrong = torch.zeros_like(stopped) if faults is None else faults.to(torch.int8).expand(value.shape).clone()
     if start_objective is not None:
         wrong[value < start_objective - 1e-6 * (1 + start_objective.abs())] |= int(Fault.BELOW_START)
-    broken = ~(power_error(X, s.power) <= FEASIBLE)  # NaN is infeasible, too
+    broken = ~(s.power_error(X) <= FEASIBLE)  # NaN is infeasible, too
     if F is not None:
         broken |= ~(s.network.violation(F) <= FEASIBLE)
     wrong[broken] |= int(Fault.INFEASIBLE)

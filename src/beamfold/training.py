@@ -231,7 +231,7 @@ def _gradient(
     if len(mine):
         s = _batch(channels[mine], radar, power[mine], model.info)
         F, W = model(s, engine=engine)
-        value = s.objective(F @ W)
+        value = s.objective(s.transmitted(F, W))
         (-value.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
         total = value.detach().sum()
     if distributed:

@@ -40,7 +40,7 @@ def bench(
     Example: beamfold bench --method unfolded --inner 20 --count 1000 --json
     """
     from beamfold import timing
-    from beamfold.scenario import check_sizes
+    from beamfold.checks import check_sizes
     from beamfold.training import Recipe
 
     if count < 1:

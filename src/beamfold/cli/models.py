@@ -60,9 +60,9 @@ def train(
 
     Example: beamfold train --antennas 64 --users 4 --inner 10 --layers 120 -o model.safetensors
     """
+    from beamfold.checks import check_sizes
     from beamfold.files.atomic import check_target
     from beamfold.networks import named_network
-    from beamfold.scenario import check_sizes
     from beamfold.training import Recipe
 
     check_target(output, force=force, suffixes=(".safetensors",))

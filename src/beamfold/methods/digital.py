@@ -20,20 +20,21 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
-from beamfold.digital_start import digital_start, maximum_ratio
+from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import wmmse
 from beamfold.optim.active import check_limits
+from beamfold.optim.by_subcarrier import by_subcarrier
 from beamfold.optim.in_span import Small, in_basis
 from beamfold.optim.lbfgs import maximise
 from beamfold.optim.matrices import flatten, inner_product, subspace
 from beamfold.optim.riemannian import sphere_tangent
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
-from beamfold.start import zero_forcing
+from beamfold.start import sensing_start, zero_forcing
 
 COARSE, FINE = 1e-3, 1e-8  # eigenvalues of Ψ over the largest: of the climb from every start, of the last one
 
@@ -64,18 +65,6 @@ def leaves_span(s: Scenario, X: Tensor) -> Tensor:
     return multiplier + least < -1e-9 * (multiplier.abs() + least)
 
 
-def radar_start(s: Scenario) -> Tensor:
-    """U Q: the best covariance of rank K at P_t, turned by the unitary Q nearest to matched filters.
-
-    U holds Ψ's K leading eigenvectors times the root of their eigenvalues, and Q is the polar factor of
-    Uᴴ Hᴴ: of all X with this covariance, the one with the most Σ_k Re h_kᴴ x_k.
-    """
-    values, vectors = torch.linalg.eigh(s.Psi)
-    U = (vectors * values.clamp_min(0).sqrt())[:, -s.columns :]
-    left, _, right = torch.linalg.svd(U.mH @ maximum_ratio(s.H, s.per_user))
-    return full_power(U @ (left @ right), s.power)
-
-
 def repeat(s: Scenario, count: int) -> Scenario:
     """The scenario with a leading axis of `count` equal parts."""
     batch = (count, *s.batch)
@@ -92,7 +81,7 @@ def jcas_start(rho: float) -> Callable[[Scenario], Tensor]:
 STARTS: dict[str, Callable[[Scenario], Tensor]] = {
     "rate": lambda s: (sca(s) if s.per_user.single else wmmse(s)).X,
     "zero_forcing": lambda s: full_power(zero_forcing(s.H, s.per_user), s.power),
-    "radar": radar_start,
+    "radar": sensing_start,
     "jcas_0.9": jcas_start(0.9),
     "jcas_0.8": jcas_start(0.8),
     "jcas_0.5": jcas_start(0.5),
@@ -104,6 +93,7 @@ OF_SEVERAL = ("rate", "zero_forcing", "radar")
 """Starts where users have several antennas, for which there is no `digital_jcas`."""
 
 
+@by_subcarrier
 def digital(
     s: Scenario,
     *,
@@ -153,5 +143,5 @@ METHOD = Method(
     digital,
     "R - omega tau without (7b): fully digital ceiling",
     part=SLOW,
-    supports=Supports(rows=True, networks=True, bits=True, device=True),
+    supports=Supports(digital=True, rows=True, band=True, device=True),
 )

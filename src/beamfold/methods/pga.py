@@ -79,5 +79,5 @@ METHOD = Method(
     "pga",
     pga,
     "R - omega tau: projected gradient ascent, J steps of F per layer",
-    supports=Supports(rows=True, networks=True, bits=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, band=True, device=True),
 )

@@ -18,8 +18,7 @@ from beamfold.objective.rate import (
 from beamfold.objective.total import (
     DigitalGradient,
     Measured,
-    gradient_F,
-    gradient_W,
+    ascent,
     measure,
     objective,
 )
@@ -30,12 +29,11 @@ __all__ = [
     "DigitalGradient",
     "Measured",
     "Users",
+    "ascent",
     "beam_error",
     "beam_gradient",
     "block_diagonal_of",
     "by_user",
-    "gradient_F",
-    "gradient_W",
     "measure",
     "objective",
     "rate",
