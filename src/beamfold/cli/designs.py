@@ -55,7 +55,10 @@ TauMax = Annotated[
 TauMaxDb = Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")]
 Shown = Annotated[
     list[str] | None,
-    typer.Option("--measure", help="A further figure: fairness or antenna-peak; repeat it for several."),
+    typer.Option(
+        "--measure",
+        help="A further figure: fairness, antenna-peak, rcrb, detection or pslr; repeat it for several.",
+    ),
 ]
 HEADINGS = {
     "method": "method",
@@ -89,6 +92,7 @@ USUAL = (
     "zf-digital", "digital", "sca-manopt", "phased-zf", "conventional-pga", "pga", "unfolded", "fast",
 )  # fmt: skip
 """The methods of `compare` on the paper's network, in the order of its table."""
+SENSED = ("rcrb", "detection", "pslr")
 SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
 
 
@@ -236,6 +240,9 @@ def compare(
     spec: ScenarioSpec,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the designs and the picture.")],
     measure: Shown = None,
+    sense: Annotated[
+        bool, typer.Option("--sense", help="With RCRB, P_D and PSLR of Psi's targets, see `beamfold sense`.")
+    ] = False,
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -247,6 +254,7 @@ def compare(
     from beamfold.files import summary, write_designs
     from beamfold.files.atomic import check_target, write
     from beamfold.plots import beampatterns, save
+    from beamfold.radar.scene import scene_of
     from beamfold.styles import label
     from beamfold.threads import check_threads
 
@@ -259,8 +267,10 @@ def compare(
     for target in (picture, file):
         if output.exists():
             check_target(target, force=force)
-    measures = _measures(measure)
+    measures = _measures([*(measure or ()), *(SENSED if sense else ())])
     s = load_scenario(spec)
+    if sense:
+        scene_of(s.radar)  # refuses a Ψ without targets before anything runs
     output.mkdir(exist_ok=True)
     designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
     write_designs(file, designs, {"scenario": json.dumps(recorded(spec, s, output))})
