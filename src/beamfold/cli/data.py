@@ -49,7 +49,7 @@ def generate(
     from beamfold.files import write_channels
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
-    from beamfold.files.bands import band_entries, stated_band
+    from beamfold.files.bands import Frequencies, stated_band
 
     check_target(output, force=force, suffixes=RESULTS)
     spec = replace(spec, channels=None)  # which are made here
@@ -58,7 +58,8 @@ def generate(
         raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
     array = array_of(spec, antennas) or line_array(antennas)
     facts: dict[str, Any] = {"seed": seed, "paths": paths}
-    band, entries, band_facts, over = stated_band(spec), {}, {}, ""
+    band, band_facts, over = stated_band(spec), {}, ""
+    of_file = None
     if band is None:
         H = saleh_valenzuela(array, users, count, seed=seed, paths=paths, receive=receive)
     else:
@@ -68,11 +69,11 @@ def generate(
             array, users, count, seed=seed, paths=paths, receive=receive,
             delay_s=1e-9 * delay_ns, **band._asdict(),
         )  # fmt: skip
-        entries = band_entries(frequencies, band.carrier_hz)
+        of_file = Frequencies(frequencies, band.carrier_hz)
         band_facts = {"carrier": band.carrier_hz, "frequencies": frequencies.tolist()}
         width, at = band.bandwidth_hz / 1e9, band.carrier_hz / 1e9
         over = f" on {band.subcarriers} subcarriers, {width:g} GHz around {at:g} GHz"
-    write_channels(output, H, {**facts, **entries, "rows": "h^H"}, array)
+    write_channels(output, H, {**facts, "rows": "h^H"}, array, of_file)
     if as_json:
         shape = {"shape": list(H.shape), "array": array.name}
         print_json({"output": str(output), **shape, **facts, **band_facts})

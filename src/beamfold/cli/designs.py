@@ -11,11 +11,12 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say, say_if_compiling, table
 from beamfold.cli.data import AsJson, Force, Output
+from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import METHOD
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, load_scenario, recorded
+from beamfold.files.scenarios import channel_file, recorded
 
 if TYPE_CHECKING:
     from beamfold.measures import Measure
@@ -154,13 +155,14 @@ def design(
     measures = _measures(measure)
     if model is not None:
         options = _with_model(model, options)
-    s = load_scenario(spec)
+    s, told = loaded(spec)
     _warn_of_other_sizes(s, options)
     if budget_us is not None:
         options["steps"] = _steps_within(s, budget_us)
     result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
-    write_design(output, result, {"scenario": json.dumps(recorded(spec, s, output.parent))})
-    _tell(output, result, recorded(spec, s), measures, as_json)
+    facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
+    write_design(output, result, facts)
+    _tell(output, result, recorded(spec, s), told, measures, as_json)
 
 
 def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +193,12 @@ def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
 
 
 def _tell(
-    output: Path, result: Design, scenario: dict[str, Any], measures: list[Measure], as_json: bool
+    output: Path,
+    result: Design,
+    scenario: dict[str, Any],
+    told: str,
+    measures: list[Measure],
+    as_json: bool,
 ) -> None:
     """The figures of what was written."""
     from beamfold.files import summary
@@ -201,7 +208,8 @@ def _tell(
     figures = summary(result, measures)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
-                    "weight": scenario["weight"], "scenario": scenario, "results": figures})  # fmt: skip
+                    "weight": scenario["weight"], "scenario": scenario, "understood": told,
+                    "results": figures})  # fmt: skip
     else:
         table(figures, _headings(measures))
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
@@ -268,12 +276,13 @@ def compare(
         if output.exists():
             check_target(target, force=force)
     measures = _measures([*(measure or ()), *(SENSED if sense else ())])
-    s = load_scenario(spec)
+    s, told = loaded(spec)
     if sense:
         scene_of(s.radar)  # refuses a Ψ without targets before anything runs
     output.mkdir(exist_ok=True)
     designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
-    write_designs(file, designs, {"scenario": json.dumps(recorded(spec, s, output))})
+    facts = {"scenario": json.dumps(recorded(spec, s, output)), "understood": told}
+    write_designs(file, designs, facts)
     shown = [d for d in designs if d.label in SHOWN]
     held = recorded(spec, s)
     sizes = f"N = {s.antennas}, K = {s.users}, M = {s.chains}"
@@ -281,7 +290,8 @@ def compare(
     write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
     figures = [row for d in designs for row in summary(d, measures)]
     if as_json:
-        print_json({"designs": str(file), "picture": str(picture), "scenario": held, "results": figures})
+        places = {"designs": str(file), "picture": str(picture)}
+        print_json({**places, "scenario": held, "understood": told, "results": figures})
     else:
         named = [{**row, "method": label(row["method"])} for row in figures]
         table(named, _headings(measures), title=title + f", weight {held['weight']:g}")

@@ -11,6 +11,7 @@ import typer
 from beamfold.cli.common import Tick, progress, say
 from beamfold.cli.data import Force
 from beamfold.errors import InputError
+from beamfold.files.entries import ScenarioSpec
 from beamfold.reproduction import EXPERIMENTS
 
 if TYPE_CHECKING:
@@ -88,11 +89,13 @@ def _channels(path: Path | None, variable: str | None, rows: str, count: int) ->
         return None, "", count
     import hashlib
 
-    from beamfold.files import read_channels
-    from beamfold.files.channels import rows_named
+    from beamfold.files.reader import read_set
+    from beamfold.files.rows import rows_named
 
     rows = rows_named(rows)
-    H = read_channels(path, variable=variable, rows=rows)
+    read = read_set(path, ScenarioSpec(variable=variable, rows=rows))
+    H = read.H
+    say(f"note: {read.told}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     if len(H) < count:
         say(f"{path} holds {len(H)} channels: all are taken")

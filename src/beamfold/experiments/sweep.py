@@ -34,8 +34,8 @@ from beamfold.experiments.labelled import planes, steps_of, with_intervals
 from beamfold.experiments.setting import learned_curve
 from beamfold.experiments.store import load, save, whole
 from beamfold.files.atomic import FileError, write
-from beamfold.files.channels import read_sensing, write_sensing
 from beamfold.files.models import find_model, model_name
+from beamfold.files.psi import read_sensing, write_sensing
 from beamfold.sensing import Sensing
 
 Tick = Callable[[int, str], None]

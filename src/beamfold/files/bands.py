@@ -107,15 +107,6 @@ def frequencies_in(path: Path, arrays: Mapping[str, Array]) -> Frequencies | Non
     return Frequencies(torch.from_numpy(f.astype(np.float64)), float(carrier[0]))
 
 
-def check_subcarriers(path: Path, name: str, value: Array, band: Frequencies | None) -> None:
-    """Refuse H (channels, subcarriers, …) of another number of subcarriers than the file has frequencies."""
-    if band is not None and value.shape[1] != len(band.frequencies):
-        raise FileError(
-            f"{path}: {name} has axes {value.shape}, so {value.shape[1]} subcarriers, and {ENTRY} has "
-            f"{len(band.frequencies)} values; expected one for each subcarrier"
-        )
-
-
 def band_entries(frequencies: Tensor, carrier: float) -> dict[str, Any]:
     """What `frequencies_in` reads, for `write_arrays`."""
     return {ENTRY: frequencies.numpy(), CARRIER: carrier}

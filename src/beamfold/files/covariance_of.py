@@ -26,14 +26,16 @@ def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensi
     Raises:
         InputError: both a file and a problem are stated, or either is refused.
     """
-    from beamfold.files.channels import read_sensing
     from beamfold.files.covariances import cached_covariance
+    from beamfold.files.psi import read_sensing
 
     if spec.psi is not None:
         both = [name for name in SOLVED if getattr(spec, name) is not None]
         if both:
             raise InputError(f"psi brings its own targets and rank; leave {', '.join(both)} out")
-        return read_sensing(spec.psi, array=array_of(spec, antennas))
+        return read_sensing(
+            spec.psi, variable=spec.psi_variable, array=array_of(spec, antennas), index=spec.index
+        )
     problem, options = _problem_of(spec, antennas)
     return cached_covariance(*problem, solver=solver, **options)
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from beamfold.defaults import ANTENNAS, POWER_RULE, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike
-from beamfold.files.entries import Directions, ScenarioSpec, entries
+from beamfold.files.entries import Directions, ScenarioSpec, entries, key_of
 
 if TYPE_CHECKING:
     from beamfold.arrays import Array
     from beamfold.files.bands import Frequencies
+    from beamfold.files.reader import Channels
     from beamfold.networks import Network
     from beamfold.scenario import Scenario
 
@@ -48,26 +49,36 @@ def read_scenario(path: Pathlike) -> Scenario:
 
 
 def load_scenario(spec: ScenarioSpec) -> Scenario:
-    """Read the channels, read or solve Ψ, and make the scenario, with the defaults where nothing is said.
+    """The scenario of the channels that are named, see `scenario_of`.
 
     Raises:
-        InputError: no channels are named, they have other sizes than the file states, or `make_scenario` or
-            `radar_of` refuses.
+        InputError: no channels are named, or as `scenario_of` says.
     """
-    from beamfold.files.bands import read_frequencies
-    from beamfold.files.channels import read_channels
+    from beamfold.files.reader import read_set
+
+    return scenario_of(spec, read_set(channel_file(spec), spec))
+
+
+def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
+    """Read or solve Ψ, and make the scenario of channels, with the defaults where nothing is said.
+
+    Raises:
+        InputError: the channels have other sizes than the file states, or `make_scenario` or `radar_of`
+            refuses.
+    """
     from beamfold.files.covariance_of import radar_of
     from beamfold.scenario import make_scenario
 
-    path = channel_file(spec)
-    several = spec.streams is not None
-    H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS, several=several)
-    band = read_frequencies(path)
+    path, H, band = channel_file(spec), read.H, read.band
     users, antennas = H.shape[1 if band is None else 2], H.shape[-1]
     asked = (_or(spec.users, users), _or(spec.antennas, antennas))
     if asked != (users, antennas):
+        grouped = (
+            "; --group order makes groups of users" if spec.users is not None and spec.users < users else ""
+        )
         raise InputError(
-            f"{path} has {users} users and {antennas} antennas, the scenario says {asked[0]} and {asked[1]}"
+            f"{path} has {users} users and {antennas} antennas, the scenario says {asked[0]} and "
+            f"{asked[1]}{grouped}"
         )
     levels = spec.snr_db or [SNR_DB]
     return make_scenario(
@@ -119,7 +130,10 @@ def array_of(spec: ScenarioSpec, antennas: int) -> Array | None:
         InputError: another array than that of the channel file, or one of another size than N.
     """
     from beamfold.files.antennas import array_called, read_antennas
+    from beamfold.files.tools import tool_array
 
+    if spec.from_ is not None and spec.channels is not None:
+        return tool_array(spec.from_, spec.array, antennas)
     held = read_antennas(spec.channels) if spec.channels is not None else None
     if spec.array is None:
         return held
@@ -153,11 +167,11 @@ def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
     """(N, K, M) as stated, else N and K as the channels have them that are named, else the defaults."""
     antennas, users = spec.antennas, spec.users
     if spec.channels is not None and None in (antennas, users):
-        from beamfold.files.channels import read_channels
+        from beamfold.files.reader import read_set
 
-        several = spec.streams is not None
-        H = read_channels(spec.channels, variable=spec.variable, rows=spec.rows or ROWS, several=several)
-        antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[-3 if several else -2])
+        H = read_set(spec.channels, replace(spec, users=None) if spec.group is None else spec).H
+        antennas = _or(antennas, H.shape[-1])
+        users = _or(users, H.shape[-2 if spec.streams is None else -3])
     if antennas is None and spec.array is not None:
         from beamfold.files.antennas import array_called
 
@@ -183,7 +197,7 @@ def recorded(spec: ScenarioSpec, s: Scenario, folder: Path | None = None) -> dic
         **_stated(spec), "antennas": s.antennas, "users": s.users, "chains": s.chains,
     }  # fmt: skip
     return {
-        name: _written(Path(value), folder) if _is_path(name, value) else value
+        key_of(name): _written(Path(value), folder) if _is_path(name, value) else value
         for name, value in _stated(ScenarioSpec(**held)).items()
     }
 
@@ -293,18 +307,20 @@ def _checked(path: Path, raw: Mapping[str, Any]) -> ScenarioSpec:
     """The entries with their types checked; every unknown key and wrong type is named."""
     from pydantic import TypeAdapter, ValidationError
 
-    known = entries()
+    known = {key_of(name): entry for name, entry in entries().items()}
     wrong = [f"unknown key {name[:50]!r}{nearest(name, known)}" for name in raw if name not in known]
     whole = {
         name: [value] if name in known and _is_one_of_several(known[name][0], value) else value
         for name, value in raw.items()
     }
     # Read as JSON, where a path is text; a date, which TOML has and JSON lacks, becomes what no entry takes.
+    fields_of = {key_of(name): name for name in entries()}
+    whole = {fields_of.get(name, name): value for name, value in whole.items()}
     text = json.dumps(whole, default=lambda date: {"date": str(date)})
     try:
         return TypeAdapter(ScenarioSpec).validate_json(text)
     except ValidationError as error:
-        bad = dict.fromkeys(str(e["loc"][0]) for e in error.errors() if e["loc"])
+        bad = dict.fromkeys(key_of(str(e["loc"][0])) for e in error.errors() if e["loc"])
         wrong += [
             f"{name} must be {KINDS[known[name][0]]}, found {reprlib.repr(raw[name])}"
             for name in bad
