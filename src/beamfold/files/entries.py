@@ -84,7 +84,7 @@ OF_PSI = f"{DESIGN} train bench"
 """Those that need a Ψ."""
 
 
-BAND = "generate covariance"
+BAND = "generate covariance train"
 """Those that make something for a band."""
 
 
@@ -205,7 +205,7 @@ class ScenarioSpec:
     ] = None
     bandwidth_ghz: Annotated[float | None, Key("The bandwidth in GHz.", f"{BANDWIDTH_GHZ:g}", BAND)] = None
     delay_ns: Annotated[
-        float | None, Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate")
+        float | None, Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate train")
     ] = None
     power: Annotated[
         str | None,
@@ -220,7 +220,7 @@ class ScenarioSpec:
         Key(
             "On a band, take one Psi, that of the carrier, for every subcarrier.",
             "one Psi for each",
-            f"{OF_NETWORK} covariance",
+            f"{OF_NETWORK} covariance train",
         ),
     ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
