@@ -278,7 +278,7 @@ def band_file(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frequencies": None}, "for a band the file needs `frequencies` and `carrier` in Hz"),
+        ({"frequencies": None}, "a band needs `frequencies` and `carrier` in Hz"),
         ({"frequencies": np.array([1e9, 1e9, 2e9])}, "finite positive real numbers in Hz that increase"),
         ({"frequencies": np.array([1e9, math.nan, 2e9])}, "finite positive real numbers in Hz that increase"),
         ({"frequencies": np.array([1e9, 2e9])}, "so 3 subcarriers, and frequencies has 2 values"),

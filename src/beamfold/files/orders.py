@@ -62,7 +62,10 @@ def likely(value: Array, several: bool, antennas: int | None = None) -> Found:
             return Found(SEVERAL, value)
         return Found(None, value, f"expected {told(SEVERAL)}; {_several(shape, _orders(shape))}")
     if value.ndim not in (2, 3):
-        hint = "for users with several antennas give --streams or --receive"
+        hint = (
+            "a band needs `frequencies` and `carrier` in Hz beside it; for users with several antennas give "
+            "--streams or --receive"
+        )
         return Found(None, value, f"expected {told(NATIVE)}; {hint}, or {_several(shape, _orders(shape))}")
     return _sure(value, antennas)
 

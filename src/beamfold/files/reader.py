@@ -133,14 +133,7 @@ def _ordered(
     N = None if stated is None else stated.antennas
     axes = None if spec.axes is None else parsed_axes(spec.axes, index)
     if spec.from_ is not None:
-        tool = tool_named(spec.from_)
-        gathered = tool.gather(path, held) if tool.gather and spec.variable is None else None
-        chosen, order = gathered or (_alone(path, held, spec), None)
-        told = [f"--from {spec.from_}", *([tool.told] if tool.told else [])]
-        if order is None and axes is None:
-            order, value = order_of(str(path), spec.from_, chosen)
-            return chosen, order, value, told
-        return chosen, axes or order or (), chosen.value, told
+        return _of_tool(path, held, spec, spec.from_, axes)
     if spec.variable is not None or axes is not None:
         chosen = _alone(path, held, spec)
         own = axes or _own_axes(held, chosen)
@@ -156,15 +149,29 @@ def _ordered(
     else:
         alone = [Chosen(n, v) for n, v in numbers(held.arrays).items() if n == "H"]
         own = _own_axes(held, alone[0]) if alone else None
-        of_band = _only_band(path, held, alone, several) if own is None else None
-        if of_band is not None:
-            return *of_band, of_band[0].value, [ASSUMED]
         if own is not None:
             return alone[0], own, alone[0].value, []
+        if "frequencies" in held.arrays:
+            chosen = _alone(path, held, spec)
+            return chosen, _band_axes(path, held, chosen, several) or (), chosen.value, [ASSUMED]
         chosen, guess = only(path, held, several, N)
     assert guess.order is not None
     told = [] if chosen.value.ndim == len(guess.order) else ["axes of length 1 dropped"]
     return chosen, guess.order, guess.value, [*told, ASSUMED]
+
+
+def _of_tool(
+    path: Path, held: Held, spec: ScenarioSpec, name: str, axes: tuple[str, ...] | None
+) -> tuple[Chosen, tuple[str, ...], Array, list[str]]:
+    """`_ordered` for the file of a tool, whose order of axes is known."""
+    tool = tool_named(name)
+    gathered = tool.gather(path, held) if tool.gather and spec.variable is None else None
+    chosen, order = gathered or (_alone(path, held, spec), None)
+    told = [f"--from {name}", *([tool.told] if tool.told else [])]
+    if order is None and axes is None:
+        order, value = order_of(str(path), name, chosen)
+        return chosen, order, value, told
+    return chosen, axes or order or (), chosen.value, told
 
 
 def _alone(path: Path, held: Held, spec: ScenarioSpec) -> Chosen:
@@ -201,29 +208,28 @@ def _own_axes(held: Held, chosen: Chosen) -> tuple[str, ...] | None:
 
 
 def _band_axes(path: Path, held: Held, chosen: Chosen, several: bool) -> tuple[str, ...] | None:
-    """The documented order with the subcarriers behind the channels, where the file's frequencies fit it
-    alone.
+    """The documented order with the subcarriers behind the channels, of an array beside frequencies.
 
-    That is: as many frequencies as the second axis is long, another number on every other axis, and users
-    before antennas.
+    It is taken where the frequencies fit it alone: as many as the axis of the subcarriers is long, another
+    number on every other axis, and users before antennas. None where the file states no frequencies.
+
+    Raises:
+        FileError: frequencies that fit no axis, or more than one.
     """
-    order = (CHANNELS, SUBCARRIERS, *(SEVERAL if several else NATIVE)[1:])
-    band = frequencies_in(path, held.arrays) if chosen.value.ndim == len(order) else None
-    if band is None or chosen.value.dtype.kind != "c":
+    band = frequencies_in(path, held.arrays) if chosen.value.dtype.kind == "c" else None
+    if band is None:
         return None
+    order = (CHANNELS, SUBCARRIERS, *(SEVERAL if several else NATIVE)[1:])
     shape, S = chosen.value.shape, len(band.frequencies)
-    fits = shape[1] == S and shape[2] <= shape[-1] and S not in (shape[0], *shape[2:])
-    return order if fits else None
-
-
-def _only_band(
-    path: Path, held: Held, named_H: list[Chosen], several: bool
-) -> tuple[Chosen, tuple[str, ...]] | None:
-    """H, or the only array, that has the axes of `_band_axes`, and those axes; None where there is none."""
-    every = named_H or [Chosen(n, v) for n, v in numbers(held.arrays).items()]
-    pairs = [(chosen, _band_axes(path, held, chosen, several)) for chosen in every]
-    found = [(chosen, order) for chosen, order in pairs if order is not None]
-    return found[0] if len(found) == 1 else None
+    own = order if len(shape) == len(order) else order[1:]
+    place = own.index(SUBCARRIERS)
+    rest = (*shape[:place], *shape[place + 1 :])
+    if len(shape) == len(own) and shape[place] == S and S not in rest and shape[place + 1] <= shape[-1]:
+        return own
+    raise FileError(
+        f"{path}: {chosen.name} has axes {shape} beside {S} frequencies, expected ({', '.join(order)}) with "
+        f"{S} subcarriers and no other axis of that length; name the axes with --axes"
+    )
 
 
 def _reduced(
