@@ -121,7 +121,7 @@ def squint(
     for B in bandwidths_ghz:
         step(f"B = {B:g} GHz, digital")
         s, centre = _scenario(study, B)
-        ceiling = design(s, "digital-jcas")
+        ceiling = design(s, "digital")
         digital.append(ceiling)
         row = []
         for M in chains:
