@@ -30,6 +30,8 @@ BASE: dict[str, list[str]] = {
     "methods": [],
     "design": ["c.npz", "-o", "out.npz"],
     "compare": ["c.npz", "-o", "out"],
+    "sense": ["d.npz", "-o", "out.nc"],
+    "detect": ["d.npz", "--trials", "2"],
     "front": ["c.npz", "-o", "out.nc", "--quick", "--points", "2", "--method", "fast"],
     "network": ["c.npz", "-o", "out.nc", "--over-chains", "2", "--over-bits", "2", "--method", "phased-zf"],
     "train": [

@@ -12,8 +12,9 @@ from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import DELAY_NS
 from beamfold.errors import InputError
+from beamfold.files.covariance_of import band_sensing_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import array_of, band_sensing_of, sensing_of, sizes_of
+from beamfold.files.scenarios import array_of, sizes_of
 
 if TYPE_CHECKING:
     from beamfold.files.bands import Frequencies
@@ -48,7 +49,7 @@ def generate(
     from beamfold.files import write_channels
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
-    from beamfold.files.bands import band_entries, stated_band
+    from beamfold.files.bands import Frequencies, stated_band
 
     check_target(output, force=force, suffixes=RESULTS)
     spec = replace(spec, channels=None)  # which are made here
@@ -57,7 +58,8 @@ def generate(
         raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
     array = array_of(spec, antennas) or line_array(antennas)
     facts: dict[str, Any] = {"seed": seed, "paths": paths}
-    band, entries, band_facts, over = stated_band(spec), {}, {}, ""
+    band, band_facts, over = stated_band(spec), {}, ""
+    of_file = None
     if band is None:
         H = saleh_valenzuela(array, users, count, seed=seed, paths=paths, receive=receive)
     else:
@@ -67,11 +69,11 @@ def generate(
             array, users, count, seed=seed, paths=paths, receive=receive,
             delay_s=1e-9 * delay_ns, **band._asdict(),
         )  # fmt: skip
-        entries = band_entries(frequencies, band.carrier_hz)
+        of_file = Frequencies(frequencies, band.carrier_hz)
         band_facts = {"carrier": band.carrier_hz, "frequencies": frequencies.tolist()}
         width, at = band.bandwidth_hz / 1e9, band.carrier_hz / 1e9
         over = f" on {band.subcarriers} subcarriers, {width:g} GHz around {at:g} GHz"
-    write_channels(output, H, {**facts, **entries, "rows": "h^H"}, array)
+    write_channels(output, H, {**facts, "rows": "h^H"}, array, of_file)
     if as_json:
         shape = {"shape": list(H.shape), "array": array.name}
         print_json({"output": str(output), **shape, **facts, **band_facts})
@@ -85,9 +87,6 @@ def covariance(
     spec: ScenarioSpec,
     output: Output,
     solver: Annotated[str, typer.Option(help="fast, clarabel or scs.")] = "fast",
-    common: Annotated[
-        bool, typer.Option("--common", help="On a band: one Psi at the carrier for all subcarriers.")
-    ] = False,
     slack: Annotated[
         float | None,
         typer.Option(help="On a band: how far (6a) may be from its optimum for Psi close to the carrier's."),
@@ -114,12 +113,12 @@ def covariance(
         raise InputError(f"the scenario takes Psi from {spec.psi}; --targets-deg solves for targets instead")
     antennas = sizes_of(spec)[0] if spec.antennas is None else spec.antennas
     band = band_of(spec)
-    if band is None and (common or slack is not None):
-        name = "--common" if common else "--slack"
+    if band is None and (spec.common or slack is not None):
+        name = "--common" if spec.common else "--slack"
         raise InputError(f"{name} is of a band; give --subcarriers as well")
-    if common and slack is not None:
+    if spec.common and slack is not None:
         raise InputError("--common solves for one Psi; leave --slack out")
-    if band is not None and not common:
+    if band is not None and not spec.common:
         _covariances(spec, output, antennas, band, solver, slack, as_json)
         return
     radar = sensing_of(spec, antennas, solver)

@@ -15,8 +15,9 @@ from beamfold.cli.data import AsJson, Force, Output
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import NETWORK, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
+from beamfold.files.covariance_of import sensing_of
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import sensing_of, sizes_of
+from beamfold.files.scenarios import sizes_of
 
 if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe

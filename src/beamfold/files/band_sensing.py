@@ -12,7 +12,7 @@ from beamfold.arrays import Array as AntennaArray
 from beamfold.files.arrays import numbers, read_all, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
 from beamfold.files.bands import Frequencies, band_entries, frequencies_in
-from beamfold.files.channels import sensing_entries, sensing_in
+from beamfold.files.psi import sensing_entries, sensing_in
 from beamfold.sensing import Sensing
 
 EACH = ("Psi", "scale", "objective", "gap")

@@ -18,6 +18,8 @@ from beamfold.files.atomic import FileError, Pathlike
 from beamfold.files.entries import OF_BAND, ScenarioSpec
 
 ENTRY, CARRIER = "frequencies", "carrier"
+SAME = 1e-9
+"""Frequency ratios that agree up to this are the same."""
 
 
 class Frequencies(NamedTuple):
@@ -103,15 +105,6 @@ def frequencies_in(path: Path, arrays: Mapping[str, Array]) -> Frequencies | Non
             f"{path} has {ENTRY} and needs {CARRIER}: one frequency in Hz, whose wavelengths are the array's"
         )
     return Frequencies(torch.from_numpy(f.astype(np.float64)), float(carrier[0]))
-
-
-def check_subcarriers(path: Path, name: str, value: Array, band: Frequencies | None) -> None:
-    """Refuse H (channels, subcarriers, …) of another number of subcarriers than the file has frequencies."""
-    if band is not None and value.shape[1] != len(band.frequencies):
-        raise FileError(
-            f"{path}: {name} has axes {value.shape}, so {value.shape[1]} subcarriers, and {ENTRY} has "
-            f"{len(band.frequencies)} values; expected one for each subcarrier"
-        )
 
 
 def band_entries(frequencies: Tensor, carrier: float) -> dict[str, Any]:

@@ -120,15 +120,20 @@ def prepare(
 
     dtype = dtype or np.float32
     info = model.info
-    if not info.made_for.full:
-        raise InputError(f"prepare is for the fully connected network, the model is for {info.network}")
+    network = info.made_for
+    if network.dynamic:
+        raise InputError(
+            "prepare is for networks of fixed connections, the model is for dynamic ones, whose start alone "
+            "takes milliseconds; take the method unfolded"
+        )
     if radar.antennas != info.antennas:
         raise InputError(f"the model was trained for N = {info.antennas}, Psi has N = {radar.antennas}")
     return Prepared(
-        factor(radar, info.users + info.chains, dtype).numpy(),
+        factor(radar, info.users + (info.chains if network.full else 0), dtype).numpy(),
         extra_columns(radar, info.chains - info.users).to(torch.complex128).numpy(),
         model.mu.detach()[:layers].numpy(),
         model.lam.detach()[:layers].numpy(),
+        network=network,
         eta=info.eta,
         exact=info.digital == "exact",
         power=noise * 10 ** (snr_db / 10),
