@@ -85,12 +85,11 @@ def bench(
 def _give_model(options: dict[str, Any], s: Scenario) -> bool:
     """Replace J by the shipped model of it, or by constant step sizes; True for a shipped one."""
     from beamfold import timing
-    from beamfold.files.models import load_model, model_name, shipped_models
+    from beamfold.files.models import has_model, model_for
     from beamfold.networks import NAMES
 
     inner, layers = options.pop("inner"), options["layers"]
-    shipped = shipped_models().get(model_name(s.antennas, s.users, s.chains, inner, s.network.name))
-    held = load_model(shipped) if shipped else None
+    held = model_for(s, inner) if has_model(s, inner) else None
     trained = held is not None and layers <= held.layers
     if s.network.name not in NAMES:
         raise InputError(f"a model is for a named network, {s.network.name} is none; time pga on it instead")

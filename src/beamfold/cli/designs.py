@@ -308,13 +308,12 @@ def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
     On the paper's network those that the paper compares, on any other one every method. One line says which
     are left out, and why.
     """
-    from beamfold.files.models import model_name, shipped_models
+    from beamfold.files.models import has_model
     from beamfold.method import lacking
     from beamfold.registry import METHODS, NEEDS
 
-    shipped = shipped_models()
-    fits, sizes = s.per_user.single, (s.antennas, s.users, s.chains)
-    trained = [j for j in (1, 10, 20) if fits and model_name(*sizes, j, s.network.name) in shipped]
+    fits = s.per_user.single
+    trained = [j for j in (1, 10, 20) if fits and has_model(s, j)]
     if fits and not trained:
         say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
     inner = {"pga": (10, 20), "unfolded": trained}

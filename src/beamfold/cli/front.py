@@ -97,9 +97,9 @@ def front(
 def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
     """The usual curves, without the unfolded model where none is shipped for these sizes."""
     from beamfold.experiments.front import DEFAULT
-    from beamfold.files.models import model_name, shipped_models
+    from beamfold.files.models import has_model
 
-    if model_name(s.antennas, s.users, s.chains, inner, s.network.name) in shipped_models():
+    if has_model(s, inner):
         return DEFAULT
     sizes = f"N={s.antennas}, K={s.users}, M={s.chains}, J={inner}"
     say(f"no shipped model for {sizes}: unfolded PGA is left out")

@@ -84,7 +84,7 @@ OF_PSI = f"{DESIGN} train bench"
 """Those that need a Ψ."""
 
 
-BAND = "generate covariance squint"
+BAND = "generate covariance train squint"
 """Those that make something for a band."""
 
 
@@ -204,10 +204,11 @@ class ScenarioSpec:
         float | None, Key("The carrier's frequency in GHz, of a band.", f"{CARRIER_GHZ:g}", BAND)
     ] = None
     bandwidth_ghz: Annotated[
-        float | None, Key("The bandwidth in GHz.", f"{BANDWIDTH_GHZ:g}", "generate covariance")
+        float | None, Key("The bandwidth in GHz.", f"{BANDWIDTH_GHZ:g}", "generate covariance train")
     ] = None
     delay_ns: Annotated[
-        float | None, Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate squint")
+        float | None,
+        Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate train squint"),
     ] = None
     power: Annotated[
         str | None,
@@ -222,7 +223,7 @@ class ScenarioSpec:
         Key(
             "On a band, take one Psi, that of the carrier, for every subcarrier.",
             "one Psi for each",
-            f"{OF_NETWORK} covariance",
+            f"{OF_NETWORK} covariance train",
         ),
     ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None

@@ -32,12 +32,13 @@ from beamfold.files.axes import (
 from beamfold.files.bands import Frequencies, frequencies_in
 from beamfold.files.candidates import Chosen, joined_pairs, named, only
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.orders import likely
+from beamfold.files.orders import NATIVE, SEVERAL, likely
 from beamfold.files.reductions import grouped, normalised, one_antenna, path_less
 from beamfold.files.rows import rows_named
 from beamfold.files.tools import order_of, tool_array, tool_named
 from beamfold.tensors import as_complex
 
+ASSUMED = "order of axes assumed, --axes states another"
 SCALES = 100
 """mean ‖h‖²/N beyond which, or below 1 over which, normalising is suggested."""
 
@@ -145,6 +146,9 @@ def _ordered(
         own = axes or _own_axes(held, chosen)
         if own is not None:
             return chosen, own, chosen.value, []
+        own = _band_axes(path, held, chosen, several)
+        if own is not None:
+            return chosen, own, chosen.value, [ASSUMED]
         guess = likely(chosen.value, several, N)
         if guess.order is None:
             why = guess.refusal or "expected (channels, users, antennas); name its axes with --axes"
@@ -152,12 +156,15 @@ def _ordered(
     else:
         alone = [Chosen(n, v) for n, v in numbers(held.arrays).items() if n == "H"]
         own = _own_axes(held, alone[0]) if alone else None
+        of_band = _only_band(path, held, alone, several) if own is None else None
+        if of_band is not None:
+            return *of_band, of_band[0].value, [ASSUMED]
         if own is not None:
             return alone[0], own, alone[0].value, []
         chosen, guess = only(path, held, several, N)
     assert guess.order is not None
     told = [] if chosen.value.ndim == len(guess.order) else ["axes of length 1 dropped"]
-    return chosen, guess.order, guess.value, [*told, "order of axes assumed, --axes states another"]
+    return chosen, guess.order, guess.value, [*told, ASSUMED]
 
 
 def _alone(path: Path, held: Held, spec: ScenarioSpec) -> Chosen:
@@ -191,6 +198,32 @@ def _own_axes(held: Held, chosen: Chosen) -> tuple[str, ...] | None:
         return parsed_axes(",".join(names), {})
     except InputError:
         return None
+
+
+def _band_axes(path: Path, held: Held, chosen: Chosen, several: bool) -> tuple[str, ...] | None:
+    """The documented order with the subcarriers behind the channels, where the file's frequencies fit it
+    alone.
+
+    That is: as many frequencies as the second axis is long, another number on every other axis, and users
+    before antennas.
+    """
+    order = (CHANNELS, SUBCARRIERS, *(SEVERAL if several else NATIVE)[1:])
+    band = frequencies_in(path, held.arrays) if chosen.value.ndim == len(order) else None
+    if band is None or chosen.value.dtype.kind != "c":
+        return None
+    shape, S = chosen.value.shape, len(band.frequencies)
+    fits = shape[1] == S and shape[2] <= shape[-1] and S not in (shape[0], *shape[2:])
+    return order if fits else None
+
+
+def _only_band(
+    path: Path, held: Held, named_H: list[Chosen], several: bool
+) -> tuple[Chosen, tuple[str, ...]] | None:
+    """H, or the only array, that has the axes of `_band_axes`, and those axes; None where there is none."""
+    every = named_H or [Chosen(n, v) for n, v in numbers(held.arrays).items()]
+    pairs = [(chosen, _band_axes(path, held, chosen, several)) for chosen in every]
+    found = [(chosen, order) for chosen, order in pairs if order is not None]
+    return found[0] if len(found) == 1 else None
 
 
 def _reduced(
