@@ -296,6 +296,9 @@ def test_generate_refuses_in_one_line(run, options, message):  # noqa: F811
     assert message in err
 
 
+BAND_AXES = "channels,subcarriers,users,antennas"
+
+
 def band_file(path, **changes):
     held = {"H": np.ones((2, 3, 2, 4), complex), "frequencies": np.array([1e9, 2e9, 3e9]), "carrier": 2e9}
     write_arrays(path, {name: value for name, value in (held | changes).items() if value is not None})
@@ -305,12 +308,13 @@ def band_file(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frequencies": None}, "for a band the file needs `frequencies` and `carrier` in Hz"),
+        ({"frequencies": None}, r"H has axes \(2, 3, 2, 4\), expected \(channels, users, antennas\)"),
+        ({"frequencies": None, "axes": BAND_AXES}, "has 3 subcarriers and the file no frequencies"),
         ({"frequencies": np.array([1e9, 1e9, 2e9])}, "finite positive real numbers in Hz that increase"),
         ({"frequencies": np.array([1e9, math.nan, 2e9])}, "finite positive real numbers in Hz that increase"),
-        ({"frequencies": np.array([1e9, 2e9])}, "so 3 subcarriers, and frequencies has 2 values"),
+        ({"frequencies": np.array([1e9, 2e9]), "axes": BAND_AXES}, "2 values for 3 subcarriers"),
         ({"carrier": None}, "has frequencies and needs carrier"),
-        ({"H": np.ones((2, 3, 5, 4), complex)}, "5 users and 4 antennas"),
+        ({"H": np.ones((2, 3, 5, 4), complex), "axes": BAND_AXES}, "5 users and 4 antennas"),
     ],
 )
 def test_a_file_that_is_no_band_is_refused(tmp_path, changes, message):
@@ -319,8 +323,8 @@ def test_a_file_that_is_no_band_is_refused(tmp_path, changes, message):
 
 
 def test_one_channel_of_a_band_needs_no_axis(tmp_path):
-    H = bf.read_channels(band_file(tmp_path / "b.npz", H=np.ones((3, 2, 4), complex)))
-    assert H.shape == (1, 3, 2, 4)
+    one = {"H": np.ones((3, 2, 4), complex), "axes": "subcarriers,users,antennas"}
+    assert bf.read_channels(band_file(tmp_path / "b.npz", **one)).shape == (1, 3, 2, 4)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "mat"])
