@@ -34,6 +34,10 @@ BASE: dict[str, list[str]] = {
     "detect": ["d.npz", "--trials", "2"],
     "front": ["c.npz", "-o", "out.nc", "--quick", "--points", "2", "--method", "fast"],
     "network": ["c.npz", "-o", "out.nc", "--over-chains", "2", "--over-bits", "2", "--method", "phased-zf"],
+    "squint": [
+        *("-o", "out.nc", *SMALL, "--count", "1", "--subcarriers", "2", "--method", "phased-zf"),
+        *("--over-bandwidth-ghz", "1", "--over-chains", "2"),
+    ],
     "train": [
         "-o",
         "out.safetensors",
@@ -146,6 +150,7 @@ def test_every_command_has_its_arguments_here():
         "compare",
         "front",
         "network",
+        "squint",
         "train",
         "bench",
         "verify",

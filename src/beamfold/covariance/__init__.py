@@ -73,8 +73,8 @@ def solve_covariance(
             up to 1e-4 accepted where rounding ends the steps earlier (grids near the coarsest allowed).
         ratio: r, for a subcarrier at r times the carrier's frequency: ā(θ_t) are the steering vectors there,
             and what they see from no angle is sampled with P_d = 0 (`covariance.problem`).
-        near: with `rank` and `tolerance`, a Ψ of as many antennas from which a descent starts: the result is
-            the first point on it within the tolerance, which lies close to that Ψ.
+        near: with `rank` and `tolerance`, of the Ψ within the tolerance one that is near this one, of as many
+            antennas.
 
     Returns:
         A `Sensing` whose `gap` was computed from Ψ and multipliers by `model.certify`, whatever the
@@ -136,9 +136,8 @@ def solve_band(
     """Ψ_s of every subcarrier of a band: problem (6) at its frequency, each with its own certificate.
 
     Solutions of (6) at neighbouring frequencies can lie far apart: patterns that hardly differ belong to
-    quite different Ψ. One F cannot follow that. With `slack` each Ψ_s is instead found by a descent that
-    starts at the carrier's Ψ and ends as soon as (6a) is proven within the slack of its optimum: close to the
-    carrier's, of at most its numerical rank.
+    quite different Ψ. One F cannot follow that. With `slack` each Ψ_s is instead one near the carrier's, of
+    at most its numerical rank, for which (6a) is proven within the slack of its optimum.
 
     Args:
         antennas: N or the array, as for `solve_covariance`.

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from beamfold.covariance.certificate import Certificate, Dual, certify
 from beamfold.covariance.interior import interior_point, square_root
-from beamfold.covariance.lowrank import low_rank_factor
+from beamfold.covariance.lowrank import low_rank_factor, near_factor
 from beamfold.covariance.problem import Complex, Problem
 from beamfold.errors import InputError
 
@@ -55,8 +55,7 @@ def fast_covariance(
         tolerance: the gap to aim at, in [1e-8, 0.1].
         accept: the gap still accepted where rounding stops the steps before the tolerance; the tolerance
             itself unless said.
-        near: with `rank`, the search starts from the leading eigenvectors of this Ψ (N, N) and ends at the
-            first point within the tolerance, which lies close to it; default the solution of full rank.
+        near: with `rank`, of the Ψ within the tolerance one that is near this one, (N, N).
 
     Returns:
         A `Covariance`; Ψ is exactly Hermitian with a diagonal of exactly 1/N.
@@ -91,8 +90,11 @@ def _solve(problem: Problem, rank: int | None, tolerance: float, near: Complex |
     dual = Dual(QA @ (R.T @ (w / np.sum(R * R, axis=1))), nu * problem.samples)
     if rank is not None:
         floor = certify(problem, Psi, dual).lower_bound / problem.samples
-        start = Psi if near is None else near
-        V = low_rank_factor(R, problem.lags, start, rank, floor + max(floor, 1e-3) * tolerance / 2)
+        allowed = max(floor, 1e-3) * tolerance
+        if near is None:
+            V = low_rank_factor(R, problem.lags, Psi, rank, floor + allowed / 2)
+        else:  # the bound's own gap is an eighth of the tolerance
+            V = near_factor(R, problem.lags, near, rank, floor, 0.8 * allowed)
         Psi = V @ V.conj().T
     Psi = _tidy(Psi)
     return _covariance(Psi, certify(problem, Psi, dual), dual, iterations)

@@ -95,6 +95,7 @@ def complex_of(array: xr.DataArray) -> NDArray[np.complex128]:
 
 POSITIVE = (
     "mse", "mse_desired", "pattern", "gradient", "rcrb_deg", "rcrb_over_snr", "scnr", "gain", "pslr", "islr",
+    "gain_mean", "gain_worst", "digital_gain_mean", "digital_gain_worst",
 )  # fmt: skip
 """Quantities that are drawn in dB or on a logarithmic axis: their interval is symmetric there and above 0."""
 

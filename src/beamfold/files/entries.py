@@ -84,7 +84,7 @@ OF_PSI = f"{DESIGN} train bench"
 """Those that need a Ψ."""
 
 
-BAND = "generate covariance train"
+BAND = "generate covariance train squint"
 """Those that make something for a band."""
 
 
@@ -163,7 +163,7 @@ class ScenarioSpec:
         Key(
             "The antennas: line, planar:8x8, or a file with positions (antennas, 3) in wavelengths.",
             "as the files state, else line",
-            f"{OF_PSI} generate covariance verify import",
+            f"{OF_PSI} generate covariance verify import squint",
         ),
     ] = None
     network: Annotated[
@@ -187,14 +187,14 @@ class ScenarioSpec:
     ] = None
     antennas: Annotated[
         int | None,
-        Key("N.", f"as the scenario's channels, else {ANTENNAS}", "generate covariance train bench"),
+        Key("N.", f"as the scenario's channels, else {ANTENNAS}", "generate covariance train bench squint"),
     ] = None
     users: Annotated[
         int | None,
         Key(
             "K.",
             f"as the scenario's channels, else {USERS}, at most N",
-            f"{OF_FILE} generate train bench",
+            f"{OF_FILE} generate train bench squint",
         ),
     ] = None
     subcarriers: Annotated[
@@ -203,9 +203,12 @@ class ScenarioSpec:
     carrier_ghz: Annotated[
         float | None, Key("The carrier's frequency in GHz, of a band.", f"{CARRIER_GHZ:g}", BAND)
     ] = None
-    bandwidth_ghz: Annotated[float | None, Key("The bandwidth in GHz.", f"{BANDWIDTH_GHZ:g}", BAND)] = None
+    bandwidth_ghz: Annotated[
+        float | None, Key("The bandwidth in GHz.", f"{BANDWIDTH_GHZ:g}", "generate covariance train")
+    ] = None
     delay_ns: Annotated[
-        float | None, Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate train")
+        float | None,
+        Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate train squint"),
     ] = None
     power: Annotated[
         str | None,
@@ -224,17 +227,21 @@ class ScenarioSpec:
         ),
     ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
-    snr_db: Annotated[list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench")] = None
+    snr_db: Annotated[
+        list[float] | None, Key("P_t/noise in dB.", f"{SNR_DB:g}", f"{DESIGN} bench squint")
+    ] = None
     weight: Annotated[
         float | None,
-        Key("The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train network"),
+        Key(
+            "The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train network squint"
+        ),
     ] = None
     targets_deg: Annotated[
         Directions | None,
         Key(
             "Azimuth of a target, or azimuth/elevation, for which Psi is solved.",
             _angles(),
-            f"{OF_PSI} covariance",
+            f"{OF_PSI} covariance squint",
         ),
     ] = None
     width_deg: Annotated[
