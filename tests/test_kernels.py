@@ -18,7 +18,7 @@ from beamfold.kernels.packed import DROPPED
 from beamfold.kernels.phases import unit
 from beamfold.kernels.proposed import PIVOTS, start_layout, start_point
 from beamfold.kernels.unfolded import differentiable, run_kernel
-from beamfold.kernels.workspace import buffer_for
+from beamfold.kernels.workspace import Buffers, buffer_for
 from beamfold.optim.layers import run_layers
 from beamfold.result import Status
 from beamfold.scenario import make_scenario
@@ -484,3 +484,11 @@ def test_checkpointing_stops_where_the_whole_sweep_stops():
     whole = differentiable(*options, dtype=np.float64)
     parts = differentiable(*options, dtype=np.float64, bound=1)
     assert relative(parts.W, whole.W) < 1e-12
+
+
+def test_threads_that_work_at_the_same_time_have_buffers_of_their_own():
+    buffers = Buffers(start_layout(sizes(16, 2, 2, 0), 2), np.float64)
+    with buffers.lent() as one, buffers.lent() as other:
+        assert not np.shares_memory(one, other)
+    with buffers.lent() as again:
+        assert np.shares_memory(again, one) or np.shares_memory(again, other)

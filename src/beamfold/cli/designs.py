@@ -134,7 +134,7 @@ def design(
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
     from beamfold.files.matlab import expect
-    from beamfold.threads import check_threads
+    from beamfold.threads import check_threads, torch_threads
 
     check_target(output, force=force, suffixes=RESULTS)
     check_threads(threads)
@@ -155,14 +155,15 @@ def design(
     measures = _measures(measure)
     if model is not None:
         options = _with_model(model, options)
-    s, told = loaded(spec)
-    _warn_of_other_sizes(s, options)
-    if budget_us is not None:
-        options["steps"] = _steps_within(s, budget_us)
-    result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
-    facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
-    write_design(output, result, facts)
-    _tell(output, result, recorded(spec, s), told, measures, as_json)
+    with torch_threads():  # also what is read and measured: see beamfold.threads
+        s, told = loaded(spec)
+        _warn_of_other_sizes(s, options)
+        if budget_us is not None:
+            options["steps"] = _steps_within(s, budget_us)
+        result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
+        facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
+        write_design(output, result, facts)
+        _tell(output, result, recorded(spec, s), told, measures, as_json)
 
 
 def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -28,10 +28,11 @@ from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.networks import Network
 from beamfold.networks.fit import analog_step, digital_step
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
 from beamfold.optim.factorisation import as_one, nearest_digital, scaled, start_phases
 from beamfold.optim.fixed_point import Ascent, Iterate, ascend
-from beamfold.optim.matrices import inner_product, per_matrix
+from beamfold.optim.matrices import per_matrix
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
 

@@ -26,11 +26,12 @@ from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import wmmse
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
 from beamfold.optim.by_subcarrier import by_subcarrier
 from beamfold.optim.in_span import Small, in_basis
 from beamfold.optim.lbfgs import maximise
-from beamfold.optim.matrices import flatten, inner_product, subspace
+from beamfold.optim.matrices import flatten, subspace
 from beamfold.optim.riemannian import sphere_tangent
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario

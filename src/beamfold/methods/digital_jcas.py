@@ -28,9 +28,10 @@ from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.sca import sca
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
 from beamfold.optim.by_subcarrier import by_subcarrier
-from beamfold.optim.matrices import flatten, inner_product, per_matrix, subspace
+from beamfold.optim.matrices import flatten, per_matrix, subspace
 from beamfold.optim.riemannian import NORMS, Manifold, Move, Norm, Problem, armijo, conjugate_gradient
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.method import Method, Supports, check_supported
@@ -37,6 +35,8 @@ ON_A_NETWORK: dict[str, dict[str, int]] = {
     "deeper": {"starts": 3, "trial": 60, "steps": 60},
 }
 """What differs from `DEPTHS` where not every chain is on every antenna: there the start decides more."""
+ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
+"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains nothing."""
 
 
 def _plan(
@@ -50,7 +50,9 @@ def _plan(
         raise InputError(f"the fast design needs steps >= 0, got {steps}")
     given = dict(DEPTHS[depth or "deep"])
     if not network.full:
-        given |= {"alternations": 10} | ON_A_NETWORK.get(depth or "deep", {})
+        one_start = network.chains >= 2 * users and not network.dynamic
+        several = ON_A_NETWORK | ONE_START if one_start else ON_A_NETWORK
+        given |= {"alternations": 10} | several.get(depth or "deep", {})
     if steps is not None:
         given["steps"] = steps
     return plan_for(users, network, radar.factor(DROPPED[dtype]).U.shape[1], **given)
@@ -71,8 +73,8 @@ def fast(
         s: the scenario.
         steps: steps of F, default 60; on a network that is not fully connected those from the best start.
         depth: a name of `DEPTHS`; `steps` overrides its number of steps. On a network that is not fully
-            connected "deeper" takes three starts, where "deep" takes two, a short way. Default "deep", on
-            such a network "deeper" unless steps are given.
+            connected "deeper" takes three starts a short way, "deep" two, or one where M ≥ 2 K and the
+            connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
         threads: how many share the batch; default all cores.
@@ -154,7 +156,7 @@ def prepare_fast(
     dtype: Any = np.float64 if precision == "double" else np.float32
     setting = Setting(
         radar.factor(DROPPED[dtype]).U.numpy(),
-        float(torch.linalg.matrix_norm(radar.Psi)) ** 2,
+        radar.square,
         users=users,
         network=network,
         noise=noise,

@@ -27,10 +27,10 @@ from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.sca import sca
 from beamfold.networks import Network
 from beamfold.networks.fit import analog_step
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
 from beamfold.optim.factorisation import as_one, nearest_digital, scaled, start_phases
 from beamfold.optim.fixed_point import Iterate, ascend
-from beamfold.optim.matrices import inner_product
 from beamfold.optim.riemannian import CIRCLES, conjugate_gradient
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario

@@ -1,6 +1,6 @@
 """R, τ and R − ω τ with their gradients: rate has Eq. (4), beam has Eq. (5), total both together."""
 
-from beamfold.objective.beam import beam_error, beam_gradient
+from beamfold.objective.beam import beam_error, beam_gradient, inner_product
 from beamfold.objective.rate import (
     LN2,
     SINGLE,
@@ -34,6 +34,7 @@ __all__ = [
     "beam_gradient",
     "block_diagonal_of",
     "by_user",
+    "inner_product",
     "measure",
     "objective",
     "rate",

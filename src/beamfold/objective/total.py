@@ -76,9 +76,9 @@ def measure(
         noise: σ_n².
         users: antennas and streams of each.
     """
-    PsiX = Psi @ X
-    tau = beam_error_from(X, Psi, PsiX, power)
-    on_tau = 2 * (X @ (X.mH @ X) - power[..., None, None] * PsiX)
+    C, PsiX = X.mH @ X, Psi @ X
+    tau = beam_error_from(X, C, Psi, PsiX, power)
+    on_tau = 2 * (X @ C - power[..., None, None] * PsiX)
     if users.single:
         A = received(H, X, noise)
         R, on_R = rate_from(*A), rate_gradient_from(H, *A)

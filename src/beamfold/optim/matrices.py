@@ -10,11 +10,6 @@ from torch import Tensor
 from beamfold.scenario import Scenario
 
 
-def inner_product(A: Tensor, B: Tensor) -> Tensor:
-    """⟨A, B⟩ = Re tr(Aᴴ B), the real inner product of matrices; (…)."""
-    return (A.conj() * B).real.sum((-2, -1))
-
-
 def per_matrix(t: Tensor) -> Tensor:
     """(…) as (…, 1, 1), to multiply matrices."""
     return t[..., None, None]
