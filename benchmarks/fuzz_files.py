@@ -56,8 +56,9 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
     import beamfold as bf
     from beamfold.cli.verify import verify
     from beamfold.experiments.grid import read_grid
-    from beamfold.files.channels import read_channels, read_sensing, write_channels
+    from beamfold.files.channels import read_channels, write_channels
     from beamfold.files.models import import_steps, load_checkpoint, load_model
+    from beamfold.files.psi import read_sensing
 
     good = folder / "channels.npz"
     write_channels(good, bf.saleh_valenzuela(8, 2, 3, seed=0), {})

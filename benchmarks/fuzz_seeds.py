@@ -15,9 +15,9 @@ import torch
 
 import beamfold as bf
 from beamfold import ModelInfo, UnfoldedPGA, phased_zf
-from beamfold.files.channels import write_sensing
 from beamfold.files.designs import write_designs
 from beamfold.files.models import save_checkpoint, save_model
+from beamfold.files.psi import write_sensing
 from beamfold.training import Progress, Recipe
 
 Rng = np.random.Generator

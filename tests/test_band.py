@@ -234,3 +234,28 @@ def test_covariances_have_to_fit_the_subcarriers():
     assert bf.make_scenario(channels(), stacked, snr_db=6, frequencies=F_HZ).Psi.shape == (S, N, N)
     with pytest.raises(InputError, match="positive finite numbers"):
         Band(torch.zeros(2), 28e9)
+
+
+@pytest.mark.parametrize("name", ["pga", "wmmse"])
+@pytest.mark.parametrize(("rule", "each"), [("subcarrier", True), ("band", False)])
+def test_the_verifier_agrees(name, rule, each):
+    """R, τ, R − ω τ, the MSE and the faults in plain NumPy, subcarrier by subcarrier."""
+    s = on_band(rule=rule, each=each)
+    d = bf.design(s, name, **({"layers": 5} if name == "pga" else {}))
+    names = ("rate", "tau", "objective", "mse", "faults")
+    stated = {key: getattr(d, key).numpy() for key in names}
+    H, W = s.H.numpy(), d.W.numpy()
+    F = None if d.F is None else d.F.numpy()
+    found = bf.verify(
+        H, F, W, s.Psi.numpy(), s.power.numpy(), s.noise, stated, 0.3,
+        ratios=F_HZ / 28e9, power_rule=rule,
+    )  # fmt: skip
+    assert max(found.worst().values()) < 1e-9
+    wrong = bf.verify(
+        H, F, W, s.Psi.numpy(), s.power.numpy(), s.noise, stated, 0.3, ratios=F_HZ / 27e9, power_rule=rule
+    ).worst()
+    assert wrong["mse_error"] > 1e-3  # the pattern is another one at other frequencies
+    spoilt = 1.01 * W
+    assert bf.verify(
+        H, F, spoilt, s.Psi.numpy(), s.power.numpy(), s.noise, stated, ratios=F_HZ / 28e9, power_rule=rule
+    ).worst()["power"] == pytest.approx(0.0201)

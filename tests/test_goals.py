@@ -64,7 +64,7 @@ def test_the_objective_and_its_gradient(s):
 
 @pytest.mark.parametrize("s", EVERY)
 def test_the_problem_without_constraints(s):
-    """Any scale of (Z, W) is the same point, feasible; the gradient is autograd's; so is that of a digital X."""
+    """Any scale of (Z, W) is one feasible point; the gradient is autograd's, and that of a digital X, too."""
     point = proposed(s)
     for start in (point, s.transmitted(*point)):
         free = Free(s, Weighted(), None if isinstance(start, torch.Tensor) else start.F != 0)

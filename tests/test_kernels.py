@@ -203,7 +203,8 @@ def test_the_start_without_a_pseudo_inverse():
 
     def found(H):
         F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
-        trust = start_point(F, W, np.ascontiguousarray(H.resolve_conj().numpy()), extra, buffer)
+        everywhere = np.ones((N, M))
+        trust = start_point(F, W, np.ascontiguousarray(H.resolve_conj().numpy()), extra, everywhere, buffer)
         return trust, Point(torch.from_numpy(F), torch.from_numpy(W))
 
     for H, F, W, power in zip(s.H, *truth, s.power, strict=True):

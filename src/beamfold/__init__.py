@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beamfold.arrays import Array, line_array, planar_array, steering
-    from beamfold.channel import saleh_valenzuela
-    from beamfold.covariance import solve_covariance
+    from beamfold.channel import band_frequencies, saleh_valenzuela
+    from beamfold.covariance import solve_band, solve_covariance
     from beamfold.errors import InputError
     from beamfold.files import (
         load_model,
+        read_band_sensing,
         read_channels,
         read_scenario,
         read_sensing,
         save_model,
+        write_band_sensing,
         write_channels,
         write_design,
         write_designs,
@@ -69,6 +71,7 @@ _HOME = {
     "Status": "result",
     "UnfoldedPGA": "unfolded_model",
     "altmin": "methods.altmin",
+    "band_frequencies": "channel",
     "angle_grid": "sensing",
     "beampattern": "metrics",
     "best": "methods.best",
@@ -91,6 +94,7 @@ _HOME = {
     "planar_array": "arrays",
     "prepare": "methods.unfolded",
     "prepare_fast": "methods.fast",
+    "read_band_sensing": "files",
     "read_channels": "files",
     "read_scenario": "files",
     "read_sensing": "files",
@@ -99,6 +103,7 @@ _HOME = {
     "sca": "methods.sca",
     "sca_manopt": "methods.sca_manopt",
     "sic": "methods.sic",
+    "solve_band": "covariance",
     "solve_covariance": "covariance",
     "steering": "arrays",
     "subarrays": "networks",
@@ -106,6 +111,7 @@ _HOME = {
     "unfolded": "methods.unfolded",
     "verify": "verifier",
     "wmmse": "methods.wmmse",
+    "write_band_sensing": "files",
     "write_channels": "files",
     "write_design": "files",
     "write_designs": "files",
@@ -130,6 +136,7 @@ __all__ = [
     "__version__",
     "altmin",
     "angle_grid",
+    "band_frequencies",
     "beampattern",
     "best",
     "constrained",
@@ -151,6 +158,7 @@ __all__ = [
     "planar_array",
     "prepare",
     "prepare_fast",
+    "read_band_sensing",
     "read_channels",
     "read_scenario",
     "read_sensing",
@@ -159,6 +167,7 @@ __all__ = [
     "sca",
     "sca_manopt",
     "sic",
+    "solve_band",
     "solve_covariance",
     "steering",
     "subarrays",
@@ -166,6 +175,7 @@ __all__ = [
     "unfolded",
     "verify",
     "wmmse",
+    "write_band_sensing",
     "write_channels",
     "write_design",
     "write_designs",

@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from beamfold.errors import InputError
+from beamfold.networks import Network
 from beamfold.result import Design
 from beamfold.scenario import Scenario
 
@@ -70,15 +71,13 @@ def check_supported(method: Method, s: Scenario, others: Iterable[Method] = ()) 
 
 def lacking(supports: Supports, s: Scenario) -> str:
     """What a method can't do of a scenario, as the end of a sentence; "" where it can do all."""
-    few_bits, several = s.network.bits is not None, not s.per_user.single
-    analog = not supports.digital
     asked = (
         (
             s.H.device.type != "cpu" and not supports.device,
             f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")',
         ),
         (
-            several and not supports.rows,
+            not s.per_user.single and not supports.rows,
             f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each",
         ),
         (
@@ -90,20 +89,24 @@ def lacking(supports: Supports, s: Scenario) -> str:
             f"knows tau as its sensing objective, the scenario has {s.goal.kind if s.goal else ''}",
         ),
         (
-            analog and few_bits and s.goal is not None,
+            s.goal is not None and s.network.bits is not None and not supports.digital,
             f"is for continuous phases with this sensing objective, these have {s.network.bits} bits",
         ),
         (
-            analog and not s.network.full and not supports.networks,
-            f"is for the fully connected network, this one is {s.network.name}",
-        ),
-        (
-            analog and few_bits and not supports.bits,
-            f"is for continuous phases, these have {s.network.bits} bits",
-        ),
-        (
-            analog and few_bits and s.band is not None,
+            s.band is not None and s.network.bits is not None and not supports.digital,
             f"is for continuous phases on a band, these have {s.network.bits} bits",
         ),
     )
-    return next((reason for missing, reason in asked if missing), "")
+    reason = next((reason for missing, reason in asked if missing), "")
+    return reason or lacking_network(supports, s.network)
+
+
+def lacking_network(supports: Supports, network: Network) -> str:
+    """`lacking` of an analog network alone."""
+    if supports.digital:
+        return ""
+    if not network.full and not supports.networks:
+        return f"is for the fully connected network, this one is {network.name}"
+    if network.bits is not None and not supports.bits:
+        return f"is for continuous phases, these have {network.bits} bits"
+    return ""

@@ -32,6 +32,8 @@ NAMES = (
 )  # fmt: skip
 """Every method, in the order in which lists show them. Its file in `beamfold.methods` has the same name, with
 underscores, and holds its record as `METHOD`."""
+NEEDS = {"constrained": "tau_max or tau_max_db"}
+"""Methods that do not run without an option, and which."""
 BYTES = 48 << 20
 """Working memory of a part of a batch."""
 

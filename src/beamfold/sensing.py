@@ -46,6 +46,7 @@ class Sensing:
         gap: proven bound on its relative distance to the optimum of (6); NaN where there is no proof.
         solver: what solved it: "fast", "clarabel", "scs", or "" for a matrix of the user's.
         array: the antennas; unless given, the paper's half-wavelength line of N.
+        ratio: r, frequency over the carrier's at which Ψ solves (6): that of its subcarrier on a band.
 
     Raises:
         InputError: an array of another number of antennas than Ψ has.
@@ -60,6 +61,7 @@ class Sensing:
     gap: float = math.nan
     solver: str = ""
     array: Array = _UNSET
+    ratio: float = 1.0
 
     def __post_init__(self) -> None:
         """Put the default array and its default grid where none were given."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from beamfold.band import side_by_side
 from beamfold.constraints import total_power
+from beamfold.errors import InputError
 from beamfold.networks.fit import fitted
 from beamfold.objective import SINGLE, Users, by_user
 from beamfold.scenario import Scenario
@@ -283,3 +284,9 @@ STARTS = {
     "svd_conjugated": svd_conjugated,
     "mean_covariance": mean_covariance,
 }
+
+
+def check_start(name: str) -> None:
+    """Raise InputError unless there is a start of this name."""
+    if name not in STARTS:
+        raise InputError(f"no start {name!r}; known: {', '.join(STARTS)}")

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 import typer
 
-from beamfold.cli import bench, data, designs, experiments, front, models, network, sense, verify
+from beamfold.cli import bench, data, designs, experiments, front, models, network, reading, sense, verify
 from beamfold.cli.common import say
 from beamfold.errors import InputError
 from beamfold.files.entries import Angle, direction
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (data, designs, sense, front, network, models, experiments, bench, verify):
+for module in (data, reading, designs, sense, front, network, models, experiments, bench, verify):
     module.register(app)
 STOPPED = 130
 """Exit code after Ctrl-C, which the library for commands turns into an exit by itself."""

@@ -25,7 +25,7 @@ from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
 from beamfold.kernels.linalg import Planes, inner, kernel
 from beamfold.kernels.planes import to_planes
-from beamfold.kernels.proposed import PIVOTS, Start, analog_part, digital_part, put, start_layout
+from beamfold.kernels.proposed import PIVOTS, Mask, Start, analog_part, digital_part, put, start_layout
 from beamfold.kernels.workspace import buffer_for, carve, shape
 from beamfold.networks import Network
 from beamfold.scenario import Scenario
@@ -34,7 +34,6 @@ from beamfold.start import CANCELS, Point, least_norm, proposed
 from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
-Mask = NDArray[np.float64]
 LEFT_OUT = 1e-3
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
 STRONGEST = 1e12
@@ -95,11 +94,7 @@ def gain_over_start(
             size += W[m, k].real ** 2 + W[m, k].imag ** 2
     inner(T, V, V.shape[1], V, 0, M)
     f = by_chains(g, T, W_planes, objective, problem)
-    analog_part(start, extra, K, M, N)
-    for m in range(M):
-        for n in range(N):
-            V[0, m, n] *= mask[n, m]
-            V[1, m, n] *= mask[n, m]
+    analog_part(start, extra, mask, K)
     inner(T, V, V.shape[1], V, 0, M)
     trust = digital_part(start, K, M)
     if not (trust > PIVOTS and strongest < STRONGEST and N * M * size < CANCELS**2 * problem.power):

@@ -12,7 +12,7 @@ from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine, Precision, conclude, run_layers
 from beamfold.result import Design
 from beamfold.scenario import Scenario
-from beamfold.start import STARTS, Point
+from beamfold.start import STARTS, Point, check_start
 from beamfold.threads import torch_threads
 
 
@@ -70,8 +70,7 @@ def starting_point(s: Scenario, start: str | Point) -> Point:
     """A named start of `beamfold.start.STARTS`, or the given point itself."""
     if isinstance(start, Point):
         return start
-    if start not in STARTS:
-        raise InputError(f"no start {start!r}; known: {', '.join(STARTS)}")
+    check_start(start)
     return STARTS[start](s)
 
 
