@@ -29,6 +29,8 @@ class Supports(NamedTuple):
     """Phase shifters of few bits, for flat channels."""
     band: bool = False
     """The subcarriers of a band."""
+    goals: bool = False
+    """Another sensing objective than τ, see `radar.goal`; with continuous phases."""
     device: bool = False
     """Channels on any device: it is written in torch. Compiled methods need them on the CPU."""
 
@@ -81,6 +83,14 @@ def lacking(supports: Supports, s: Scenario) -> str:
         (
             s.band is not None and not supports.band,
             f"is for flat channels, these have {s.subcarriers} subcarriers",
+        ),
+        (
+            s.goal is not None and not supports.goals,
+            f"knows tau as its sensing objective, the scenario has {s.goal.kind if s.goal else ''}",
+        ),
+        (
+            s.goal is not None and s.network.bits is not None and not supports.digital,
+            f"is for continuous phases with this sensing objective, these have {s.network.bits} bits",
         ),
         (
             s.band is not None and s.network.bits is not None and not supports.digital,

@@ -48,6 +48,7 @@ class Fault(enum.IntFlag):
     NOT_FINITE = 4
     START_RETURNED = 8
     TAU_ABOVE_LIMIT = 16
+    SENSING_BEYOND_LIMIT = 32
 
     @property
     def label(self) -> str:
@@ -75,9 +76,10 @@ _WRONG: dict[Fault, str] = {
     Fault.NOT_FINITE: "R or tau is not a finite number. Do not use it; check the channel's scale.",
     Fault.START_RETURNED: "The method ended below the start (26), which is returned in its place.",
     Fault.TAU_ABOVE_LIMIT: "No design with tau <= tau_0 was found; the one of least tau is returned.",
+    Fault.SENSING_BEYOND_LIMIT: "No design met the limit of RCRB or SCNR; the one nearest to it is returned.",
 }
 
-UNUSABLE = Fault.INFEASIBLE | Fault.NOT_FINITE | Fault.TAU_ABOVE_LIMIT
+UNUSABLE = Fault.INFEASIBLE | Fault.NOT_FINITE | Fault.TAU_ABOVE_LIMIT | Fault.SENSING_BEYOND_LIMIT
 """Faults of a design that does not do what was asked for."""
 
 
@@ -144,7 +146,9 @@ class Design:
 
     @cached_property
     def objective(self) -> Tensor:
-        """R − ω τ (…)."""
+        """R − ω τ (…), or R + ω c of the scenario's goal."""
+        if self.scenario.goal is not None:
+            return self.scenario.objective(self.X)
         return self.rate - self.scenario.weight * self.tau
 
     @property
@@ -233,7 +237,7 @@ def finish(
     W = W.to(torch.complex128)
     X = W if F is None else s.transmitted(F, W)
     R, tau = (s.rate(X), s.tau(X)) if measured is None else (measured.rate, measured.tau)
-    value = R - s.weight * tau
+    value = R - s.weight * tau if s.goal is None else s.objective(X)
     stopped = torch.as_tensor(status, dtype=torch.int8, device=X.device).expand(value.shape).clone()
     wrong = torch.zeros_like(stopped) if faults is None else faults.to(torch.int8).expand(value.shape).clone()
     if start_objective is not None:

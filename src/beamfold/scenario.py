@@ -17,7 +17,20 @@ from beamfold.constraints import power_error
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.networks import Network, fully_connected
-from beamfold.objective import SINGLE, DigitalGradient, Measured, Users, ascent, beam_error, measure, rate
+from beamfold.objective import (
+    SINGLE,
+    DigitalGradient,
+    Measured,
+    Users,
+    ascent,
+    beam_error,
+    measure,
+    rate,
+    rate_gradient,
+    signal_gradient,
+)
+from beamfold.radar.goal import SENSING, Goal
+from beamfold.radar.scene import Scene, scene_of
 from beamfold.sensing import Sensing
 
 _UNSET = fully_connected(1, 1)
@@ -38,6 +51,7 @@ class Scenario:
         per_user: R antennas and d streams of each user; one each in the paper.
         network: which antenna hangs on which chain, and with which phases; unless given, all on all.
         band: the subcarriers of a wideband scenario, whose F serves all of them; None for a flat channel.
+        goal: what sensing is for where it is not τ: the objective is then R + ω c(X), see `radar.goal`.
     """
 
     H: Tensor
@@ -49,6 +63,7 @@ class Scenario:
     per_user: Users = SINGLE
     network: Network = _UNSET
     band: Band | None = None
+    goal: Goal | None = None
 
     def __post_init__(self) -> None:
         """Put the fully connected network where none was given."""
@@ -143,11 +158,15 @@ class Scenario:
         return self._mean(beam_error(X, self.Psi, self._on_each(self.power)))
 
     def objective(self, X: Tensor) -> Tensor:
-        """R − ω τ of X (…, N, K), Eq. (8a); (…)."""
+        """R − ω τ of X (…, N, K), Eq. (8a), or R + ω c of another goal; (…)."""
+        if self.goal is not None:
+            return self.rate(X) + self.weight * self.goal.measure(X, self.power).value
         return self.rate(X) - self.weight * self.tau(X)
 
     def measure(self, X: Tensor) -> Measured:
-        """R, τ and ∇_X (R − ω τ) of X (…, N, K) together."""
+        """R, τ and ∇_X (R − ω τ), or ∇_X (R + ω c) of another goal, of X (…, N, K) together."""
+        if self.goal is not None:
+            return Measured(self.rate(X), self.tau(X), self.ascent(X) / self.subcarriers)
         power, weight = self._on_each(self.power), self._on_each(self.weight)
         R, tau, G = measure(self.H, X, self.Psi, power, weight, self.noise, self.per_user)
         return Measured(self._mean(R), self._mean(tau), G if self.band is None else G / self.subcarriers)
@@ -155,8 +174,15 @@ class Scenario:
     def ascent(self, X: Tensor, *, eta: float = 1.0, digital: DigitalGradient = "exact") -> Tensor:
         """G_s = ∇_X (R_s − ω η τ_s) of every subcarrier for itself, as X; S times that of the mean.
 
+        Of another goal ∇_X (R_s + S ω η c), c that of all subcarriers together.
+
         Fᴴ G_s is then the step of W_s, which does not shrink with S; `on_F` has the step of F.
         """
+        if self.goal is not None:
+            on_R = rate_gradient if digital == "exact" else signal_gradient
+            c = self.goal.measure(X, self.power).gradient  # of all subcarriers together
+            omega = eta * self.subcarriers * self._on_each(self.weight)
+            return on_R(self.H, X, self.noise, self.per_user) + omega[..., None, None] * c
         power, weight = self._on_each(self.power), self._on_each(self.weight)
         return ascent(self.H, X, self.Psi, power, eta * weight, self.noise, self.per_user, digital)
 
@@ -210,6 +236,14 @@ class Scenario:
         )
 
 
+def sensed_by(s: Scenario) -> Scene:
+    """What the scenario senses: the scene of its goal, else the targets of Ψ as `scene_of` has them."""
+    if s.goal is not None:
+        return s.goal.scene
+    scene = scene_of(s.radar)
+    return scene if s.band is None else replace(scene, ratios=s.band.ratios)
+
+
 def check_on_cpu(s: Scenario, method: str) -> None:
     """Raise InputError unless the scenario is on the CPU, where the compiled methods run."""
     if s.H.device.type != "cpu":
@@ -238,6 +272,8 @@ def make_scenario(
     frequencies: Numbers | Sequence[float] | None = None,
     carrier_hz: float | None = None,
     power_rule: PowerRule = "subcarrier",
+    sensing: str = "tau",
+    scene: Scene | None = None,
 ) -> Scenario:
     """Check channels and Ψ once and make the scenario that every method takes.
 
@@ -258,6 +294,9 @@ def make_scenario(
         frequencies: f_s (S,) of the subcarriers of a band, Hz, increasing.
         carrier_hz: f_c, in whose wavelengths the array is; default the mean of the frequencies.
         power_rule: of a band, "subcarrier" (‖F W_s‖² = P_t on each) or "band" (Σ_s ‖F W_s‖² = S P_t).
+        sensing: what the objective has beside R: "tau" (R − ω τ), "crb" (R + ω log₂ det J) or "scnr"
+            (R + ω Σ_i log₂ SCNR_i), see `radar.criteria`.
+        scene: what is sensed, for the last two; default the targets of Ψ, see `radar.scene.scene_of`.
 
     Returns:
         A `Scenario` in complex128.
@@ -295,7 +334,24 @@ def make_scenario(
     else:
         power = power[0].expand(batch)
     omega = torch.full_like(power, weight)
-    return Scenario(H, one, power, chains, omega, noise, per_user, network or _UNSET, band)
+    goal = _goal(sensing, scene, one, band)
+    return Scenario(H, one, power, chains, omega, noise, per_user, network or _UNSET, band, goal)
+
+
+def _goal(sensing: str, scene: Scene | None, radar: Sensing, band: Band | None) -> Goal | None:
+    """The goal of a scenario, None for τ."""
+    if sensing not in SENSING:
+        raise InputError(f"no sensing objective {sensing[:50]!r}; known: {', '.join(SENSING)}")
+    if sensing == "tau":
+        if scene is not None:
+            raise InputError("a scene is for sensing='crb' or 'scnr'; tau knows Psi alone")
+        return None
+    scene = scene_of(radar) if scene is None else scene
+    if not scene.array.same_as(radar.array):
+        raise InputError(
+            f"the scene is for the array {scene.array.name}, Psi for {radar.array.name}; take one array"
+        )
+    return Goal("crb" if sensing == "crb" else "scnr", scene).on_band(None if band is None else band.ratios)
 
 
 def _band(

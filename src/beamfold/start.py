@@ -253,12 +253,20 @@ def mixed(s: Scenario) -> Tensor:
 def mean_covariance(s: Scenario) -> Point:
     """F of the phases of the leading eigenvectors of Σ_s X_s X_sᴴ, W_s = F^† X_s scaled to (7c).
 
-    X_s are digital precoders of a closed form, `mixed`, so that sensing has its part in the start. Where
-    their columns are fewer than M, as for a flat channel, those of (26) beyond K follow.
+    X_s are digital precoders of a closed form, `mixed`, so that sensing has its part in the start.
     """
     parts = [mixed(part) for part in s.parts()]
     X = parts[0] if len(parts) == 1 else torch.stack(parts, -3)
-    columns = torch.linalg.svd(X if s.band is None else side_by_side(X), full_matrices=False).U
+    return from_digital(
+        s, torch.linalg.svd(X if s.band is None else side_by_side(X), full_matrices=False).U, X
+    )
+
+
+def from_digital(s: Scenario, columns: Tensor, X: Tensor) -> Point:
+    """F of the phases of the first M columns (…, N, n), W_s = F^† X_s scaled to (7c).
+
+    Where they are fewer than M, those of (26) beyond K follow.
+    """
     columns = columns[..., : s.chains]
     missing = s.chains - columns.shape[-1]
     if missing:

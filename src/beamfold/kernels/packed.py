@@ -42,8 +42,8 @@ def one_chain_each(F: Tensor) -> bool:
 
 
 def compiled_for(s: Scenario, F: Tensor) -> bool:
-    """Whether the layers are compiled for it: one-antenna users, flat channels, all chains or one on each."""
-    return s.band is None and s.per_user.single and (s.network.full or one_chain_each(F))
+    """Whether the layers are compiled for it: one-antenna users, flat, τ, and all chains or one on each."""
+    return s.band is None and s.goal is None and s.per_user.single and (s.network.full or one_chain_each(F))
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from beamfold.methods.wmmse import wmmse
 from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
 from beamfold.optim.by_subcarrier import by_subcarrier
+from beamfold.optim.goal_search import TOLERANCE, best_digital, digital_starts
 from beamfold.optim.in_span import Small, in_basis
 from beamfold.optim.lbfgs import maximise
 from beamfold.optim.matrices import flatten, subspace
@@ -94,7 +95,6 @@ OF_SEVERAL = ("rate", "zero_forcing", "radar")
 """Starts where users have several antennas, for which there is no `digital_jcas`."""
 
 
-@by_subcarrier
 def digital(
     s: Scenario,
     *,
@@ -107,7 +107,8 @@ def digital(
     Args:
         s: the scenario.
         starts: names of `STARTS` or X (…, N, K), e.g. a hybrid design's X, which it then can't fall below;
-            default `USUAL`, and for users with several antennas `OF_SEVERAL`.
+            default `USUAL`, and for users with several antennas `OF_SEVERAL`. For another sensing objective
+            X only, beside mixtures of zero forcing and beams to the targets.
         tolerance: on `stationarity`, bit/s/Hz; the objective is then within about its square of the peak.
         iterations: the most L-BFGS steps from each start.
 
@@ -118,6 +119,33 @@ def digital(
         InputError: no start, an unknown one, one of another shape, or a negative limit.
     """
     check_limits(tolerance, iterations)
+    if s.goal is not None:
+        return _for_goal(s, starts, iterations)
+    return _for_tau(s, starts=starts, tolerance=tolerance, iterations=iterations)
+
+
+def _for_goal(s: Scenario, starts: Sequence[str | Tensor] | None, iterations: int) -> Design:
+    """The best X for R + ω c, from the starts of `goal_search` and from those that are given."""
+    flat = flatten(s)
+    begin = digital_starts(flat)
+    for x in starts or ():
+        if isinstance(x, str):
+            raise InputError(
+                "the starts of another sensing objective than tau are X, not names; leave them out"
+            )
+        begin.append(digital_start(s, x).reshape(begin[0].shape))
+    X, _, residual = best_digital(flat, begin, iterations)
+    assert isinstance(X, Tensor)
+    status = torch.where(residual <= TOLERANCE, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
+    X = X.reshape(*s.batch, *X.shape[1:])
+    return finish(s, "digital", None, X, status=status.reshape(s.batch), residual=residual.reshape(s.batch))
+
+
+@by_subcarrier
+def _for_tau(
+    s: Scenario, *, starts: Sequence[str | Tensor] | None, tolerance: float, iterations: int
+) -> Design:
+    """The best X for R − ω τ, on a band subcarrier by subcarrier."""
     if starts is None:
         starts = USUAL if s.per_user.single else OF_SEVERAL
     unknown = [x for x in starts if isinstance(x, str) and x not in STARTS]
@@ -144,5 +172,5 @@ METHOD = Method(
     digital,
     "R - omega tau without (7b): fully digital ceiling",
     part=SLOW,
-    supports=Supports(digital=True, rows=True, band=True, device=True),
+    supports=Supports(digital=True, rows=True, band=True, goals=True, device=True),
 )

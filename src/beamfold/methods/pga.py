@@ -39,7 +39,7 @@ def pga(
         layers: I ≥ 0 outer iterations.
         mu: step size of F.
         lam: step size of W.
-        eta: weight on ∇_W τ in (24); default 1/N.
+        eta: weight on ∇_W τ in (24), or on that of another sensing objective; default 1/N.
         digital: "signal", what the published figures used for ∇_W R, or "exact", Eq. (14).
         start: "proposed" (26), "random", "svd", "svd_conjugated", or a `Point`.
         engine: "kernel" (compiled, float32), "torch" (readable, complex128) or "auto".
@@ -78,5 +78,5 @@ METHOD = Method(
     "pga",
     pga,
     "R - omega tau: projected gradient ascent, J steps of F per layer",
-    supports=Supports(rows=True, networks=True, bits=True, band=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, band=True, goals=True, device=True),
 )

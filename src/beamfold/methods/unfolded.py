@@ -152,5 +152,5 @@ METHOD = Method(
     "unfolded",
     unfolded,
     "R - omega tau: the paper's unfolded PGA, trained steps",
-    supports=Supports(rows=True, networks=True, bits=True, band=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, band=True, goals=True, device=True),
 )
