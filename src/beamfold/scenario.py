@@ -18,6 +18,7 @@ from beamfold.errors import InputError
 from beamfold.networks import Network, fully_connected
 from beamfold.objective import SINGLE, Measured, Users, beam_error, measure, objective, rate
 from beamfold.sensing import Sensing, at_unit_power
+from beamfold.tensors import as_tensor
 
 Numbers = Tensor | NDArray[np.generic]
 _UNSET = fully_connected(1, 1)
@@ -155,9 +156,7 @@ def _ends_open(index: Any) -> bool:
 
 
 def _tensor(values: Numbers, dtype: torch.dtype) -> Tensor:
-    if isinstance(values, Tensor):
-        return values.to(dtype)
-    return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+    return as_tensor(values).to(dtype)
 
 
 def check_sizes(users: int, chains: int, antennas: int, streams: int = 1) -> None:

@@ -146,7 +146,7 @@ class ScenarioSpec:
         Key(
             "The antennas: line, planar:8x8, or a file with positions (antennas, 3) in wavelengths.",
             "as the files state, else line",
-            f"{OF_PSI} generate covariance verify import",
+            f"{OF_PSI} generate covariance import",
         ),
     ] = None
     network: Annotated[
