@@ -43,10 +43,11 @@ def generate(
     from beamfold.files.atomic import check_target
 
     check_target(output, force=force, suffixes=RESULTS)
-    antennas, users, _ = sizes_of(replace(spec, channels=None))  # which are made here
+    spec = replace(spec, channels=None, from_=None)  # channels are made here
+    antennas, users, _ = sizes_of(spec)
     if users > antennas:
         raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")
-    array = array_of(replace(spec, channels=None), antennas) or line_array(antennas)
+    array = array_of(spec, antennas) or line_array(antennas)
     H = saleh_valenzuela(array, users, count, seed=seed, paths=paths, receive=receive)
     write_channels(output, H, {"seed": seed, "paths": paths, "rows": "h^H"}, array)
     if as_json:

@@ -138,7 +138,7 @@ class ScenarioSpec:
             "hermes. "
             "Sets axes and array.",
             "",
-            f"{DESIGN} verify",
+            f"{DESIGN} verify covariance",
         ),
     ] = None
     array: Annotated[
