@@ -260,7 +260,13 @@ def test_arrays_of_other_libraries():
             return self.value.__dlpack_device__()
 
     H = bf.saleh_valenzuela(8, 2, 3, seed=1)
-    forms = [H.numpy().astype(">c16"), H.clone().requires_grad_(), Foreign(H), H.numpy(), H.conj().conj()]
+    forms = [
+        H.numpy().astype(">c16"),
+        H.clone().requires_grad_(),
+        Foreign(H),
+        H.numpy(),
+        H.conj().resolve_conj().conj(),
+    ]
     expected = bf.make_scenario(H, bf.solve_covariance(8), snr_db=6)
     for form in forms:
         s = bf.make_scenario(form, bf.solve_covariance(8), snr_db=6)
