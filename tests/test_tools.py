@@ -7,6 +7,8 @@ are designed go there, in the tool's own response. The hand-made arrays have the
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from types import SimpleNamespace
 
 import h5py
@@ -14,9 +16,11 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from conftest import ROOT
 from test_cli import run  # noqa: F401
 
 import beamfold as bf
+from beamfold.files.axes import DROPPED, KNOWN, RI, SUMMED
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.reader import read_set
 from beamfold.files.tools import TOOLS
@@ -283,3 +287,22 @@ def test_files_are_written_from_any_array(tmp_path, form):
     bf.write_channels(str(tmp_path / "c.npz"), given)
     assert torch.equal(bf.read_channels(str(tmp_path / "c.npz")), H)
     assert str(np.load(tmp_path / "c.npz")["axes"]) == "channels,users,antennas"
+
+
+def test_the_page_on_conventions_runs_as_it_stands(run, capsys):  # noqa: F811
+    """Its Python prints what it says, its commands run on arrays of the tools, its table lists every tool."""
+    page = (ROOT / "docs" / "conventions.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "conventions.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "2 channels × 4 users × 32 antennas" in said and "(2, 32, 4)" in said and "('channel',)" in said
+    generator = np.random.default_rng(7)
+    h = generator.standard_normal((8, 2, 1, 16, 1, 3)) + 1j
+    np.save("cfr.npy", h[:, :1])
+    scipy.io.savemat("channels.mat", {"channel": h[:, :, 0, :, 0]})
+    (block,) = re.findall(r"```\n(beamfold design cfr.*?)```", page, re.DOTALL)
+    for line in block.splitlines():
+        code, _, err = run(*shlex.split(line)[1:])
+        assert code == 0, err
+    assert all(f"| `{tool}` |" in page for tool in TOOLS)
+    assert all(f"`{name}`" in page for name in (*KNOWN, RI, *SUMMED, DROPPED))
