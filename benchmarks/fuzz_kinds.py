@@ -107,13 +107,18 @@ def hdf5(rng: Rng) -> bytes:
                 sparse["jc"] = np.arange(9, dtype="u8")
             case _:
                 file.create_dataset("S/H", data=draw(rng, 3, 2, 8), **packed)
-                for axis, label in zip(file["S/H"].dims, ("channel", "user", "antenna"), strict=True):
-                    if rng.random() < 0.3:
-                        axis.label = label
+                _label(file["S/H"], rng)
         if rng.random() < 0.2:
             file["away"], file["loop"] = h5py.ExternalLink("/etc/hostname", "/x"), h5py.SoftLink("/loop")
             file["again"] = file["/"]
     return stream.getvalue()
+
+
+def _label(item: h5py.Dataset, rng: Rng) -> None:
+    """Names for some axes."""
+    for axis, label in zip(item.dims, ("channel", "user", "antenna"), strict=True):
+        if rng.random() < 0.3:
+            axis.label = label
 
 
 KINDS = {"mat": matlab, "npz": npz, "npy": npy, "h5": hdf5}
