@@ -1,0 +1,221 @@
+r"""One hybrid design for a band: F common to all subcarriers, W_s of each.
+
+    f = (1/S) Σ_s (R − ω τ)(s_s F W_s),   s_s = √P_t / ‖F W_s‖
+
+separates into narrowband problems once F is fixed. So the digital optima X_s, every W_s and its inverse
+Hessian are those of `fast_design`, the phases of F have one limited memory, and their gradient is the mean
+of the narrowband ones. The start is the phases of the leading eigenvectors of Σ_s X_s X_sᴴ, then
+
+    F = e^{j∠(Σ_s X_s W_sᴴ)},   W_s = (Fᴴ F + εN I)⁻¹ Fᴴ X_s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from beamfold.kernels.band_sums import add_product, add_scaled, orthonormal, turn_gradient
+from beamfold.kernels.band_work import ASCEND, FINISH, FIT, GO_BACK, LOAD, SPAN, set_desk, together
+from beamfold.kernels.band_workspace import Band, BandPlan, Desk, Task, band_layout, of_one
+from beamfold.kernels.cholesky import cholesky
+from beamfold.kernels.fast_chains import POINT, SAVED
+from beamfold.kernels.fast_design import entries, one_chain_each
+from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
+from beamfold.kernels.fast_start import RIDGE, connect
+from beamfold.kernels.fast_workspace import Constants, Memory, Problem, rows_of
+from beamfold.kernels.linalg import Planes, copy, inner, kernel, number, one, row_copy
+from beamfold.kernels.phases import phases_of, rotate, store_unit
+from beamfold.kernels.simd import LANES, like, load, multiply
+from beamfold.kernels.team import STOP, Team, publish
+from beamfold.kernels.workspace import carve
+
+
+@kernel
+def first_span(band: Band, users: int, columns: int) -> None:
+    """The first columns of V = columns of the digital optima, taken over the whole band."""
+    V, n = band.V, band.X.shape[0] // 2
+    for j in range(columns):
+        place = j * n * users // columns
+        i, k = place // users, place % users
+        for z in range(2):
+            for d in range(V.shape[2]):
+                V[z, j, d] = band.X[2 * i + z, k, d]
+
+
+@kernel
+def sum_groups(stack: Planes, groups: int) -> Planes:
+    """The sum of the groups' matrices, in the place of the first."""
+    G = of_one(stack, 0)
+    for g in range(1, groups):
+        add_scaled(G, one(G), of_one(stack, g))
+    return G
+
+
+@kernel
+def unit_of(V: Planes, G: Planes, M: int, mask: Planes) -> None:
+    """The first M columns of V = the phases of G where the mask is 1; a zero keeps the phase it had."""
+    for m in range(M):
+        for n in range(0, V.shape[2], LANES):
+            there = load(mask, 0, m, n, LANES)
+            re, im = load(G, 0, m, n, LANES), load(G, 1, m, n, LANES)
+            store_unit(V, V, m, n, multiply(there, re), multiply(there, im))
+
+
+@kernel
+def band_start(
+    mixing: Planes, team: Team, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants,
+    plan: BandPlan,
+) -> None:  # fmt: skip
+    """F and all W from the digital optima: eigenvectors, their phases, alternations."""
+    V, A, free, kept = band.V, band.A, desk.one.antennas.free, desk.one.antennas.kept
+    M, K, columns = task.F.shape[1], task.H.shape[1], mixing.shape[1]
+    first_span(band, K, columns)
+    orthonormal(V, columns)
+    for _ in range(plan.turns):
+        groups = together(SPAN, columns, team, task, band, desk, problem, constants, plan)
+        copy(V, sum_groups(band.G, groups), columns)
+        orthonormal(V, columns)
+    copy(kept, V, columns)
+    connect(V, free, M)
+    phases_of(V, kept, mixing, M, free)
+    for turn in range(plan.alternations + 1):
+        inner(A, V, A.shape[2], V, 0, M)
+        for m in range(M):
+            A[0, m, m] *= like(A, 1 + RIDGE)
+        cholesky(A, M, 0, 0.0)
+        groups = together(FIT, 0, team, task, band, desk, problem, constants, plan)
+        if turn < plan.alternations:
+            unit_of(V, sum_groups(band.G, groups), M, free)
+
+
+@kernel
+def by_band(
+    kind: int, steps: int, rows: Planes, row: int, team: Team, task: Task, band: Band, desk: Desk,
+    problem: Problem, constants: Constants, plan: BandPlan,
+) -> Any:  # fmt: skip
+    """f at F with all W brought near their best for it, and df/d∠F in a row."""
+    V, T, free = band.V, band.T, desk.one.antennas.free
+    inner(T, V, V.shape[1], V, 0, free.shape[1])
+    groups = together(kind, steps, team, task, band, desk, problem, constants, plan)
+    G, PW = sum_groups(band.G, groups), sum_groups(band.PW, groups)
+    add_product(G, V, PW, 0, V.shape[1], free.shape[1])
+    turn_gradient(rows, row, V, G, free)
+    f = like(V, 0.0)
+    for i in range(len(task.share)):
+        f += band.f[0, 0, i] * like(V, task.share[i])
+    return f
+
+
+@kernel
+def ascend_band(
+    memory: Memory, team: Team, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants,
+    plan: BandPlan,
+) -> int:  # fmt: skip
+    """All W for F, then up to `plan.steps` L-BFGS steps on ∠F with them following; f never falls.
+
+    Returns the trials made until gᵀd is at most the tolerance.
+    """
+    V, base, rows = band.V, desk.one.antennas.base, memory.rows
+    old, new = number(OLD), number(NEW)
+    tolerance = like(V, constants.tolerance)
+    f = by_band(ASCEND, plan.first, rows, old, team, task, band, desk, problem, constants, plan)
+    reach = like(V, constants.phases) * np.sqrt(like(V, entries(desk.one.antennas.free)))
+    search = first_direction(memory, old, reach)
+    t, done, fresh = one(V), 0, True
+    copy(base, V, base.shape[1])
+    while done < plan.steps and search.along > tolerance:
+        done += 1
+        rotate(V, base, rows, DIRECTION, t)
+        kind = ASCEND if fresh else GO_BACK
+        after = by_band(kind, plan.inner, rows, new, team, task, band, desk, problem, constants, plan)
+        fresh = after >= f + like(V, 1e-4) * t * search.along
+        if fresh:
+            f = after
+            search = next_direction(memory, search, t, old, new)
+            copy(base, V, base.shape[1])
+            old, new, t = new, old, one(V)
+        else:
+            t = shorter(rows, t, search.along, after - f)
+    if not fresh:
+        copy(V, base, base.shape[1])
+        for i in range(len(task.chosen)):
+            row_copy(band.rows[i : i + 1], POINT, SAVED)
+    return done
+
+
+@kernel
+def load_F(band: Band, free: Planes, task: Task) -> None:
+    """The given F as the first columns of V; where it is 0 it stays."""
+    N, M = task.F.shape
+    for m in range(M):
+        for n in range(N):
+            value = task.F[n, m]
+            band.V[0, m, n], band.V[1, m, n] = value.real, value.imag
+            if value == 0:
+                free[0, m, n] = like(free, 0.0)
+
+
+@kernel
+def store_F(task: Task, band: Band, free: Planes) -> None:
+    """F (N, M) on the unit circle where it is free, and its Gram matrix, in complex128."""
+    F, gram = task.F, task.gram
+    N, M = F.shape
+    for m in range(M):
+        for n in range(N):
+            if free[0, m, n] > 0:
+                re, im = np.float64(band.V[0, m, n]), np.float64(band.V[1, m, n])
+                q = 1 / np.sqrt(re * re + im * im)
+                F[n, m] = complex(re * q, im * q)
+    for m in range(M):
+        for a in range(M):
+            x = 0j
+            for n in range(N):
+                x += F[n, m].conjugate() * F[n, a]
+            gram[m, a] = x
+
+
+@kernel
+def design_band(
+    task: Task, mixing: Planes, free: Planes, problem: Problem, constants: Constants, plan: BandPlan,
+    team: Team, helpers: int, band_buffer: Planes, desk_buffer: Planes,
+) -> int:  # fmt: skip
+    """F of a band and all W_s, from its own start or from the {F, W} that the task holds; the steps of F made.
+
+    Args:
+        task: the band, and the arrays that are filled.
+        mixing: (2, min(M, n K), M padded), see `fast.mixing`.
+        free: (1, M padded, N padded), see `fast_design.design`.
+        problem: the numbers of (8); `square` stands in the task.
+        constants: first steps and thresholds.
+        plan: how much work.
+        team: zeros, see `team`.
+        helpers: threads in `help_out`.
+        band_buffer: for the arrays of `band_layout`, zero.
+        desk_buffer: for the arrays of `desk_layout`.
+    """
+    (_, K, N), M, r, n = task.H.shape, task.F.shape[1], task.U.shape[1], len(task.chosen)
+    separate = task.U.shape[0] > 2
+    band = carve(band_buffer, band_layout(N, K, M, r, n, separate))
+    desk = set_desk(desk_buffer, task)
+    there = desk.one.antennas.free
+    for m in range(there.shape[1]):
+        for d in range(there.shape[2]):
+            there[0, m, d] = free[0, m, d]
+    if not separate:
+        for z in range(2):
+            for j in range(r):
+                for d in range(N):
+                    band.V[z, band.T.shape[1] + K + j, d] = task.U[z, j, d]
+    together(LOAD, 0, team, task, band, desk, problem, constants, plan)
+    if plan.digital < 0:
+        load_F(band, there, task)
+    else:
+        band_start(mixing, team, task, band, desk, problem, constants, plan)
+    columns = 1 if one_chain_each(band.V, M) else there.shape[1]
+    memory = rows_of(desk.one.memory, columns * band.V.shape[2])
+    done = ascend_band(memory, team, task, band, desk, problem, constants, plan)
+    store_F(task, band, there)
+    together(FINISH, 0, team, task, band, desk, problem, constants, plan)
+    publish(team, STOP, helpers, 0)
+    return done
