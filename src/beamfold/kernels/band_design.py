@@ -2,11 +2,13 @@ r"""One hybrid design for a band: F common to all subcarriers, W_s of each.
 
     f = (1/S) Σ_s (R − ω τ)(s_s F W_s),   s_s = √P_t / ‖F W_s‖
 
-separates into narrowband problems once F is fixed. So the digital optima X_s, every W_s and its inverse
-Hessian are those of `fast_design`, the phases of F have one limited memory, and their gradient is the mean
-of the narrowband ones. The start is the phases of the leading eigenvectors of Σ_s X_s X_sᴴ, then
+separates into narrowband problems once F is fixed: the digital optima X_s, every W_s and its inverse Hessian
+are found as in `fast_design`. The phases of F have one limited memory, and their gradient is the mean of the
+narrowband ones. The start is the phases of the leading eigenvectors of Σ_s X_s X_sᴴ, then in turn
 
-    F = e^{j∠(Σ_s X_s W_sᴴ)},   W_s = (Fᴴ F + εN I)⁻¹ Fᴴ X_s.
+    F = e^{j∠(Σ_s X_s W_sᴴ)},   W_s = (Fᴴ F + εN I)⁻¹ Fᴴ X_s,
+
+of which Σ_s X_s W_sᴴ = (Σ_s X_s X_sᴴ F) (Fᴴ F + εN I)⁻¹.
 """
 
 from __future__ import annotations
@@ -15,16 +17,34 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.kernels.band_sums import add_product, add_scaled, orthonormal, turn_gradient
-from beamfold.kernels.band_work import ASCEND, FINISH, FIT, GO_BACK, LOAD, SPAN, set_desk, together
+from beamfold.kernels.band_chains import POINT, SAVED
+from beamfold.kernels.band_sums import (
+    add_product,
+    add_scaled,
+    orthonormal,
+    subtract_multiple,
+    times_inverse,
+    times_inverse_adjoint,
+    turn_gradient,
+)
+from beamfold.kernels.band_work import (
+    ASCEND,
+    FINISH,
+    FIT,
+    GO_BACK,
+    LOAD,
+    SPAN,
+    put_columns,
+    set_desk,
+    together,
+)
 from beamfold.kernels.band_workspace import Band, BandPlan, Desk, Task, band_layout, of_one
 from beamfold.kernels.cholesky import cholesky
-from beamfold.kernels.fast_chains import POINT, SAVED
 from beamfold.kernels.fast_design import entries, one_chain_each
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_start import RIDGE, connect
 from beamfold.kernels.fast_workspace import Constants, Memory, Problem, rows_of
-from beamfold.kernels.linalg import Planes, copy, inner, kernel, number, one, row_copy
+from beamfold.kernels.linalg import Planes, copy, dot, inner, kernel, number, one, row_copy
 from beamfold.kernels.phases import phases_of, rotate, store_unit
 from beamfold.kernels.simd import LANES, like, load, multiply
 from beamfold.kernels.team import STOP, Team, publish
@@ -33,14 +53,11 @@ from beamfold.kernels.workspace import carve
 
 @kernel
 def first_span(band: Band, users: int, columns: int) -> None:
-    """The first columns of V = columns of the digital optima, taken over the whole band."""
-    V, n = band.V, band.X.shape[0] // 2
+    """The first columns of F = columns of the digital optima, taken over the whole band."""
+    n = band.X.shape[0] // 2
     for j in range(columns):
         place = j * n * users // columns
-        i, k = place // users, place % users
-        for z in range(2):
-            for d in range(V.shape[2]):
-                V[z, j, d] = band.X[2 * i + z, k, d]
+        put_columns(band.F, j, of_one(band.X, place // users), place % users, 1)
 
 
 @kernel
@@ -63,30 +80,59 @@ def unit_of(V: Planes, G: Planes, M: int, mask: Planes) -> None:
 
 
 @kernel
+def set_basis(band: Band, M: int, rounding: float) -> None:
+    """L, the orthonormal basis E = F L^(−H), and T = [0, U]ᴴ E."""
+    inner(band.L, band.F, band.L.shape[2], band.F, 0, M)
+    cholesky(band.L, M, 0, rounding)
+    copy(band.E, band.F, M)
+    times_inverse_adjoint(band.E, band.L, M)
+    inner(band.T, band.U, band.U.shape[1], band.E, 0, M)
+
+
+@kernel
+def alternate(band: Band, G: Planes, M: int, free: Planes) -> None:
+    """F = the phases of G (Fᴴ F + ε N I)⁻¹, G = Σ_s X_s X_sᴴ F."""
+    A = band.A
+    inner(A, band.F, A.shape[2], band.F, 0, M)
+    for m in range(M):
+        A[0, m, m] *= like(A, 1 + RIDGE)
+    cholesky(A, M, 0, 0.0)
+    times_inverse_adjoint(G, A, M)
+    times_inverse(G, A, M)
+    unit_of(band.F, G, M, free)
+
+
+@kernel
 def band_start(
     mixing: Planes, team: Team, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants,
     plan: BandPlan,
 ) -> None:  # fmt: skip
-    """F and all W from the digital optima: eigenvectors, their phases, alternations."""
-    V, A, free, kept = band.V, band.A, desk.one.antennas.free, desk.one.antennas.kept
+    """F and all Z from the digital optima: eigenvectors, their phases, alternations."""
+    F, free, kept = band.F, desk.one.antennas.free, desk.one.antennas.kept
     M, K, columns = task.F.shape[1], task.H.shape[1], mixing.shape[1]
     first_span(band, K, columns)
-    orthonormal(V, columns)
+    orthonormal(F, columns)
     for _ in range(plan.turns):
         groups = together(SPAN, columns, team, task, band, desk, problem, constants, plan)
-        copy(V, sum_groups(band.G, groups), columns)
-        orthonormal(V, columns)
-    copy(kept, V, columns)
-    connect(V, free, M)
-    phases_of(V, kept, mixing, M, free)
-    for turn in range(plan.alternations + 1):
-        inner(A, V, A.shape[2], V, 0, M)
-        for m in range(M):
-            A[0, m, m] *= like(A, 1 + RIDGE)
-        cholesky(A, M, 0, 0.0)
-        groups = together(FIT, 0, team, task, band, desk, problem, constants, plan)
-        if turn < plan.alternations:
-            unit_of(V, sum_groups(band.G, groups), M, free)
+        copy(F, sum_groups(band.G, groups), columns)
+        orthonormal(F, columns)
+    copy(kept, F, columns)
+    connect(F, free, M)
+    phases_of(F, kept, mixing, M, free)
+    for _ in range(plan.alternations):
+        groups = together(SPAN, M, team, task, band, desk, problem, constants, plan)
+        alternate(band, sum_groups(band.G, groups), M, free)
+    set_basis(band, M, constants.rounding)
+    together(FIT, 0, team, task, band, desk, problem, constants, plan)
+
+
+@kernel
+def take_out_span(G: Planes, E: Planes, M: int) -> None:
+    """G ← (I − E Eᴴ) G for orthonormal columns of E."""
+    for j in range(M):
+        for i in range(M):
+            re, im = dot(E, i, G, j)
+            subtract_multiple(G, j, E, i, re, im)
 
 
 @kernel
@@ -94,16 +140,18 @@ def by_band(
     kind: int, steps: int, rows: Planes, row: int, team: Team, task: Task, band: Band, desk: Desk,
     problem: Problem, constants: Constants, plan: BandPlan,
 ) -> Any:  # fmt: skip
-    """f at F with all W brought near their best for it, and df/d∠F in a row."""
-    V, T, free = band.V, band.T, desk.one.antennas.free
-    inner(T, V, V.shape[1], V, 0, free.shape[1])
+    """f at F with all Z brought near their best for it, and df/d∠F in a row."""
+    F, free, M = band.F, desk.one.antennas.free, task.F.shape[1]
+    set_basis(band, M, constants.rounding)
     groups = together(kind, steps, team, task, band, desk, problem, constants, plan)
-    G, PW = sum_groups(band.G, groups), sum_groups(band.PW, groups)
-    add_product(G, V, PW, 0, V.shape[1], free.shape[1])
-    turn_gradient(rows, row, V, G, free)
-    f = like(V, 0.0)
+    G, PZ = sum_groups(band.G, groups), sum_groups(band.PZ, groups)
+    add_product(G, band.U, PZ, 0, band.U.shape[1], M)
+    take_out_span(G, band.E, M)
+    times_inverse(G, band.L, M)
+    turn_gradient(rows, row, F, G, free)
+    f = like(F, 0.0)
     for i in range(len(task.share)):
-        f += band.f[0, 0, i] * like(V, task.share[i])
+        f += band.f[0, 0, i] * like(F, task.share[i])
     return f
 
 
@@ -116,7 +164,7 @@ def ascend_band(
 
     Returns the trials made until gᵀd is at most the tolerance.
     """
-    V, base, rows = band.V, desk.one.antennas.base, memory.rows
+    V, base, rows = band.F, desk.one.antennas.base, memory.rows
     old, new = number(OLD), number(NEW)
     tolerance = like(V, constants.tolerance)
     f = by_band(ASCEND, plan.first, rows, old, team, task, band, desk, problem, constants, plan)
@@ -139,6 +187,7 @@ def ascend_band(
             t = shorter(rows, t, search.along, after - f)
     if not fresh:
         copy(V, base, base.shape[1])
+        set_basis(band, task.F.shape[1], constants.rounding)
         for i in range(len(task.chosen)):
             row_copy(band.rows[i : i + 1], POINT, SAVED)
     return done
@@ -146,12 +195,12 @@ def ascend_band(
 
 @kernel
 def load_F(band: Band, free: Planes, task: Task) -> None:
-    """The given F as the first columns of V; where it is 0 it stays."""
+    """The given F ; where it is 0 it stays."""
     N, M = task.F.shape
     for m in range(M):
         for n in range(N):
             value = task.F[n, m]
-            band.V[0, m, n], band.V[1, m, n] = value.real, value.imag
+            band.F[0, m, n], band.F[1, m, n] = value.real, value.imag
             if value == 0:
                 free[0, m, n] = like(free, 0.0)
 
@@ -164,7 +213,7 @@ def store_F(task: Task, band: Band, free: Planes) -> None:
     for m in range(M):
         for n in range(N):
             if free[0, m, n] > 0:
-                re, im = np.float64(band.V[0, m, n]), np.float64(band.V[1, m, n])
+                re, im = np.float64(band.F[0, m, n]), np.float64(band.F[1, m, n])
                 q = 1 / np.sqrt(re * re + im * im)
                 F[n, m] = complex(re * q, im * q)
     for m in range(M):
@@ -203,17 +252,15 @@ def design_band(
         for d in range(there.shape[2]):
             there[0, m, d] = free[0, m, d]
     if not separate:
-        for z in range(2):
-            for j in range(r):
-                for d in range(N):
-                    band.V[z, band.T.shape[1] + K + j, d] = task.U[z, j, d]
-    together(LOAD, 0, team, task, band, desk, problem, constants, plan)
+        put_columns(band.U, K, task.U, 0, r)
     if plan.digital < 0:
         load_F(band, there, task)
-    else:
+        set_basis(band, M, constants.rounding)
+    together(LOAD, 0, team, task, band, desk, problem, constants, plan)
+    if plan.digital >= 0:
         band_start(mixing, team, task, band, desk, problem, constants, plan)
-    columns = 1 if one_chain_each(band.V, M) else there.shape[1]
-    memory = rows_of(desk.one.memory, columns * band.V.shape[2])
+    columns = 1 if one_chain_each(band.F, M) else there.shape[1]
+    memory = rows_of(desk.one.memory, columns * band.F.shape[2])
     done = ascend_band(memory, team, task, band, desk, problem, constants, plan)
     store_F(task, band, there)
     together(FINISH, 0, team, task, band, desk, problem, constants, plan)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from beamfold.kernels.cholesky import inverse
 from beamfold.kernels.linalg import Planes, dot, inner, kernel, leaf, one
 from beamfold.kernels.simd import (
     LANES,
@@ -69,13 +70,42 @@ def add_inner_at(T: Planes, part: Planes, own: Planes, o: int, V: Planes, M: int
                 store(T, z, m, o + i, add(load(T, z, m, o + i, NARROW), load(part, z, m, i, NARROW)))
 
 
+@leaf
+def subtract_multiple(V: Planes, j: int, E: Planes, i: int, re: Any, im: Any) -> None:
+    """Column j of V −= (re + j im) column i of E."""
+    r, s = splat(re, LANES), splat(im, LANES)
+    for n in range(0, V.shape[2], LANES):
+        ar, ai = load(E, 0, i, n, LANES), load(E, 1, i, n, LANES)
+        store(V, 0, j, n, fma(s, ai, fnma(r, ar, load(V, 0, j, n, LANES))))
+        store(V, 1, j, n, fnma(s, ar, fnma(r, ai, load(V, 1, j, n, LANES))))
+
+
+@leaf
+def scale_column(V: Planes, j: int, q: Any) -> None:
+    """Column j of V times the real q."""
+    v = splat(q, LANES)
+    for z in range(2):
+        for n in range(0, V.shape[2], LANES):
+            store(V, z, j, n, multiply(v, load(V, z, j, n, LANES)))
+
+
 @kernel
-def transposed(out: Planes, W: Planes, scale: Any) -> None:
-    """out (K, M) = scale Wᴴ, all columns of out."""
-    for m in range(out.shape[1]):
-        for k in range(W.shape[1]):
-            out[0, m, k] = scale * W[0, k, m]
-            out[1, m, k] = -scale * W[1, k, m]
+def times_inverse_adjoint(V: Planes, L: Planes, M: int) -> None:
+    """V ← V L^(−H) for the first M columns of V and L as `cholesky` leaves it; 0 where L has no column."""
+    for j in range(M):
+        for i in range(j):
+            subtract_multiple(V, j, V, i, L[0, i, j], -L[1, i, j])
+        scale_column(V, j, inverse(L, j, 0))
+
+
+@kernel
+def times_inverse(V: Planes, L: Planes, M: int) -> None:
+    """V ← V L⁻¹."""
+    for a in range(M):
+        j = M - 1 - a
+        for i in range(j + 1, M):
+            subtract_multiple(V, j, V, i, L[0, j, i], L[1, j, i])
+        scale_column(V, j, inverse(L, j, 0))
 
 
 @kernel
@@ -85,17 +115,10 @@ def orthonormal(V: Planes, columns: int) -> None:
         before, _ = dot(V, j, V, j)
         for i in range(j):
             re, im = dot(V, i, V, j)
-            r, s = splat(re, LANES), splat(im, LANES)
-            for n in range(0, V.shape[2], LANES):
-                ar, ai = load(V, 0, i, n, LANES), load(V, 1, i, n, LANES)
-                store(V, 0, j, n, fma(s, ai, fnma(r, ar, load(V, 0, j, n, LANES))))
-                store(V, 1, j, n, fnma(s, ar, fnma(r, ai, load(V, 1, j, n, LANES))))
+            subtract_multiple(V, j, V, i, re, im)
         after, _ = dot(V, j, V, j)
         kept = after > like(V, 1e-6) * before
-        q = splat(one(V) / np.sqrt(after) if kept else like(V, 0.0), LANES)
-        for z in range(2):
-            for n in range(0, V.shape[2], LANES):
-                store(V, z, j, n, multiply(q, load(V, z, j, n, LANES)))
+        scale_column(V, j, one(V) / np.sqrt(after) if kept else like(V, 0.0))
 
 
 @kernel

@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beamfold.kernels.fast_workspace import Workspace, sizes
+from beamfold.kernels.fast_workspace import DENSE, PAIRS, Objective, Workspace, sizes
 from beamfold.kernels.fast_workspace import layout as layout_of_one
 from beamfold.kernels.linalg import Planes, kernel
 from beamfold.kernels.planes import up
+from beamfold.kernels.simd import LANES
 from beamfold.kernels.workspace import shape
 
 GROUPS = 8
 """Parts in which sums over the subcarriers are made, at most; the same for any number of threads."""
+ROWS = 13
+"""Rows of numbers about Z of a subcarrier; `band_chains` names them."""
 Complex = NDArray[np.complex128]
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -77,51 +80,72 @@ class Task(NamedTuple):
 class Band(NamedTuple):
     """What the subcarriers share, and what each of the n chosen ones keeps."""
 
-    V: Planes
-    """(2, columns, N), [F, 0, U]: the columns of V that all subcarriers have in common."""
+    F: Planes
+    """(2, M, N)."""
+    E: Planes
+    """(2, M, N), the orthonormal basis F L^(−H)."""
+    L: Planes
+    """(2, M, M), Fᴴ F = L Lᴴ."""
+    A: Planes
+    """(2, M, M), the Gram matrix of other columns."""
+    U: Planes
+    """(2, K + r, N), [0, U]: the columns beside F that all subcarriers have in common."""
     T: Planes
-    """(2, M, D), Vᴴ F of those."""
+    """(2, M, D), [0, U]ᴴ E."""
     own: Planes
     """(2n, own, N), [h_1 … h_K] of each, with its U behind where each has its own Ψ."""
     X: Planes
     """(2n, K, N), the digital optima."""
     rows: Planes
-    """(n, 9, 2KM), see `Chains`."""
+    """(n, 13, 2KM), see `band_chains`."""
     B: Planes
-    """(n, 2KM, 2KM), see `Chains`."""
-    A: Planes
-    """(2, M, M), Fᴴ F + ε N I of the common least squares, factorised."""
+    """(n, 2KM, 2KM), see `fast_workspace.Chains`."""
     f: Planes
     """(1, 1, n), f of each."""
     G: Planes
     """(2 GROUPS, M, N), sums over the subcarriers of a group of what has the form of F."""
-    PW: Planes
-    """(2 GROUPS, M, D), sums of P Wᴴ."""
+    PZ: Planes
+    """(2 GROUPS, M, D), sums of P Zᴴ."""
 
 
 class Desk(NamedTuple):
     """The working space of one thread."""
 
     one: Workspace
+    """Of the narrowband design, for the digital optimum."""
+    objective: Objective
+    """Without the coordinates of F."""
+    T: Planes
+    """(2, M, D), [h_1 … h_K, U]ᴴ E."""
+    PZ: Planes
+    """(2, M, D), P Zᴴ."""
     part: Planes
-    """(2, M, own), [h_1 … h_K]ᴴ F, or what else is as large."""
+    """(2, M, own), products with the own columns."""
+    rows: Planes
+    """As in `Band`, for a subcarrier that was not chosen."""
+    B: Planes
 
 
 @kernel
 def band_layout(N: int, K: int, M: int, r: int, n: int, separate: bool) -> Band:
     """The shapes of a `Band`; `separate` where each subcarrier has its own Ψ."""
     p = sizes(N, K, M, r)
+    unknowns, F = 2 * p.K * p.M, shape(2, p.M, p.N)
+    square, T = shape(2, p.M, p.M), shape(2, p.M, up(K + r, LANES))
     return Band(
-        V=shape(2, p.columns, p.N),
-        T=shape(2, p.M, p.D),
+        F=F,
+        E=F,
+        L=square,
+        A=square,
+        U=shape(2, up(K + r, 4), p.N),
+        T=T,
         own=shape(2 * n, own_columns(K, r, separate), p.N),
         X=shape(2 * n, p.K, p.N),
-        rows=shape(n, 9, p.W),
-        B=shape(n, p.B, p.W),
-        A=shape(2, p.M, p.M),
+        rows=shape(n, ROWS, unknowns),
+        B=shape(n, rows_of_B(unknowns), unknowns),
         f=shape(1, 1, n),
         G=shape(2 * GROUPS, p.M, p.N),
-        PW=shape(2 * GROUPS, p.M, p.D),
+        PZ=shape(2 * GROUPS, p.M, up(K + r, LANES)),
     )
 
 
@@ -129,7 +153,25 @@ def band_layout(N: int, K: int, M: int, r: int, n: int, separate: bool) -> Band:
 def desk_layout(N: int, K: int, M: int, r: int, separate: bool) -> Desk:
     """The shapes of a `Desk`."""
     p = sizes(N, K, M, r)
-    return Desk(layout_of_one(N, K, M, r), shape(2, p.M, own_columns(K, r, separate)))
+    unknowns, D = 2 * p.K * p.M, up(K + r, LANES)
+    wide, T = shape(2, p.K, D), shape(2, p.M, D)
+    return Desk(
+        one=layout_of_one(N, K, M, r),
+        objective=Objective(
+            Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, D)
+        ),
+        T=T,
+        PZ=T,
+        part=shape(2, p.M, own_columns(K, r, separate)),
+        rows=shape(1, ROWS, unknowns),
+        B=shape(1, rows_of_B(unknowns), unknowns),
+    )
+
+
+@kernel
+def rows_of_B(unknowns: int) -> int:
+    """Rows of B, or of the pairs that stand for it."""
+    return unknowns if unknowns <= DENSE else 2 * PAIRS + 1
 
 
 @kernel
