@@ -10,6 +10,8 @@ each subcarrier has its own Ψ, are a subcarrier's own columns; the common U mee
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from beamfold.kernels.band_chains import POINT, SAVED, ascend_basis, planes_of
@@ -20,6 +22,7 @@ from beamfold.kernels.band_workspace import (
     BandPlan,
     Complex,
     Desk,
+    Real,
     Task,
     Whole,
     band_layout,
@@ -30,7 +33,7 @@ from beamfold.kernels.cholesky import solve_adjoint
 from beamfold.kernels.fast_channel import canonical, load_channel
 from beamfold.kernels.fast_design import PATIENCE, digital_optimum
 from beamfold.kernels.fast_objective import set_masks
-from beamfold.kernels.fast_workspace import Chains, Constants, Problem, rows_of
+from beamfold.kernels.fast_workspace import Chains, Constants, Objective, Problem, rows_of
 from beamfold.kernels.linalg import Planes, copy, erase, inner, kernel, row_copy, scale, times_adjoint
 from beamfold.kernels.simd import like
 from beamfold.kernels.team import (
@@ -60,10 +63,9 @@ def own_radar(task: Task, s: int) -> Planes:
 
 
 @kernel
-def numbers_of(task: Task, s: int, problem: Problem) -> Problem:
+def numbers_of(square: Real, s: int, problem: Problem) -> Problem:
     """The numbers of (8) for subcarrier s."""
-    square = task.square[s if len(task.square) > 1 else 0]
-    return Problem(problem.power, problem.gain, problem.omega, square)
+    return Problem(problem.power, problem.gain, problem.omega, square[s if len(square) > 1 else 0])
 
 
 @kernel
@@ -90,7 +92,7 @@ def load(
         return
     steps = (PATIENCE if deficient else 1) * plan.digital
     on_Z = rows_of(w.memory, 2 * w.digital.Z.shape[1] * w.digital.Z.shape[2])
-    digital_optimum(w, on_Z, numbers_of(task, s, problem), constants, steps, r)
+    digital_optimum(w, on_Z, numbers_of(task.square, s, problem), constants, steps, r)
     copy(of_one(band.X, i), w.antennas.X, w.antennas.X.shape[1])
 
 
@@ -117,23 +119,22 @@ def span(i: int, columns: int, G: Planes, task: Task, band: Band, desk: Desk) ->
 
 @kernel
 def ascend(
-    i: int, steps: int, G: Planes, PZ: Planes, task: Task, band: Band, desk: Desk, problem: Problem,
-    constants: Constants,
-) -> None:  # fmt: skip
-    """Z of the i-th chosen subcarrier brought near its best for F; its share of the gradient by F."""
-    T, mine = desk.T, desk.PZ
-    M = T.shape[1]
-    own, rows = of_one(band.own, i), band.rows[i : i + 1]
-    copy(T, band.T, M)
-    add_inner_at(T, desk.part, own, 0, band.E, task.W.shape[1])
-    chains = Chains(rows, band.B[i : i + 1])
-    numbers = numbers_of(task, task.chosen[i], problem)
-    f, updates = ascend_basis(chains, T, desk.objective, numbers, constants.chains, steps, task.updates[i])
-    band.f[0, 0, i], task.updates[i] = f, updates
-    times_adjoint(mine, desk.objective.P, planes_of(rows, POINT, M), M)
-    scale(mine, like(T, task.share[i]))
+    chains: Chains, own: Planes, E: Planes, common: Planes, T: Planes, part: Planes, mine: Planes,
+    objective: Objective, problem: Problem, reach: float, steps: int, updates: int, share: float, G: Planes,
+    PZ: Planes, M: int,
+) -> tuple[Any, int]:  # fmt: skip
+    """Z of a subcarrier brought near its best for F, and its share of the gradient by F; see `ascend_basis`.
+
+    All that it is handed are arrays that own nothing: to count references would take longer than the sums.
+    """
+    copy(T, common, T.shape[1])
+    add_inner_at(T, part, own, 0, E, M)
+    f, updates = ascend_basis(chains, T, objective, problem, reach, steps, updates)
+    times_adjoint(mine, objective.P, planes_of(chains.rows, POINT, T.shape[1]), T.shape[1])
+    scale(mine, like(T, share))
     add_scaled(PZ, like(T, 1.0), mine)
-    add_product(G, own, mine, 0, own.shape[1], task.W.shape[1])
+    add_product(G, own, mine, 0, own.shape[1], M)
+    return f, updates
 
 
 @kernel
@@ -151,7 +152,7 @@ def finish(
     inner(T, V, (K + U.shape[1] + 3) // 4 * 4, band.E, 0, M)
     copy_stack(rows, band.rows, i)
     copy_stack(B, band.B, i)
-    numbers = numbers_of(task, s, problem)
+    numbers = numbers_of(task.square, s, problem)
     chains = Chains(rows, B)
     f, _ = ascend_basis(chains, T, desk.objective, numbers, constants.chains, plan.last, task.updates[i])
     task.f[s] = f
@@ -218,7 +219,11 @@ def do_group(
                 row_copy(rows, POINT, SAVED)
             else:
                 row_copy(rows, SAVED, POINT)
-            ascend(i, steps, G, PZ, task, band, desk, problem, constants)
+            band.f[0, 0, i], task.updates[i] = ascend(
+                Chains(rows, band.B[i : i + 1]), of_one(band.own, i), band.E, band.T, desk.T, desk.part,
+                desk.PZ, desk.objective, numbers_of(task.square, task.chosen[i], problem), constants.chains,
+                steps, task.updates[i], task.share[i], G, PZ, task.W.shape[1],
+            )  # fmt: skip
 
 
 @kernel
