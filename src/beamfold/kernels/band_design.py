@@ -42,11 +42,11 @@ from beamfold.kernels.band_workspace import Band, BandPlan, Desk, Task, band_lay
 from beamfold.kernels.cholesky import cholesky
 from beamfold.kernels.fast_design import entries, one_chain_each
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
-from beamfold.kernels.fast_start import RIDGE, connect
+from beamfold.kernels.fast_start import RIDGE, connect, connect_best, deal
 from beamfold.kernels.fast_workspace import Constants, Memory, Problem, rows_of
-from beamfold.kernels.linalg import Planes, copy, dot, inner, kernel, number, one, row_copy
+from beamfold.kernels.linalg import Planes, copy, dot, inner, kernel, leaf, number, one, row_copy
 from beamfold.kernels.phases import phases_of, rotate, store_unit
-from beamfold.kernels.simd import LANES, like, load, multiply
+from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, root, splat, store, subtract
 from beamfold.kernels.team import STOP, Team, publish
 from beamfold.kernels.workspace import carve
 
@@ -89,9 +89,22 @@ def set_basis(band: Band, M: int, rounding: float) -> None:
     inner(band.T, band.U, band.U.shape[1], band.E, 0, M)
 
 
+@leaf
+def score(mask: Planes, m: int, G: Planes, size: Any) -> None:
+    """Row m of the mask = 2 |column m of G| − size: what `fast_start.connect_best` compares."""
+    for n in range(0, G.shape[2], LANES):
+        re, im = load(G, 0, m, n, LANES), load(G, 1, m, n, LANES)
+        r = root(fma(im, im, multiply(re, re)))
+        store(mask, 0, m, n, subtract(add(r, r), splat(size, LANES)))
+
+
 @kernel
-def alternate(band: Band, G: Planes, M: int, free: Planes) -> None:
-    """F = the phases of G (Fᴴ F + ε N I)⁻¹, G = Σ_s X_s X_sᴴ F."""
+def alternate(band: Band, G: Planes, M: int, free: Planes, allowed: Planes, dynamic: bool) -> None:
+    """F = the phases of Σ_s X_s W_sᴴ = G (Fᴴ F + ε N I)⁻¹ for G = Σ_s X_s X_sᴴ F.
+
+    In a dynamic network the connections are chosen anew before, see `fast_start.assign`. There
+    Σ_s ‖w_sm‖² is column m of F (Fᴴ F + ε N I)⁻¹, conjugated, times that of Σ_s X_s W_sᴴ.
+    """
     A = band.A
     inner(A, band.F, A.shape[2], band.F, 0, M)
     for m in range(M):
@@ -99,13 +112,22 @@ def alternate(band: Band, G: Planes, M: int, free: Planes) -> None:
     cholesky(A, M, 0, 0.0)
     times_inverse_adjoint(G, A, M)
     times_inverse(G, A, M)
+    if dynamic:
+        copy(band.E, band.F, M)
+        times_inverse_adjoint(band.E, A, M)
+        times_inverse(band.E, A, M)
+        for m in range(M):
+            size, _ = dot(band.E, m, G, m)
+            score(free, m, G, size)
+        connect_best(free, allowed, M)
+        connect(band.F, free, M)
     unit_of(band.F, G, M, free)
 
 
 @kernel
 def band_start(
-    mixing: Planes, team: Team, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants,
-    plan: BandPlan,
+    mixing: Planes, allowed: Planes, dynamic: bool, team: Team, task: Task, band: Band, desk: Desk,
+    problem: Problem, constants: Constants, plan: BandPlan,
 ) -> None:  # fmt: skip
     """F and all Z from the digital optima: eigenvectors, their phases, alternations."""
     F, free, kept = band.F, desk.one.antennas.free, desk.one.antennas.kept
@@ -113,17 +135,19 @@ def band_start(
     first_span(band, K, columns)
     orthonormal(F, columns)
     for _ in range(plan.turns):
-        groups = together(SPAN, columns, team, task, band, desk, problem, constants, plan)
+        groups = together(number(SPAN), columns, team, task, band, desk, problem, constants, plan)
         copy(F, sum_groups(band.G, groups), columns)
         orthonormal(F, columns)
     copy(kept, F, columns)
+    if dynamic:
+        deal(free, allowed, M)
     connect(F, free, M)
     phases_of(F, kept, mixing, M, free)
     for _ in range(plan.alternations):
-        groups = together(SPAN, M, team, task, band, desk, problem, constants, plan)
-        alternate(band, sum_groups(band.G, groups), M, free)
+        groups = together(number(SPAN), M, team, task, band, desk, problem, constants, plan)
+        alternate(band, sum_groups(band.G, groups), M, free, allowed, dynamic)
     set_basis(band, M, constants.rounding)
-    together(FIT, 0, team, task, band, desk, problem, constants, plan)
+    together(number(FIT), number(0), team, task, band, desk, problem, constants, plan)
 
 
 @kernel
@@ -167,7 +191,7 @@ def ascend_band(
     V, base, rows = band.F, desk.one.antennas.base, memory.rows
     old, new = number(OLD), number(NEW)
     tolerance = like(V, constants.tolerance)
-    f = by_band(ASCEND, plan.first, rows, old, team, task, band, desk, problem, constants, plan)
+    f = by_band(number(ASCEND), plan.first, rows, old, team, task, band, desk, problem, constants, plan)
     reach = like(V, constants.phases) * np.sqrt(like(V, entries(desk.one.antennas.free)))
     search = first_direction(memory, old, reach)
     t, done, fresh = one(V), 0, True
@@ -175,7 +199,7 @@ def ascend_band(
     while done < plan.steps and search.along > tolerance:
         done += 1
         rotate(V, base, rows, DIRECTION, t)
-        kind = ASCEND if fresh else GO_BACK
+        kind = number(ASCEND) if fresh else number(GO_BACK)
         after = by_band(kind, plan.inner, rows, new, team, task, band, desk, problem, constants, plan)
         fresh = after >= f + like(V, 1e-4) * t * search.along
         if fresh:
@@ -206,11 +230,11 @@ def load_F(band: Band, free: Planes, task: Task) -> None:
 
 
 @kernel
-def store_F(task: Task, band: Band, free: Planes) -> None:
-    """F (N, M) on the unit circle where it is free, and its Gram matrix, in complex128."""
+def store_F(task: Task, band: Band, free: Planes, moved: bool) -> None:
+    """F (N, M) on the unit circle where it is free, unless it has not moved; its Gram matrix, in complex128."""
     F, gram = task.F, task.gram
     N, M = F.shape
-    for m in range(M):
+    for m in range(M if moved else 0):
         for n in range(N):
             if free[0, m, n] > 0:
                 re, im = np.float64(band.F[0, m, n]), np.float64(band.F[1, m, n])
@@ -226,8 +250,8 @@ def store_F(task: Task, band: Band, free: Planes) -> None:
 
 @kernel
 def design_band(
-    task: Task, mixing: Planes, free: Planes, problem: Problem, constants: Constants, plan: BandPlan,
-    team: Team, helpers: int, band_buffer: Planes, desk_buffer: Planes,
+    task: Task, mixing: Planes, free: Planes, dynamic: bool, problem: Problem, constants: Constants,
+    plan: BandPlan, team: Team, helpers: int, band_buffer: Planes, desk_buffer: Planes,
 ) -> int:  # fmt: skip
     """F of a band and all W_s, from its own start or from the {F, W} that the task holds; the steps of F made.
 
@@ -235,6 +259,7 @@ def design_band(
         task: the band, and the arrays that are filled.
         mixing: (2, min(M, n K), M padded), see `fast.mixing`.
         free: (1, M padded, N padded), see `fast_design.design`.
+        dynamic: each antenna is connected to one chain of those that `free` allows, chosen for the band.
         problem: the numbers of (8); `square` stands in the task.
         constants: first steps and thresholds.
         plan: how much work.
@@ -256,13 +281,13 @@ def design_band(
     if plan.digital < 0:
         load_F(band, there, task)
         set_basis(band, M, constants.rounding)
-    together(LOAD, 0, team, task, band, desk, problem, constants, plan)
+    together(number(LOAD), number(0), team, task, band, desk, problem, constants, plan)
     if plan.digital >= 0:
-        band_start(mixing, team, task, band, desk, problem, constants, plan)
+        band_start(mixing, free, dynamic, team, task, band, desk, problem, constants, plan)
     columns = 1 if one_chain_each(band.F, M) else there.shape[1]
     memory = rows_of(desk.one.memory, columns * band.F.shape[2])
     done = ascend_band(memory, team, task, band, desk, problem, constants, plan)
-    store_F(task, band, there)
-    together(FINISH, 0, team, task, band, desk, problem, constants, plan)
-    publish(team, STOP, helpers, 0)
+    store_F(task, band, there, plan.digital >= 0 or plan.steps > 0)
+    together(number(FINISH), number(0), team, task, band, desk, problem, constants, plan)
+    publish(team, number(STOP), helpers, number(0))
     return done

@@ -141,5 +141,3 @@ def turn_gradient(rows: Planes, row: int, F: Planes, G: Planes, free: Planes) ->
             if stride == 0:
                 turn = add(turn, load(rows, 0, row, n, LANES))
             store(rows, 0, row, m * stride + n, turn)
-
-

@@ -157,9 +157,7 @@ def desk_layout(N: int, K: int, M: int, r: int, separate: bool) -> Desk:
     wide, T = shape(2, p.K, D), shape(2, p.M, D)
     return Desk(
         one=layout_of_one(N, K, M, r),
-        objective=Objective(
-            Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, D)
-        ),
+        objective=Objective(Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, D)),
         T=T,
         PZ=T,
         part=shape(2, p.M, own_columns(K, r, separate)),
