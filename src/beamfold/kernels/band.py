@@ -130,8 +130,8 @@ def design_one(
         plan = plan._replace(digital=-1)
     task = _task(F, W, H, setting, choice)
     made = _run(task, setting, problem, plan, room, setting.one.mask if free is None else free)
-    for s in np.flatnonzero(task.loud):
-        task.f[s] = _deepened(F, W[s], H[s], setting, int(s), problem)
+    for s in np.flatnonzero(task.loud).tolist():
+        task.f[s] = _deepened(F, W[s], H[s], setting, s, problem)
     return float(task.f.mean()), max(made, done)
 
 
@@ -157,10 +157,10 @@ def _run(task: Task, setting: BandSetting, problem: Problem, plan: BandPlan, roo
     """The design of one band, by this thread and those of the room."""
     n, one = len(task.chosen), setting.one
     shared, team = room.for_band(n), buffer_for((1, 1, SIZE), np.int64)
-    helping = [
-        room.pool.submit(help_out, team, task, shared, desk, problem, one.constants, plan)
-        for desk in (room.desks[1:] if room.pool is not None and n > 1 else [])
-    ]
+    helping = []
+    if room.pool is not None and n > 1:
+        for desk in room.desks[1:]:
+            helping += [room.pool.submit(help_out, team, task, shared, desk, problem, one.constants, plan)]
     done = design_band(
         task, setting.mixing(n), free, one.dynamic, problem, one.constants, plan, team, len(helping), shared,
         room.desks[0],

@@ -10,7 +10,8 @@ BFGS for the n = 2KM real unknowns of Z passes once over B in a step. With d = B
     y = g − g⁺,   B y = d − q,   B⁺ = B + s leftᵀ + (B y) rightᵀ,
     left = (1 + yᵀB y / sᵀy) s / sᵀy − B y / sᵀy,   right = −s / sᵀy,
 
-and the next direction B⁺ g⁺ is q + s leftᵀg⁺ + (B y) rightᵀg⁺: the update itself waits for the next pass.
+and the next direction B⁺ g⁺ is q + s leftᵀg⁺ + (B y) rightᵀg⁺: the update itself waits for the next pass. Of
+the last step B learns when the next ascent begins, in the pass that it takes anyway.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ from beamfold.kernels.linalg import (
 )
 from beamfold.kernels.simd import LANES, fma, like, load, multiply, splat, store, subtract, zeros
 
-SAVED, AHEAD, IMAGE, PAST, LEFT, RIGHT = range(7, 13)
-"""More rows: Z before the step of F, d, q, s of the update that waits, and its left and right."""
+SAVED, AHEAD, IMAGE, PAST, LEFT, RIGHT, OPEN = range(7, 14)
+"""More rows: Z before the step of F, d, q, s of the update that waits, and its left and right; and sᵀy of a
+last step of which B has not learnt yet, else 0."""
 
 
 @kernel
@@ -112,6 +114,22 @@ def pass_over(rows: Planes, B: Planes, to: int, source: int) -> None:
 
 
 @leaf
+def pass_twice(rows: Planes, B: Planes) -> None:
+    """`pass_over` for two rows at once: d = B g and q = B y."""
+    for i in range(0, B.shape[2], LANES):
+        s, u = load(rows, 0, PAST, i, LANES), load(rows, 0, PRODUCT, i, LANES)
+        a, b = zeros(B, LANES), zeros(B, LANES)
+        for j in range(B.shape[1]):
+            left, right = splat(rows[0, LEFT, j], LANES), splat(rows[0, RIGHT, j], LANES)
+            c = fma(right, u, fma(left, s, load(B, 0, j, i, LANES)))
+            store(B, 0, j, i, c)
+            a = fma(splat(rows[0, OLD, j], LANES), c, a)
+            b = fma(splat(rows[0, CHANGE, j], LANES), c, b)
+        store(rows, 0, AHEAD, i, a)
+        store(rows, 0, IMAGE, i, b)
+
+
+@leaf
 def nothing_waits(rows: Planes) -> None:
     """No update of B waits."""
     for i in range(0, rows.shape[2], LANES):
@@ -142,6 +160,30 @@ def learn(rows: Planes, sy: Any, base: int, g: int) -> None:
         store(rows, 0, AHEAD, i, fma(b, load(rows, 0, PRODUCT, i, LANES), d))
 
 
+@leaf
+def begin(rows: Planes, B: Planes) -> None:
+    """d = B g for the gradient in row OLD, after what B has still to learn of the last step."""
+    sy = rows[0, OPEN, 0]
+    if sy > like(rows, 0.0):
+        pass_twice(rows, B)
+        row_copy(rows, PRODUCT, IMAGE)
+        learn(rows, sy, AHEAD, OLD)
+        rows[0, OPEN, 0] = like(rows, 0.0)
+    else:
+        pass_over(rows, B, AHEAD, OLD)
+        nothing_waits(rows)
+
+
+@leaf
+def first_update(rows: Planes, B: Planes, sy: Any, yy: Any, now: int) -> None:
+    """B = sᵀy/yᵀy I, and its update by s and y."""
+    scale = sy / yy
+    multiple_of_identity(B, scale)
+    row_set(rows, PRODUCT, scale, rows, CHANGE)
+    row_set(rows, IMAGE, scale, rows, now)
+    learn(rows, sy, IMAGE, now)
+
+
 @kernel
 def ascend_dense(
     chains: Chains, T: Planes, objective: Objective, problem: Problem, reach: float, steps: int, updates: int
@@ -153,9 +195,8 @@ def ascend_dense(
     f, refused = by_basis(g, T, Z, objective, problem), False
     row_copy(rows, OLD, NEW)
     if updates > 0 and steps > 0:
-        pass_over(rows, B, AHEAD, OLD)
-        nothing_waits(rows)
-    for _ in range(steps):
+        begin(rows, B)
+    for step in range(steps):
         if updates == 0:
             size = row_dot(rows, POINT, rows, POINT) / (row_dot(rows, OLD, rows, OLD) + like(rows, 1e-30))
             row_set(rows, AHEAD, like(rows, reach) * np.sqrt(size), rows, OLD)
@@ -164,19 +205,18 @@ def ascend_dense(
         after = by_basis(g, T, Z, objective, problem)
         ss, sy, yy = changes(rows)
         refused = not (after >= f)
-        now = OLD if refused else NEW
+        now, last = OLD if refused else NEW, step == steps - 1
         if sy > like(rows, 1e-3) * np.sqrt(ss * yy):
             if updates == 0:
-                multiple_of_identity(B, sy / yy)
-                row_set(rows, PRODUCT, sy / yy, rows, CHANGE)
-                row_set(rows, IMAGE, sy / yy, rows, now)
-                learn(rows, sy, IMAGE, now)
+                first_update(rows, B, sy, yy, now)
+            elif last:
+                rows[0, OPEN, 0] = sy
             else:
                 pass_over(rows, B, IMAGE, NEW)
                 combine_rows(rows, PRODUCT, one(rows), AHEAD, -one(rows), IMAGE)
                 learn(rows, sy, AHEAD if refused else IMAGE, now)
             updates += 1
-        elif updates > 0 and not refused:
+        elif updates > 0 and not refused and not last:
             pass_over(rows, B, AHEAD, NEW)
             nothing_waits(rows)
         if refused:

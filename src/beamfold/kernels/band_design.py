@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.kernels.band_chains import POINT, SAVED
+from beamfold.kernels.band_chains import SAVED
 from beamfold.kernels.band_sums import (
     add_product,
     add_scaled,
@@ -40,6 +40,7 @@ from beamfold.kernels.band_work import (
 )
 from beamfold.kernels.band_workspace import Band, BandPlan, Desk, Task, band_layout, of_one
 from beamfold.kernels.cholesky import cholesky
+from beamfold.kernels.fast_chains import POINT
 from beamfold.kernels.fast_design import entries, one_chain_each
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_start import RIDGE, connect, connect_best, deal
@@ -231,7 +232,7 @@ def load_F(band: Band, free: Planes, task: Task) -> None:
 
 @kernel
 def store_F(task: Task, band: Band, free: Planes, moved: bool) -> None:
-    """F (N, M) on the unit circle where it is free, unless it has not moved; its Gram matrix, in complex128."""
+    """F (N, M) on the unit circle where it is free, unless it has not moved; its Gram matrix; complex128."""
     F, gram = task.F, task.gram
     N, M = F.shape
     for m in range(M if moved else 0):
@@ -253,7 +254,7 @@ def design_band(
     task: Task, mixing: Planes, free: Planes, dynamic: bool, problem: Problem, constants: Constants,
     plan: BandPlan, team: Team, helpers: int, band_buffer: Planes, desk_buffer: Planes,
 ) -> int:  # fmt: skip
-    """F of a band and all W_s, from its own start or from the {F, W} that the task holds; the steps of F made.
+    """F of a band and all W_s, from its own start or from the {F, W} of the task; the steps of F made.
 
     Args:
         task: the band, and the arrays that are filled.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.kernels.band_chains import POINT, SAVED, ascend_basis, planes_of
+from beamfold.kernels.band_chains import SAVED, ascend_basis, planes_of
 from beamfold.kernels.band_sums import add_inner_at, add_product, add_scaled
 from beamfold.kernels.band_workspace import (
     GROUPS,
@@ -30,6 +30,7 @@ from beamfold.kernels.band_workspace import (
     of_one,
 )
 from beamfold.kernels.cholesky import solve_adjoint
+from beamfold.kernels.fast_chains import POINT
 from beamfold.kernels.fast_channel import canonical, load_channel
 from beamfold.kernels.fast_design import PATIENCE, digital_optimum
 from beamfold.kernels.fast_objective import set_masks
@@ -81,7 +82,7 @@ def put_columns(out: Planes, first: int, A: Planes, start: int, count: int) -> N
 def load(
     i: int, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants, plan: BandPlan
 ) -> None:
-    """The own columns of the i-th chosen subcarrier, and its digital optimum X, or Z = Lᴴ W of the given W."""
+    """The own columns of the i-th chosen subcarrier, and its digital optimum X, or Z = Lᴴ W of a given W."""
     w, own, s = desk.one, of_one(band.own, i), task.chosen[i]
     V, H, U = w.antennas.V, task.H[s], own_radar(task, s)
     o, K, r = w.antennas.T.shape[1], H.shape[0], U.shape[1]
@@ -154,7 +155,9 @@ def finish(
     copy_stack(B, band.B, i)
     numbers = numbers_of(task.square, s, problem)
     chains = Chains(rows, B)
-    f, _ = ascend_basis(chains, T, desk.objective, numbers, constants.chains, plan.last, task.updates[i])
+    found = task.chosen[i] == s and len(task.chosen) > 1
+    steps = plan.inner if found else plan.last  # one subcarrier's W is as far as that of those equal to it
+    f, _ = ascend_basis(chains, T, desk.objective, numbers, constants.chains, steps, task.updates[i])
     task.f[s] = f
     Z = planes_of(rows, POINT, T.shape[1])
     solve_adjoint(band.L, M, 0, Z, K)

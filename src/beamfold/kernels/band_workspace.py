@@ -20,7 +20,7 @@ from beamfold.kernels.workspace import shape
 
 GROUPS = 8
 """Parts in which sums over the subcarriers are made, at most; the same for any number of threads."""
-ROWS = 13
+ROWS = 14
 """Rows of numbers about Z of a subcarrier; `band_chains` names them."""
 Complex = NDArray[np.complex128]
 Whole = NDArray[np.int64]
@@ -43,7 +43,7 @@ class BandPlan(NamedTuple):
     steps: int
     """L-BFGS steps of F's phases."""
     last: int
-    """BFGS steps of W of all subcarriers at the final F."""
+    """BFGS steps of W at the final F, of the subcarriers that were left out."""
 
 
 class Task(NamedTuple):
@@ -97,7 +97,7 @@ class Band(NamedTuple):
     X: Planes
     """(2n, K, N), the digital optima."""
     rows: Planes
-    """(n, 13, 2KM), see `band_chains`."""
+    """(n, 14, 2KM), see `band_chains`."""
     B: Planes
     """(n, 2KM, 2KM), see `fast_workspace.Chains`."""
     f: Planes
