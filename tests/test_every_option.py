@@ -27,6 +27,8 @@ SMALL = ["--antennas", "8", "--users", "2"]
 BASE: dict[str, list[str]] = {
     "generate": ["-o", "out.npz", *SMALL, "--count", "2"],
     "covariance": ["-o", "out.npz", "--antennas", "8"],
+    "import": ["file", "c.npz", "-o", "out.npz"],
+    "inspect": ["c.npz"],
     "methods": [],
     "design": ["c.npz", "-o", "out.npz"],
     "compare": ["c.npz", "-o", "out"],
@@ -149,6 +151,7 @@ def test_every_command_has_its_arguments_here():
         "design",
         "compare",
         "front",
+        "import",
         "network",
         "squint",
         "train",

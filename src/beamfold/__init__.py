@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from beamfold.covariance import solve_band, solve_covariance
     from beamfold.errors import InputError
     from beamfold.files import (
+        Channels,
+        from_deepmimo,
+        from_hermes,
+        from_matlab5g,
+        from_nyusim,
+        from_phased,
+        from_quadriga,
+        from_sionna,
         load_model,
         read_band_sensing,
         read_channels,
@@ -59,6 +67,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Array": "arrays",
+    "Channels": "files",
     "Design": "result",
     "Fault": "result",
     "InputError": "errors",
@@ -82,6 +91,13 @@ _HOME = {
     "digital_jcas": "methods.digital_jcas",
     "dynamic": "networks",
     "fast": "methods.fast",
+    "from_deepmimo": "files",
+    "from_hermes": "files",
+    "from_matlab5g": "files",
+    "from_nyusim": "files",
+    "from_phased": "files",
+    "from_quadriga": "files",
+    "from_sionna": "files",
     "fully_connected": "networks",
     "interleaved": "networks",
     "line_array": "arrays",
@@ -123,6 +139,7 @@ _FORMER = {"Benchmark": "Sensing", "read_benchmark": "read_sensing", "write_benc
 __all__ = [
     "METHODS",
     "Array",
+    "Channels",
     "Design",
     "Fault",
     "InputError",
@@ -146,6 +163,13 @@ __all__ = [
     "digital_jcas",
     "dynamic",
     "fast",
+    "from_deepmimo",
+    "from_hermes",
+    "from_matlab5g",
+    "from_nyusim",
+    "from_phased",
+    "from_quadriga",
+    "from_sionna",
     "fully_connected",
     "interleaved",
     "line_array",

@@ -13,15 +13,14 @@ from beamfold.arrays import Array
 from beamfold.errors import InputError
 from beamfold.objective import SINGLE, Users
 from beamfold.sensing import Sensing, at_unit_power
+from beamfold.tensors import as_tensor
 
 Numbers = Tensor | NDArray[np.generic]
 
 
 def tensor_of(values: Numbers, dtype: torch.dtype) -> Tensor:
-    """Numbers of NumPy or torch as a tensor."""
-    if isinstance(values, Tensor):
-        return values.to(dtype)
-    return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+    """Numbers of NumPy, torch or anything with DLPack as a tensor."""
+    return as_tensor(values).to(dtype)
 
 
 def check_sizes(users: int, chains: int, antennas: int, streams: int = 1) -> None:

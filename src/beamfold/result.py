@@ -6,14 +6,18 @@ import enum
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.metrics import beampattern, pattern_error
 from beamfold.objective import Measured
 from beamfold.scenario import Scenario
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 FEASIBLE = 1e-4
 """Relative violation of (7b), (7c) beyond which a design is called infeasible."""
@@ -172,6 +176,18 @@ class Design:
         """How many of the channels of a part of the batch ended in which way, the most frequent first."""
         pairs = zip(self.status[part].flatten().tolist(), self.faults[part].flatten().tolist(), strict=True)
         return {described(*pair): count for pair, count in Counter(pairs).most_common()}
+
+    def numpy(self) -> dict[str, NDArray[Any]]:
+        """F, W, X, H, rate, tau, objective, mse, status, faults and snr_db as NumPy arrays."""
+        from beamfold.exports import as_numpy
+
+        return as_numpy(self)
+
+    def to_xarray(self) -> xr.Dataset:
+        """The same as an xarray.Dataset with named axes, see `exports.as_xarray`."""
+        from beamfold.exports import as_xarray
+
+        return as_xarray(self)
 
     @cached_property
     def mse(self) -> Tensor:

@@ -15,7 +15,7 @@ def as_tensor(values: Any) -> Tensor:
     A tensor that needs a gradient is taken without it; one with `__dlpack__` shares its memory.
     """
     if isinstance(values, Tensor):
-        return values.detach()
+        return values.detach().resolve_conj().resolve_neg()
     if hasattr(values, "__dlpack__") and not isinstance(values, (np.ndarray, np.generic)):
         return torch.utils.dlpack.from_dlpack(values)
     array = np.ascontiguousarray(values)

@@ -52,7 +52,7 @@ def generate(
     from beamfold.files.bands import Frequencies, stated_band
 
     check_target(output, force=force, suffixes=RESULTS)
-    spec = replace(spec, channels=None)  # which are made here
+    spec = replace(spec, channels=None, from_=None)  # channels are made here
     antennas, users, _ = sizes_of(spec)
     if users > antennas:
         raise InputError(f"--users is {users} for {antennas} antennas; it must be at most --antennas")

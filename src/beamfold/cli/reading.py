@@ -12,7 +12,7 @@ from beamfold.cli.common import print_json, say
 from beamfold.cli.data import AsJson, Force, Output
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, scenario_of
+from beamfold.files.scenarios import array_of, channel_file, scenario_of
 
 if TYPE_CHECKING:
     from beamfold.files.reader import Channels
@@ -64,11 +64,13 @@ def import_(
     path = channel_file(spec)
     spec = replace(spec, from_=None if source == FILE else source)
     read = read_set(path, spec, keep=True)
+    array = array_of(spec, read.H.shape[-1])
     facts = {"rows": "h^H", "understood": read.told, "source": source}
-    write_channels(output, read.H, facts, read.array, band=read.band)
+    write_channels(output, read.H, facts, array, band=read.band)
     if as_json:
-        shape, array = list(read.H.shape), None if read.array is None else read.array.name
-        print_json({"output": str(output), "shape": shape, "array": array, "understood": read.told})
+        name = None if array is None else array.name
+        shape = list(read.H.shape)
+        print_json({"output": str(output), "shape": shape, "array": name, "understood": read.told})
     else:
         say(f"note: {read.told}\n{output}: H {tuple(read.H.shape)} with rows h^H")
 

@@ -52,7 +52,7 @@ def with_scenario(*, one_snr: bool = False) -> Callable[[Command], Command]:
 
         @functools.wraps(command)
         def run(scenario: Path | None = None, **given: Any) -> None:
-            mine = {p.name: given.pop(p.name) for p in options if p.name != "scenario"}
+            mine = {p.name: given.pop(p.name, None) for p in options if p.name != "scenario"}
             command(**given, **{place: _spec(scenario, mine, one_snr)})
 
         run.__signature__ = Signature(shown)  # type: ignore[attr-defined]

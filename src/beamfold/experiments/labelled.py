@@ -69,7 +69,7 @@ AXES = {
     "channel": ("channel realisation", "1"),
     "eta": ("weight eta of the gradient of tau in W", "1"),
     "inner": ("inner steps J", "1"),
-    "reim": ("real and imaginary part", "1"),
+    "ri": ("real and imaginary part", "1"),
 }
 
 
@@ -83,13 +83,13 @@ def variable(name: str, dims: Sequence[str], values: Any, **attrs: Any) -> xr.Va
 
 
 def planes(dims: Sequence[str], values: torch.Tensor | NDArray[Any], **attrs: Any) -> xr.Variable:
-    """A complex array as a real one with a last axis `reim`: netCDF has no complex numbers."""
+    """A complex array as a real one with a last axis `ri`, as netCDF4 with `auto_complex` reads it."""
     z = np.asarray(values)
-    return xr.Variable((*dims, "reim"), np.stack([z.real, z.imag], -1), attrs)
+    return xr.Variable((*dims, "ri"), np.stack([z.real, z.imag], -1), attrs)
 
 
 def complex_of(array: xr.DataArray) -> NDArray[np.complex128]:
-    """The complex array of a variable with a last axis `reim`."""
+    """The complex array of a variable with a last axis `ri`."""
     return array.values[..., 0] + 1j * array.values[..., 1]
 
 

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from beamfold.files.designs import design_arrays, summary, write_design, write_designs
     from beamfold.files.models import find_model, load_model, save_model
     from beamfold.files.psi import read_sensing, write_sensing
+    from beamfold.files.reader import Channels
     from beamfold.files.scenarios import read_scenario
+    from beamfold.files.simulators import (
+        from_deepmimo,
+        from_hermes,
+        from_matlab5g,
+        from_nyusim,
+        from_phased,
+        from_quadriga,
+        from_sionna,
+    )
 
 _HOME = {
     "FileError": "atomic",
@@ -25,6 +35,14 @@ _HOME = {
     "design_arrays": "designs",
     "find_model": "models",
     "load_model": "models",
+    "Channels": "reader",
+    "from_deepmimo": "simulators",
+    "from_hermes": "simulators",
+    "from_matlab5g": "simulators",
+    "from_nyusim": "simulators",
+    "from_phased": "simulators",
+    "from_quadriga": "simulators",
+    "from_sionna": "simulators",
     "array_called": "antennas",
     "read_antennas": "antennas",
     "read_band_sensing": "band_sensing",
@@ -40,11 +58,19 @@ _HOME = {
     "write_designs": "designs",
 }
 __all__ = [
+    "Channels",
     "FileError",
     "array_called",
     "cached_covariance",
     "design_arrays",
     "find_model",
+    "from_deepmimo",
+    "from_hermes",
+    "from_matlab5g",
+    "from_nyusim",
+    "from_phased",
+    "from_quadriga",
+    "from_sionna",
     "load_model",
     "read_antennas",
     "read_band_sensing",

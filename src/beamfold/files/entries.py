@@ -155,7 +155,7 @@ class ScenarioSpec:
             "hermes. "
             "Sets axes and array.",
             "",
-            f"{DESIGN} verify",
+            f"{DESIGN} verify covariance",
         ),
     ] = None
     array: Annotated[
@@ -163,7 +163,7 @@ class ScenarioSpec:
         Key(
             "The antennas: line, planar:8x8, or a file with positions (antennas, 3) in wavelengths.",
             "as the files state, else line",
-            f"{OF_PSI} generate covariance verify import squint",
+            f"{OF_PSI} generate covariance import squint",
         ),
     ] = None
     network: Annotated[

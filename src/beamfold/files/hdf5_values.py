@@ -96,8 +96,8 @@ class _Reader:
             return
         value = values.joined(value)
         yield name, value.T if turned else value
-        labels = [_label(axis) for axis in item.dims]
-        if all(labels):
+        labels = _labels(item)
+        if labels and all(labels):
             yield f"@{name}", np.array(",".join(reversed(labels) if turned else labels))
 
     def _referred(self, references: np.ndarray, name: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -147,8 +147,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _label(axis: Any) -> str:
-    """The name of an axis: its label, or that of the dimension scale it hangs on."""
-    if axis.label:
-        return str(axis.label)
-    return str(axis[0].name).rsplit("/", 1)[-1] if len(axis) else ""
+def _labels(item: Any) -> list[str]:
+    """The names of the axes: the labels of the dataset, or the dimension scales that it hangs on.
+
+    HDF5 can loop on a damaged text of variable length; the limit on processor time ends that.
+    """
+    try:
+        labels = item.attrs.get("DIMENSION_LABELS")
+        if labels is not None:
+            return [_text(label) for label in labels]
+        scales = item.attrs.get("DIMENSION_LIST")
+        found = [] if scales is None else [item.file[scale[0]].name for scale in scales]
+        return [str(name).rsplit("/", 1)[-1] for name in found]
+    except Exception:  # whatever a damaged attribute makes HDF5 raise
+        return []

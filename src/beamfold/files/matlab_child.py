@@ -47,7 +47,7 @@ def _limit(data: int, size: int) -> None:
     here = Path("/proc/self/statm")
     held = int(here.read_text().split()[0]) * resource.getpagesize() if here.is_file() else 1 << 30
     space = held + SPARE + 6 * data  # raw parts, complex whole and its copy for the pipe
-    seconds = 5 + (size + data) // (20 << 20)
+    seconds = 3 + (size + data) // (20 << 20)
     for name, most in (("AS", space), ("CPU", seconds), ("CORE", 0), ("FSIZE", 0)):
         with nullcontext() if sys.platform == "linux" else suppress(AttributeError, OSError, ValueError):
             what = getattr(resource, f"RLIMIT_{name}")

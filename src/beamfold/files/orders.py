@@ -4,7 +4,7 @@ The documented order is (channels, users, antennas), or (users, antennas) for on
 not tell it from the other orders that people use, (antennas, users, channels) in MATLAB, (users, antennas,
 channels), or a list of users. So the documented order is taken only where none of these is as likely:
 
-- it is refused where it has more users than antennas;
+- it is refused where it has more users than antennas, or as many;
 - it is refused where another axis can be that of the antennas in another order, with at least `FEW` of them,
   unless the last axis is a power of two, as arrays of antennas usually are, and the other one is not;
 - axes of length 1 are dropped, except where a simulator's own order has them.
@@ -109,15 +109,15 @@ def _sure(value: Array, antennas: int | None) -> Found:
     if users > last:
         count = f"has {users} users and {last} antennas as {told(native)}, fewer antennas than users"
         return Found(None, value, f"{count}: {_several(shape, _orders(shape))}")
-    if (rivals and unusual) or listed:
+    if (rivals and unusual) or listed or users == last > 1:
         return Found(None, value, _several(shape, _orders(shape)))
     return Found(native, value)
 
 
 def _rivals(shape: Sequence[int]) -> Iterator[int]:
     """N in every other order that people use."""
-    if len(shape) == 2 and shape[1] <= shape[0]:
-        yield shape[0]  # antennas, users
+    if len(shape) == 2:
+        yield shape[0]  # antennas, users or antennas, channels
     if len(shape) == 3 and shape[1] <= shape[0]:
         yield shape[0]  # antennas, users, channels
     if len(shape) == 3 and shape[0] <= shape[1]:
@@ -130,7 +130,7 @@ def _power_of_two(n: int) -> bool:
 
 EVERY: dict[int, tuple[Order, ...]] = {
     1: (("antennas",),),
-    2: (ONE, ("antennas", "users"), ("channels", "antennas")),
+    2: (ONE, ("antennas", "users"), ("channels", "antennas"), ("antennas", "channels")),
     3: (
         NATIVE,
         ("antennas", "users", "channels"),
@@ -175,7 +175,9 @@ def told(order: Order) -> str:
 
 def hermitian(value: Array) -> bool:
     """Whether every matrix of the last two axes is its own conjugate transpose, up to rounding."""
+    if value.dtype.kind != "c":
+        return False
     with np.errstate(all="ignore"):
         size = np.abs(value).max()
         off = np.abs(value - value.conj().swapaxes(-1, -2)).max()
-        return bool(size > 0 and off <= 1e-5 * size and value.dtype.kind == "c")
+        return bool(size > 0 and off <= 1e-5 * size)

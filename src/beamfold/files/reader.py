@@ -79,6 +79,8 @@ def read_set(path: Pathlike, spec: ScenarioSpec, *, keep: bool = False) -> Chann
 def understood(path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False) -> Channels:
     """The channels among the arrays of a file, see `read_set`."""
     spec = replace(spec, rows=rows_named(spec.rows or ROWS))
+    if spec.imag is not None and spec.variable is None:
+        raise InputError("--imag names the imaginary part of the array that --variable names; give both")
     index = parsed_index(spec.index)
     if spec.subcarrier is not None:
         index[SUBCARRIERS] = _subcarrier(spec.subcarrier)
@@ -178,8 +180,6 @@ def _alone(path: Path, held: Held, spec: ScenarioSpec) -> Chosen:
     """The array that is named, else the only complex one, or H."""
     if spec.variable is not None:
         return named(path, held, spec.variable, spec.imag)
-    if spec.imag is not None:
-        raise InputError("--imag names the imaginary part of the array that --variable names; give both")
     arrays = numbers(held.arrays)
     ri = spec.axes is not None and RI in spec.axes.split(",")
     found = [Chosen(n, v) for n, v in arrays.items() if v.size > 1 and (v.dtype.kind == "c") != ri and v.ndim]

@@ -132,7 +132,7 @@ def array_of(spec: ScenarioSpec, antennas: int) -> Array | None:
     from beamfold.files.antennas import array_called, read_antennas
     from beamfold.files.tools import tool_array
 
-    if spec.from_ is not None and spec.channels is not None:
+    if spec.from_ is not None:
         return tool_array(spec.from_, spec.array, antennas)
     held = read_antennas(spec.channels) if spec.channels is not None else None
     if spec.array is None:

@@ -183,12 +183,12 @@ def order_of(path: str, name: str, chosen: Chosen) -> tuple[Order, Array]:
     )
 
 
-def tool_array(name: str, text: str | None, antennas: int) -> AntennaArray:
+def tool_array(name: str, text: str | AntennaArray | None, antennas: int) -> AntennaArray:
     """The antennas of a tool's channels: a half-wavelength line, or as `text` says in the tool's own world.
 
     Args:
         name: of `TOOLS`.
-        text: None, "line", "planar:8x4", or a file of positions (N, 3) in wavelengths.
+        text: None, "line", "planar:8x4", a file of positions (N, 3) in wavelengths, or an array.
         antennas: N.
 
     Raises:
@@ -198,8 +198,11 @@ def tool_array(name: str, text: str | None, antennas: int) -> AntennaArray:
     from beamfold.files.antennas import array_called
 
     tool = tool_named(name)
-    if text is None or text.partition(":")[0] == "line":
-        found = line_array(antennas, -0.5 if tool.mirrored else 0.5)
+    sign = -1 if tool.mirrored else 1
+    if isinstance(text, AntennaArray):
+        found = AntennaArray(sign * text.positions)
+    elif text is None or text.partition(":")[0] == "line":
+        found = line_array(antennas, sign * 0.5)
     elif text.startswith("planar"):
         usual = array_called(text, antennas)
         if tool.planar is None:
@@ -209,12 +212,13 @@ def tool_array(name: str, text: str | None, antennas: int) -> AntennaArray:
                 "positions (antennas, 3) in wavelengths, in the order of the channels"
             )
         across, up = (int(part) for part in text.partition(":")[2].split("x"))
-        found = AntennaArray(torch.from_numpy(tool.planar(across, up) * (-1 if tool.mirrored else 1)))
+        found = AntennaArray(torch.from_numpy(sign * tool.planar(across, up)))
         if found.antennas != usual.antennas:
             raise InputError(f"{text} has {usual.antennas} antennas, expected {antennas}")
     else:
-        positions = array_called(text, antennas).positions
-        found = AntennaArray(-positions if tool.mirrored else positions)
+        found = AntennaArray(sign * array_called(text, antennas).positions)
     if found.antennas != antennas:
-        raise InputError(f"the array {text} has {found.antennas} antennas, the channels have {antennas}")
+        raise InputError(
+            f"the array {found.name} has {found.antennas} antennas, the channels have {antennas}"
+        )
     return found

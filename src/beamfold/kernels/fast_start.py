@@ -264,13 +264,19 @@ def assign(mask: Planes, allowed: Planes, X: Planes, W: Planes, M: int) -> None:
             re, im = row_times_adjoint(X, W, m, n)
             r = root(fma(im, im, multiply(re, re)))
             store(mask, 0, m, n, subtract(add(r, r), splat(size, LANES)))
-    for n in range(X.shape[2]):
-        most, best = -1, like(W, -np.inf)
+    connect_best(mask, allowed, M)
+
+
+@kernel
+def connect_best(mask: Planes, allowed: Planes, M: int) -> None:
+    """1 where the mask is largest of what is allowed for an antenna, else 0."""
+    for n in range(mask.shape[2]):
+        most, best = -1, like(mask, -np.inf)
         for m in range(M):
-            if allowed[0, m, n] > like(W, 0.0) and mask[0, m, n] > best:
+            if allowed[0, m, n] > like(mask, 0.0) and mask[0, m, n] > best:
                 most, best = m, mask[0, m, n]
         for m in range(M):
-            mask[0, m, n] = one(W) if m == most else like(W, 0.0)
+            mask[0, m, n] = one(mask) if m == most else like(mask, 0.0)
 
 
 @kernel

@@ -20,8 +20,8 @@ from typing import NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
+from beamfold.objective import inner_product
 from beamfold.optim.lbfgs import maximise
-from beamfold.optim.matrices import inner_product
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 

@@ -1,0 +1,286 @@
+r"""What is done for each subcarrier of a band, in groups that any thread may take.
+
+With the orthonormal basis E = F L^(−H) of F and X_s = E Z_s the gradient by F is
+
+    df/dF* = (I − E Eᴴ) Σ_s share_s [h_s1 … h_sK, U_s] (P_s Z_sᴴ) L⁻¹,
+
+without its part in the span of F, which is 0 where all Z_s are at their best for F. The channels, and U where
+each subcarrier has its own Ψ, are a subcarrier's own columns; the common U meets Σ_s share_s P_s Z_sᴴ alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from beamfold.kernels.band_chains import SAVED, ascend_basis, planes_of
+from beamfold.kernels.band_sums import add_inner_at, add_product, add_scaled
+from beamfold.kernels.band_workspace import (
+    GROUPS,
+    Band,
+    BandPlan,
+    Complex,
+    Desk,
+    Real,
+    Task,
+    Whole,
+    band_layout,
+    desk_layout,
+    of_one,
+)
+from beamfold.kernels.cholesky import solve_adjoint
+from beamfold.kernels.fast_chains import POINT
+from beamfold.kernels.fast_channel import canonical, load_channel
+from beamfold.kernels.fast_design import PATIENCE, digital_optimum
+from beamfold.kernels.fast_objective import set_masks
+from beamfold.kernels.fast_workspace import Chains, Constants, Objective, Problem, rows_of
+from beamfold.kernels.linalg import Planes, copy, erase, inner, kernel, row_copy, scale, times_adjoint
+from beamfold.kernels.simd import like
+from beamfold.kernels.team import (
+    DONE,
+    STEPS,
+    STOP,
+    TASK,
+    Team,
+    claim,
+    fetch_add,
+    publish,
+    wait_for_all,
+    wait_for_more,
+)
+from beamfold.kernels.workspace import carve
+
+LOAD, SPAN, FIT, ASCEND, GO_BACK, FINISH = range(6)
+"""Tasks: each channel and its digital optimum X; the sum of X Xᴴ F; Z = Eᴴ X; the ascent of Z and the sums of
+which the gradient by F consists, from the present Z, or from that before the last step of F; W and f of all
+subcarriers."""
+
+
+@kernel
+def own_radar(task: Task, s: int) -> Planes:
+    """U of subcarrier s."""
+    return of_one(task.U, s if task.U.shape[0] > 2 else 0)
+
+
+@kernel
+def numbers_of(square: Real, s: int, problem: Problem) -> Problem:
+    """The numbers of (8) for subcarrier s."""
+    return Problem(problem.power, problem.gain, problem.omega, square[s if len(square) > 1 else 0])
+
+
+@kernel
+def put_columns(out: Planes, first: int, A: Planes, start: int, count: int) -> None:
+    """Columns `first` on of out = columns `start` on of A."""
+    for z in range(2):
+        for k in range(count):
+            for n in range(A.shape[2]):
+                out[z, first + k, n] = A[z, start + k, n]
+
+
+@kernel
+def load(
+    i: int, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants, plan: BandPlan
+) -> None:
+    """The own columns of the i-th chosen subcarrier, and its digital optimum X, or Z = Lᴴ W of a given W."""
+    w, own, s = desk.one, of_one(band.own, i), task.chosen[i]
+    V, H, U = w.antennas.V, task.H[s], own_radar(task, s)
+    o, K, r = w.antennas.T.shape[1], H.shape[0], U.shape[1]
+    deficient, _ = load_channel(V, w.digital.L, task.order[i], H, U, problem.gain, constants, o)
+    put_columns(own, 0, V, o, K + r if task.U.shape[0] > 2 else K)
+    if plan.digital < 0:
+        load_W(planes_of(band.rows[i : i + 1], POINT, o), band.L, task.W[s], task.order[i], problem)
+        return
+    steps = (PATIENCE if deficient else 1) * plan.digital
+    on_Z = rows_of(w.memory, 2 * w.digital.Z.shape[1] * w.digital.Z.shape[2])
+    digital_optimum(w, on_Z, numbers_of(task.square, s, problem), constants, steps, r)
+    copy(of_one(band.X, i), w.antennas.X, w.antennas.X.shape[1])
+
+
+@kernel
+def load_W(Z: Planes, L: Planes, W: Complex, order: Whole, problem: Problem) -> None:
+    """Z = Lᴴ W for users in `order` and in units of √P_t."""
+    M, unit = W.shape[0], 1 / np.sqrt(problem.power)
+    for k in range(W.shape[1]):
+        for m in range(M):
+            x = 0j
+            for a in range(m, M):
+                x += complex(L[0, m, a], -L[1, m, a]) * W[a, order[k]]
+            Z[0, k, m], Z[1, k, m] = unit * x.real, unit * x.imag
+
+
+@kernel
+def span(i: int, columns: int, G: Planes, task: Task, band: Band, desk: Desk) -> None:
+    """G += share X Xᴴ F for the i-th chosen subcarrier and the first columns of F."""
+    X, part = of_one(band.X, i), desk.one.antennas.PW
+    inner(part, X, X.shape[1], band.F, 0, columns)
+    scale(part, like(X, task.share[i]))
+    add_product(G, X, part, 0, X.shape[1], columns)
+
+
+@kernel
+def ascend(
+    chains: Chains, own: Planes, E: Planes, common: Planes, T: Planes, part: Planes, mine: Planes,
+    objective: Objective, problem: Problem, reach: float, steps: int, updates: int, share: float, G: Planes,
+    PZ: Planes, M: int,
+) -> tuple[Any, int]:  # fmt: skip
+    """Z of a subcarrier brought near its best for F, and its share of the gradient by F; see `ascend_basis`.
+
+    All that it is handed are arrays that own nothing: to count references would take longer than the sums.
+    """
+    copy(T, common, T.shape[1])
+    add_inner_at(T, part, own, 0, E, M)
+    f, updates = ascend_basis(chains, T, objective, problem, reach, steps, updates)
+    times_adjoint(mine, objective.P, planes_of(chains.rows, POINT, T.shape[1]), T.shape[1])
+    scale(mine, like(T, share))
+    add_scaled(PZ, like(T, 1.0), mine)
+    add_product(G, own, mine, 0, own.shape[1], M)
+    return f, updates
+
+
+@kernel
+def finish(
+    s: int, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants, plan: BandPlan
+) -> None:
+    """W of subcarrier s for F, from the Z and B of the chosen one that is nearest; its f."""
+    V, T, rows, B, i = desk.one.antennas.V, desk.T, desk.rows, desk.B, task.nearest[s]
+    H, U, order = task.H[s], own_radar(task, s), task.order[i]
+    K, M, most = H.shape[0], task.F.shape[1], 0.0
+    for k in range(K):
+        most = max(most, canonical(V[:, k], H[order[k]], problem.gain, constants.loudest))
+    task.loud[s] = 1 if constants.loudest < most < np.inf else 0
+    put_columns(V, K, U, 0, U.shape[1])
+    inner(T, V, (K + U.shape[1] + 3) // 4 * 4, band.E, 0, M)
+    copy_stack(rows, band.rows, i)
+    copy_stack(B, band.B, i)
+    numbers = numbers_of(task.square, s, problem)
+    chains = Chains(rows, B)
+    found = task.chosen[i] == s and len(task.chosen) > 1
+    steps = plan.inner if found else plan.last  # one subcarrier's W is as far as that of those equal to it
+    f, _ = ascend_basis(chains, T, desk.objective, numbers, constants.chains, steps, task.updates[i])
+    task.f[s] = f
+    Z = planes_of(rows, POINT, T.shape[1])
+    solve_adjoint(band.L, M, 0, Z, K)
+    store_W(task.W[s], Z, task.gram, order, problem.power)
+
+
+@kernel
+def copy_stack(out: Planes, stack: Planes, i: int) -> None:
+    """out = the i-th of the stack."""
+    for j in range(out.shape[1]):
+        for d in range(out.shape[2]):
+            out[0, j, d] = stack[i, j, d]
+
+
+@kernel
+def store_W(W: Complex, planes: Planes, gram: Complex, order: Whole, power: float) -> None:
+    """W (M, K) with ‖F W‖² = P_t, for users in `order`, gram = Fᴴ F."""
+    M, K = W.shape
+    total = 0.0
+    for k in range(K):
+        user = order[k]
+        for m in range(M):
+            W[m, user] = complex(np.float64(planes[0, k, m]), np.float64(planes[1, k, m]))
+        for m in range(M):
+            x = 0j
+            for a in range(M):
+                x += gram[m, a] * W[a, user]
+            total += W[m, user].real * x.real + W[m, user].imag * x.imag
+    q = np.sqrt(power / total)
+    for m in range(M):
+        for k in range(K):
+            W[m, k] *= q
+
+
+@kernel
+def do_group(
+    kind: int, group: int, steps: int, task: Task, band: Band, desk: Desk, problem: Problem,
+    constants: Constants, plan: BandPlan,
+) -> None:  # fmt: skip
+    """One group of a task."""
+    groups = groups_of(kind, task)
+    if kind == FINISH:
+        S = task.H.shape[0]
+        for s in range(group * S // groups, (group + 1) * S // groups):
+            finish(s, task, band, desk, problem, constants, plan)
+        return
+    n = len(task.chosen)
+    G, PZ = of_one(band.G, group), of_one(band.PZ, group)
+    erase(G)
+    erase(PZ)
+    for i in range(group * n // groups, (group + 1) * n // groups):
+        rows = band.rows[i : i + 1]
+        if kind == LOAD:
+            load(i, task, band, desk, problem, constants, plan)
+        elif kind == SPAN:
+            span(i, steps, G, task, band, desk)
+        elif kind == FIT:
+            K, M = task.H.shape[1], band.T.shape[1]
+            inner(planes_of(rows, POINT, M), band.E, M, of_one(band.X, i), 0, K)
+        else:
+            if kind == GO_BACK:
+                row_copy(rows, POINT, SAVED)
+            else:
+                row_copy(rows, SAVED, POINT)
+            band.f[0, 0, i], task.updates[i] = ascend(
+                Chains(rows, band.B[i : i + 1]), of_one(band.own, i), band.E, band.T, desk.T, desk.part,
+                desk.PZ, desk.objective, numbers_of(task.square, task.chosen[i], problem), constants.chains,
+                steps, task.updates[i], task.share[i], G, PZ, task.W.shape[1],
+            )  # fmt: skip
+
+
+@kernel
+def groups_of(kind: int, task: Task) -> int:
+    """Groups of a task."""
+    return min(2 * GROUPS, task.H.shape[0]) if kind == FINISH else min(GROUPS, len(task.chosen))
+
+
+@kernel
+def together(
+    kind: int, steps: int, team: Team, task: Task, band: Band, desk: Desk, problem: Problem,
+    constants: Constants, plan: BandPlan,
+) -> int:  # fmt: skip
+    """All groups of a task, with the help of other threads; returns how many groups hold sums."""
+    groups = groups_of(kind, task)
+    publish(team, kind, groups, steps)
+    while True:
+        _, group = claim(team)
+        if group < 0:
+            break
+        do_group(kind, group, steps, task, band, desk, problem, constants, plan)
+        fetch_add(team, DONE, 1)
+    wait_for_all(team, groups)
+    return groups
+
+
+@kernel
+def help_out(
+    team: Team, task: Task, band_buffer: Planes, desk_buffer: Planes, problem: Problem, constants: Constants,
+    plan: BandPlan,
+) -> None:  # fmt: skip
+    """What a helping thread does until the task is `STOP`."""
+    (_, K, N), M, r, n = task.H.shape, task.F.shape[1], task.U.shape[1], len(task.chosen)
+    band = carve(band_buffer, band_layout(N, K, M, r, n, task.U.shape[0] > 2))
+    desk = set_desk(desk_buffer, task)
+    while True:
+        number, group = claim(team)
+        if group < 0:
+            wait_for_more(team, number)
+            continue
+        kind, steps = team[TASK], team[STEPS]
+        if kind == STOP:
+            return
+        do_group(kind, group, steps, task, band, desk, problem, constants, plan)
+        fetch_add(team, DONE, 1)
+
+
+@kernel
+def set_desk(buffer: Planes, task: Task) -> Desk:
+    """The working space of a thread, ready."""
+    for i in range(len(buffer)):
+        buffer[i] = like(buffer, 0.0)
+    (_, K, N), M, r = task.H.shape, task.F.shape[1], task.U.shape[1]
+    desk = carve(buffer, desk_layout(N, K, M, r, task.U.shape[0] > 2))
+    set_masks(desk.one.objective.masks, desk.one.antennas.T.shape[1], K, r)
+    set_masks(desk.objective.masks, 0, K, r)
+    return desk
