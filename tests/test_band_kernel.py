@@ -13,12 +13,12 @@ from beamfold.constraints import modulus_error
 from beamfold.kernels.band import BandSetting, plan_of_band, run_band
 from beamfold.kernels.band_choice import choose, needed
 from beamfold.kernels.band_design import by_band, load_F, set_basis
-from beamfold.kernels.band_work import ASCEND, LOAD, together
-from beamfold.kernels.band_workspace import Task, band_layout, desk_layout
+from beamfold.kernels.band_work import ASCEND, LOAD, put_columns, set_desk, together
+from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
-from beamfold.kernels.fast_memory import OLD
-from beamfold.kernels.fast_objective import set_masks
+from beamfold.kernels.linalg import kernel, number
 from beamfold.kernels.team import SIZE
+from beamfold.kernels.workspace import buffer_for
 from beamfold.networks import fully_connected, named_network
 from beamfold.objective import beam_error, rate
 from beamfold.scenario import make_scenario
@@ -60,8 +60,8 @@ def design(
     plan = plan or plan_for(H.shape[2], net, U.shape[2], steps=15)
     count = len(H)
     return run_band(
-        H, U, square, [power] * count, [weight] * count, noise=NOISE, network=net, plan=plan, dtype=dtype, **options
-    )  # fmt: skip
+        H, U, square, [power] * count, [weight] * count, noise=NOISE, network=net, plan=plan, dtype=dtype,
+    **options )  # fmt: skip
 
 
 def value(H, U, d, power=10.0, weight=0.3):
@@ -70,40 +70,43 @@ def value(H, U, d, power=10.0, weight=0.3):
     return objective(torch.from_numpy(H), X, U, power, weight).mean(-1).numpy()
 
 
-def arrays(shapes):
-    """A layout's named tuple with arrays of zeros."""
-    if hasattr(shapes, "_fields"):
-        return type(shapes)(*map(arrays, shapes))
-    return np.zeros(shapes)
+@kernel
+def gradient_of(task, free, problem, constants, plan, team, shared, mine, rows, steps):
+    """f and, in row 0, df/d∠F at the {F, W} of a task after so many steps of W."""
+    set_desk(mine, task)
+    band, there = band_of(shared, task), desk_of(mine, task).one.antennas.free
+    there[:] = free
+    if task.U.shape[0] == 2:
+        put_columns(band.U, task.H.shape[1], task.U, 0, task.U.shape[1])
+    load_F(band.F, there, task)
+    set_basis(task, shared, constants.rounding)
+    together(number(LOAD), number(0), team, task, shared, mine, problem, constants, plan)
+    return by_band(
+        number(ASCEND), steps, rows, number(0), team, task, shared, mine, problem, constants, plan
+    )  # fmt: skip
 
 
 def kernel_gradient(H, U, F, W, power, weight, steps=0):
     """f and df/d∠F (N, M) of one band at {F, W} as the compiled pieces give them, float64."""
     (S, K, N), M, r, separate = H.shape, F.shape[1], U.shape[2], len(U) > 1
     square = np.linalg.norm(U @ U.conj().mT, axis=(1, 2)) ** 2
-    net = fully_connected(N, M)
-    plan = plan_for(K, net, r, steps=0)
-    setting = BandSetting(U, square, users=K, network=net, noise=NOISE, plan=plan, dtype=np.float64)
-    n = S
+    plan = plan_for(K, fully_connected(N, M), r, steps=0)
+    setting = BandSetting(
+        U, square, users=K, network=fully_connected(N, M), noise=NOISE, plan=plan, dtype=np.float64
+    )  # fmt: skip
     task = Task(
-        H=H, U=setting.planes, square=square, chosen=np.arange(n), nearest=np.arange(n), share=np.full(n, 1 / n),
-        order=np.zeros((n, K), np.int64), updates=np.zeros(n, np.int64), F=F.copy(),
+        H=H, U=setting.planes, square=square, chosen=np.arange(S), nearest=np.arange(S), share=np.full(S, 1 / S),
+        order=np.zeros((S, K), np.int64), updates=np.zeros(S, np.int64), F=F.copy(),
         gram=np.zeros((M, M), np.complex128), W=W.copy(), f=np.zeros(S), loud=np.zeros(S, np.int64),
     )  # fmt: skip
-    band, desk = arrays(band_layout(N, K, M, r, n, separate)), arrays(desk_layout(N, K, M, r, separate))
-    set_masks(desk.one.objective.masks, desk.one.antennas.T.shape[1], K, r)
-    set_masks(desk.objective.masks, 0, K, r)
-    desk.one.antennas.free[:] = setting.one.mask
-    if not separate:
-        band.U[:, K : K + r] = setting.planes
-    problem, constants = setting.one.problem(power, weight), CONSTANTS._replace(rounding=1e-12)
-    team, to_begin = np.zeros((1, 1, SIZE), np.int64).ravel(), plan_of_band(plan)._replace(digital=-1)
-    load_F(band, desk.one.antennas.free, task)
-    set_basis(band, M, constants.rounding)
-    together(LOAD, 0, team, task, band, desk, problem, constants, to_begin)
-    rows = desk.one.memory.rows[:, :, : desk.one.antennas.base.shape[1] * band.F.shape[2]].copy()
-    f = by_band(ASCEND, steps, rows, OLD, team, task, band, desk, problem, constants, to_begin)
-    return f, rows[0, OLD].reshape(-1, band.F.shape[2])[:M, :N].T
+    shared = buffer_for(band_layout(N, K, M, r, S, separate), np.float64)
+    mine = buffer_for(desk_layout(N, K, M, r, separate), np.float64)
+    free, rows = setting.one.mask, np.zeros((1, 1, setting.one.mask[0].size))
+    f = gradient_of(
+        task, free, setting.one.problem(power, weight), CONSTANTS._replace(rounding=1e-12),
+        plan_of_band(plan)._replace(digital=-1), buffer_for((1, 1, SIZE), np.int64), shared, mine, rows, steps,
+    )  # fmt: skip
+    return f, rows[0, 0].reshape(free.shape[1:])[:M, :N].T
 
 
 CASES = [

@@ -38,27 +38,26 @@ from beamfold.kernels.band_work import (
     set_desk,
     together,
 )
-from beamfold.kernels.band_workspace import Band, BandPlan, Desk, Task, band_layout, of_one
+from beamfold.kernels.band_workspace import BandPlan, Task, band_of, desk_of, of_one
 from beamfold.kernels.cholesky import cholesky
 from beamfold.kernels.fast_chains import POINT
 from beamfold.kernels.fast_design import entries, one_chain_each
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_start import RIDGE, connect, connect_best, deal
-from beamfold.kernels.fast_workspace import Constants, Memory, Problem, rows_of
+from beamfold.kernels.fast_workspace import Constants, Problem, rows_of
 from beamfold.kernels.linalg import Planes, copy, dot, inner, kernel, leaf, number, one, row_copy
 from beamfold.kernels.phases import phases_of, rotate, store_unit
 from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, root, splat, store, subtract
 from beamfold.kernels.team import STOP, Team, publish
-from beamfold.kernels.workspace import carve
 
 
 @kernel
-def first_span(band: Band, users: int, columns: int) -> None:
+def first_span(F: Planes, X: Planes, users: int, columns: int) -> None:
     """The first columns of F = columns of the digital optima, taken over the whole band."""
-    n = band.X.shape[0] // 2
+    n = X.shape[0] // 2
     for j in range(columns):
         place = j * n * users // columns
-        put_columns(band.F, j, of_one(band.X, place // users), place % users, 1)
+        put_columns(F, j, of_one(X, place // users), place % users, 1)
 
 
 @kernel
@@ -81,8 +80,9 @@ def unit_of(V: Planes, G: Planes, M: int, mask: Planes) -> None:
 
 
 @kernel
-def set_basis(band: Band, M: int, rounding: float) -> None:
+def set_basis(task: Task, shared: Planes, rounding: float) -> None:
     """L, the orthonormal basis E = F L^(−H), and T = [0, U]ᴴ E."""
+    band, M = band_of(shared, task), task.F.shape[1]
     inner(band.L, band.F, band.L.shape[2], band.F, 0, M)
     cholesky(band.L, M, 0, rounding)
     copy(band.E, band.F, M)
@@ -100,13 +100,14 @@ def score(mask: Planes, m: int, G: Planes, size: Any) -> None:
 
 
 @kernel
-def alternate(band: Band, G: Planes, M: int, free: Planes, allowed: Planes, dynamic: bool) -> None:
+def alternate(task: Task, shared: Planes, groups: int, free: Planes, allowed: Planes, dynamic: bool) -> None:
     """F = the phases of Σ_s X_s W_sᴴ = G (Fᴴ F + ε N I)⁻¹ for G = Σ_s X_s X_sᴴ F.
 
     In a dynamic network the connections are chosen anew before, see `fast_start.assign`. There
     Σ_s ‖w_sm‖² is column m of F (Fᴴ F + ε N I)⁻¹, conjugated, times that of Σ_s X_s W_sᴴ.
     """
-    A = band.A
+    band, M = band_of(shared, task), task.F.shape[1]
+    A, G = band.A, sum_groups(band.G, groups)
     inner(A, band.F, A.shape[2], band.F, 0, M)
     for m in range(M):
         A[0, m, m] *= like(A, 1 + RIDGE)
@@ -127,16 +128,17 @@ def alternate(band: Band, G: Planes, M: int, free: Planes, allowed: Planes, dyna
 
 @kernel
 def band_start(
-    mixing: Planes, allowed: Planes, dynamic: bool, team: Team, task: Task, band: Band, desk: Desk,
+    mixing: Planes, allowed: Planes, dynamic: bool, team: Team, task: Task, shared: Planes, mine: Planes,
     problem: Problem, constants: Constants, plan: BandPlan,
 ) -> None:  # fmt: skip
     """F and all Z from the digital optima: eigenvectors, their phases, alternations."""
-    F, free, kept = band.F, desk.one.antennas.free, desk.one.antennas.kept
+    band, antennas = band_of(shared, task), desk_of(mine, task).one.antennas
+    F, free, kept = band.F, antennas.free, antennas.kept
     M, K, columns = task.F.shape[1], task.H.shape[1], mixing.shape[1]
-    first_span(band, K, columns)
+    first_span(F, band.X, K, columns)
     orthonormal(F, columns)
     for _ in range(plan.turns):
-        groups = together(number(SPAN), columns, team, task, band, desk, problem, constants, plan)
+        groups = together(number(SPAN), columns, team, task, shared, mine, problem, constants, plan)
         copy(F, sum_groups(band.G, groups), columns)
         orthonormal(F, columns)
     copy(kept, F, columns)
@@ -145,10 +147,10 @@ def band_start(
     connect(F, free, M)
     phases_of(F, kept, mixing, M, free)
     for _ in range(plan.alternations):
-        groups = together(number(SPAN), M, team, task, band, desk, problem, constants, plan)
-        alternate(band, sum_groups(band.G, groups), M, free, allowed, dynamic)
-    set_basis(band, M, constants.rounding)
-    together(number(FIT), number(0), team, task, band, desk, problem, constants, plan)
+        groups = together(number(SPAN), M, team, task, shared, mine, problem, constants, plan)
+        alternate(task, shared, groups, free, allowed, dynamic)
+    set_basis(task, shared, constants.rounding)
+    together(number(FIT), number(0), team, task, shared, mine, problem, constants, plan)
 
 
 @kernel
@@ -162,38 +164,42 @@ def take_out_span(G: Planes, E: Planes, M: int) -> None:
 
 @kernel
 def by_band(
-    kind: int, steps: int, rows: Planes, row: int, team: Team, task: Task, band: Band, desk: Desk,
+    kind: int, steps: int, rows: Planes, row: int, team: Team, task: Task, shared: Planes, mine: Planes,
     problem: Problem, constants: Constants, plan: BandPlan,
 ) -> Any:  # fmt: skip
     """f at F with all Z brought near their best for it, and df/d∠F in a row."""
-    F, free, M = band.F, desk.one.antennas.free, task.F.shape[1]
-    set_basis(band, M, constants.rounding)
-    groups = together(kind, steps, team, task, band, desk, problem, constants, plan)
+    band, free, M = band_of(shared, task), desk_of(mine, task).one.antennas.free, task.F.shape[1]
+    set_basis(task, shared, constants.rounding)
+    groups = together(kind, steps, team, task, shared, mine, problem, constants, plan)
     G, PZ = sum_groups(band.G, groups), sum_groups(band.PZ, groups)
     add_product(G, band.U, PZ, 0, band.U.shape[1], M)
     take_out_span(G, band.E, M)
     times_inverse(G, band.L, M)
-    turn_gradient(rows, row, F, G, free)
-    f = like(F, 0.0)
+    turn_gradient(rows, row, band.F, G, free)
+    f = like(G, 0.0)
     for i in range(len(task.share)):
-        f += band.f[0, 0, i] * like(F, task.share[i])
+        f += band.f[0, 0, i] * like(G, task.share[i])
     return f
 
 
 @kernel
 def ascend_band(
-    memory: Memory, team: Team, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants,
+    team: Team, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants,
     plan: BandPlan,
 ) -> int:  # fmt: skip
     """All W for F, then up to `plan.steps` L-BFGS steps on ∠F with them following; f never falls.
 
     Returns the trials made until gᵀd is at most the tolerance.
     """
-    V, base, rows = band.F, desk.one.antennas.base, memory.rows
+    band, one_of, M = band_of(shared, task), desk_of(mine, task).one, task.F.shape[1]
+    V, base, free = band.F, one_of.antennas.base, one_of.antennas.free
+    columns = 1 if one_chain_each(V, M) else free.shape[1]
+    memory = rows_of(one_of.memory, columns * V.shape[2])
+    rows = memory.rows
     old, new = number(OLD), number(NEW)
     tolerance = like(V, constants.tolerance)
-    f = by_band(number(ASCEND), plan.first, rows, old, team, task, band, desk, problem, constants, plan)
-    reach = like(V, constants.phases) * np.sqrt(like(V, entries(desk.one.antennas.free)))
+    f = by_band(number(ASCEND), plan.first, rows, old, team, task, shared, mine, problem, constants, plan)
+    reach = like(V, constants.phases) * np.sqrt(like(V, entries(free)))
     search = first_direction(memory, old, reach)
     t, done, fresh = one(V), 0, True
     copy(base, V, base.shape[1])
@@ -201,7 +207,7 @@ def ascend_band(
         done += 1
         rotate(V, base, rows, DIRECTION, t)
         kind = number(ASCEND) if fresh else number(GO_BACK)
-        after = by_band(kind, plan.inner, rows, new, team, task, band, desk, problem, constants, plan)
+        after = by_band(kind, plan.inner, rows, new, team, task, shared, mine, problem, constants, plan)
         fresh = after >= f + like(V, 1e-4) * t * search.along
         if fresh:
             f = after
@@ -212,33 +218,33 @@ def ascend_band(
             t = shorter(rows, t, search.along, after - f)
     if not fresh:
         copy(V, base, base.shape[1])
-        set_basis(band, task.F.shape[1], constants.rounding)
+        set_basis(task, shared, constants.rounding)
         for i in range(len(task.chosen)):
             row_copy(band.rows[i : i + 1], POINT, SAVED)
     return done
 
 
 @kernel
-def load_F(band: Band, free: Planes, task: Task) -> None:
+def load_F(F: Planes, free: Planes, task: Task) -> None:
     """The given F ; where it is 0 it stays."""
     N, M = task.F.shape
     for m in range(M):
         for n in range(N):
             value = task.F[n, m]
-            band.F[0, m, n], band.F[1, m, n] = value.real, value.imag
+            F[0, m, n], F[1, m, n] = value.real, value.imag
             if value == 0:
                 free[0, m, n] = like(free, 0.0)
 
 
 @kernel
-def store_F(task: Task, band: Band, free: Planes, moved: bool) -> None:
+def store_F(task: Task, planes: Planes, free: Planes, moved: bool) -> None:
     """F (N, M) on the unit circle where it is free, unless it has not moved; its Gram matrix; complex128."""
     F, gram = task.F, task.gram
     N, M = F.shape
     for m in range(M if moved else 0):
         for n in range(N):
             if free[0, m, n] > 0:
-                re, im = np.float64(band.F[0, m, n]), np.float64(band.F[1, m, n])
+                re, im = np.float64(planes[0, m, n]), np.float64(planes[1, m, n])
                 q = 1 / np.sqrt(re * re + im * im)
                 F[n, m] = complex(re * q, im * q)
     for m in range(M):
@@ -252,7 +258,7 @@ def store_F(task: Task, band: Band, free: Planes, moved: bool) -> None:
 @kernel
 def design_band(
     task: Task, mixing: Planes, free: Planes, dynamic: bool, problem: Problem, constants: Constants,
-    plan: BandPlan, team: Team, helpers: int, band_buffer: Planes, desk_buffer: Planes,
+    plan: BandPlan, team: Team, helpers: int, shared: Planes, mine: Planes,
 ) -> int:  # fmt: skip
     """F of a band and all W_s, from its own start or from the {F, W} of the task; the steps of F made.
 
@@ -266,29 +272,24 @@ def design_band(
         plan: how much work.
         team: zeros, see `team`.
         helpers: threads in `help_out`.
-        band_buffer: for the arrays of `band_layout`, zero.
-        desk_buffer: for the arrays of `desk_layout`.
+        shared: for the arrays of `band_layout`, zero.
+        mine: for the arrays of `desk_layout`.
     """
-    (_, K, N), M, r, n = task.H.shape, task.F.shape[1], task.U.shape[1], len(task.chosen)
-    separate = task.U.shape[0] > 2
-    band = carve(band_buffer, band_layout(N, K, M, r, n, separate))
-    desk = set_desk(desk_buffer, task)
-    there = desk.one.antennas.free
+    set_desk(mine, task)
+    band, there = band_of(shared, task), desk_of(mine, task).one.antennas.free
     for m in range(there.shape[1]):
         for d in range(there.shape[2]):
             there[0, m, d] = free[0, m, d]
-    if not separate:
-        put_columns(band.U, K, task.U, 0, r)
+    if task.U.shape[0] == 2:
+        put_columns(band.U, task.H.shape[1], task.U, 0, task.U.shape[1])
     if plan.digital < 0:
-        load_F(band, there, task)
-        set_basis(band, M, constants.rounding)
-    together(number(LOAD), number(0), team, task, band, desk, problem, constants, plan)
+        load_F(band.F, there, task)
+        set_basis(task, shared, constants.rounding)
+    together(number(LOAD), number(0), team, task, shared, mine, problem, constants, plan)
     if plan.digital >= 0:
-        band_start(mixing, free, dynamic, team, task, band, desk, problem, constants, plan)
-    columns = 1 if one_chain_each(band.F, M) else there.shape[1]
-    memory = rows_of(desk.one.memory, columns * band.F.shape[2])
-    done = ascend_band(memory, team, task, band, desk, problem, constants, plan)
-    store_F(task, band, there, plan.digital >= 0 or plan.steps > 0)
-    together(number(FINISH), number(0), team, task, band, desk, problem, constants, plan)
+        band_start(mixing, free, dynamic, team, task, shared, mine, problem, constants, plan)
+    done = ascend_band(team, task, shared, mine, problem, constants, plan)
+    store_F(task, band.F, there, plan.digital >= 0 or plan.steps > 0)
+    together(number(FINISH), number(0), team, task, shared, mine, problem, constants, plan)
     publish(team, number(STOP), helpers, number(0))
     return done

@@ -18,15 +18,13 @@ from beamfold.kernels.band_chains import SAVED, ascend_basis, planes_of
 from beamfold.kernels.band_sums import add_inner_at, add_product, add_scaled
 from beamfold.kernels.band_workspace import (
     GROUPS,
-    Band,
     BandPlan,
     Complex,
-    Desk,
     Real,
     Task,
     Whole,
-    band_layout,
-    desk_layout,
+    band_of,
+    desk_of,
     of_one,
 )
 from beamfold.kernels.cholesky import solve_adjoint
@@ -49,7 +47,6 @@ from beamfold.kernels.team import (
     wait_for_all,
     wait_for_more,
 )
-from beamfold.kernels.workspace import carve
 
 LOAD, SPAN, FIT, ASCEND, GO_BACK, FINISH = range(6)
 """Tasks: each channel and its digital optimum X; the sum of X Xᴴ F; Z = Eᴴ X; the ascent of Z and the sums of
@@ -80,10 +77,11 @@ def put_columns(out: Planes, first: int, A: Planes, start: int, count: int) -> N
 
 @kernel
 def load(
-    i: int, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants, plan: BandPlan
+    i: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants, plan: BandPlan
 ) -> None:
     """The own columns of the i-th chosen subcarrier, and its digital optimum X, or Z = Lᴴ W of a given W."""
-    w, own, s = desk.one, of_one(band.own, i), task.chosen[i]
+    band, w, s = band_of(shared, task), desk_of(mine, task).one, task.chosen[i]
+    own = of_one(band.own, i)
     V, H, U = w.antennas.V, task.H[s], own_radar(task, s)
     o, K, r = w.antennas.T.shape[1], H.shape[0], U.shape[1]
     deficient, _ = load_channel(V, w.digital.L, task.order[i], H, U, problem.gain, constants, o)
@@ -110,11 +108,10 @@ def load_W(Z: Planes, L: Planes, W: Complex, order: Whole, problem: Problem) -> 
 
 
 @kernel
-def span(i: int, columns: int, G: Planes, task: Task, band: Band, desk: Desk) -> None:
-    """G += share X Xᴴ F for the i-th chosen subcarrier and the first columns of F."""
-    X, part = of_one(band.X, i), desk.one.antennas.PW
-    inner(part, X, X.shape[1], band.F, 0, columns)
-    scale(part, like(X, task.share[i]))
+def span(X: Planes, F: Planes, part: Planes, share: float, G: Planes, columns: int) -> None:
+    """G += share X Xᴴ F for the first columns of F; `part` is working space."""
+    inner(part, X, X.shape[1], F, 0, columns)
+    scale(part, like(X, share))
     add_product(G, X, part, 0, X.shape[1], columns)
 
 
@@ -140,9 +137,10 @@ def ascend(
 
 @kernel
 def finish(
-    s: int, task: Task, band: Band, desk: Desk, problem: Problem, constants: Constants, plan: BandPlan
+    s: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants, plan: BandPlan
 ) -> None:
     """W of subcarrier s for F, from the Z and B of the chosen one that is nearest; its f."""
+    band, desk = band_of(shared, task), desk_of(mine, task)
     V, T, rows, B, i = desk.one.antennas.V, desk.T, desk.rows, desk.B, task.nearest[s]
     H, U, order = task.H[s], own_radar(task, s), task.order[i]
     K, M, most = H.shape[0], task.F.shape[1], 0.0
@@ -193,40 +191,78 @@ def store_W(W: Complex, planes: Planes, gram: Complex, order: Whole, power: floa
 
 
 @kernel
-def do_group(
-    kind: int, group: int, steps: int, task: Task, band: Band, desk: Desk, problem: Problem,
-    constants: Constants, plan: BandPlan,
+def finish_group(
+    group: int, groups: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants,
+    plan: BandPlan,
 ) -> None:  # fmt: skip
-    """One group of a task."""
-    groups = groups_of(kind, task)
-    if kind == FINISH:
-        S = task.H.shape[0]
-        for s in range(group * S // groups, (group + 1) * S // groups):
-            finish(s, task, band, desk, problem, constants, plan)
-        return
+    """A group of `FINISH`."""
+    S = task.H.shape[0]
+    for s in range(group * S // groups, (group + 1) * S // groups):
+        finish(s, task, shared, mine, problem, constants, plan)
+
+
+@kernel
+def load_group(
+    group: int, groups: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants,
+    plan: BandPlan,
+) -> None:  # fmt: skip
+    """A group of `LOAD`."""
     n = len(task.chosen)
+    for i in range(group * n // groups, (group + 1) * n // groups):
+        load(i, task, shared, mine, problem, constants, plan)
+
+
+@kernel
+def start_group(
+    kind: int, group: int, groups: int, columns: int, task: Task, shared: Planes, mine: Planes
+) -> None:
+    """A group of `SPAN`, for the first columns of F, or of `FIT`."""
+    band, part, n = band_of(shared, task), desk_of(mine, task).one.antennas.PW, len(task.chosen)
+    G, (K, _), M = of_one(band.G, group), task.H.shape[1:], band.T.shape[1]
+    erase(G)
+    for i in range(group * n // groups, (group + 1) * n // groups):
+        X = of_one(band.X, i)
+        if kind == SPAN:
+            span(X, band.F, part, task.share[i], G, columns)
+        else:
+            inner(planes_of(band.rows[i : i + 1], POINT, M), band.E, M, X, 0, K)
+
+
+@kernel
+def ascend_group(
+    kind: int, group: int, groups: int, steps: int, task: Task, shared: Planes, mine: Planes,
+    problem: Problem, reach: float,
+) -> None:  # fmt: skip
+    """A group of `ASCEND` or `GO_BACK`."""
+    band, desk, n = band_of(shared, task), desk_of(mine, task), len(task.chosen)
     G, PZ = of_one(band.G, group), of_one(band.PZ, group)
     erase(G)
     erase(PZ)
     for i in range(group * n // groups, (group + 1) * n // groups):
         rows = band.rows[i : i + 1]
-        if kind == LOAD:
-            load(i, task, band, desk, problem, constants, plan)
-        elif kind == SPAN:
-            span(i, steps, G, task, band, desk)
-        elif kind == FIT:
-            K, M = task.H.shape[1], band.T.shape[1]
-            inner(planes_of(rows, POINT, M), band.E, M, of_one(band.X, i), 0, K)
-        else:
-            if kind == GO_BACK:
-                row_copy(rows, POINT, SAVED)
-            else:
-                row_copy(rows, SAVED, POINT)
-            band.f[0, 0, i], task.updates[i] = ascend(
-                Chains(rows, band.B[i : i + 1]), of_one(band.own, i), band.E, band.T, desk.T, desk.part,
-                desk.PZ, desk.objective, numbers_of(task.square, task.chosen[i], problem), constants.chains,
-                steps, task.updates[i], task.share[i], G, PZ, task.W.shape[1],
-            )  # fmt: skip
+        row_copy(rows, POINT if kind == GO_BACK else SAVED, SAVED if kind == GO_BACK else POINT)
+        band.f[0, 0, i], task.updates[i] = ascend(
+            Chains(rows, band.B[i : i + 1]), of_one(band.own, i), band.E, band.T, desk.T, desk.part, desk.PZ,
+            desk.objective, numbers_of(task.square, task.chosen[i], problem), reach, steps, task.updates[i],
+            task.share[i], G, PZ, task.W.shape[1],
+        )  # fmt: skip
+
+
+@kernel
+def do_group(
+    kind: int, group: int, steps: int, task: Task, shared: Planes, mine: Planes, problem: Problem,
+    constants: Constants, plan: BandPlan,
+) -> None:  # fmt: skip
+    """One group of a task."""
+    groups = groups_of(kind, task)
+    if kind == LOAD:
+        load_group(group, groups, task, shared, mine, problem, constants, plan)
+    elif kind == FINISH:
+        finish_group(group, groups, task, shared, mine, problem, constants, plan)
+    elif kind in (SPAN, FIT):
+        start_group(kind, group, groups, steps, task, shared, mine)
+    else:
+        ascend_group(kind, group, groups, steps, task, shared, mine, problem, constants.chains)
 
 
 @kernel
@@ -237,7 +273,7 @@ def groups_of(kind: int, task: Task) -> int:
 
 @kernel
 def together(
-    kind: int, steps: int, team: Team, task: Task, band: Band, desk: Desk, problem: Problem,
+    kind: int, steps: int, team: Team, task: Task, shared: Planes, mine: Planes, problem: Problem,
     constants: Constants, plan: BandPlan,
 ) -> int:  # fmt: skip
     """All groups of a task, with the help of other threads; returns how many groups hold sums."""
@@ -247,7 +283,7 @@ def together(
         _, group = claim(team)
         if group < 0:
             break
-        do_group(kind, group, steps, task, band, desk, problem, constants, plan)
+        do_group(kind, group, steps, task, shared, mine, problem, constants, plan)
         fetch_add(team, DONE, 1)
     wait_for_all(team, groups)
     return groups
@@ -255,13 +291,11 @@ def together(
 
 @kernel
 def help_out(
-    team: Team, task: Task, band_buffer: Planes, desk_buffer: Planes, problem: Problem, constants: Constants,
+    team: Team, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants,
     plan: BandPlan,
 ) -> None:  # fmt: skip
     """What a helping thread does until the task is `STOP`."""
-    (_, K, N), M, r, n = task.H.shape, task.F.shape[1], task.U.shape[1], len(task.chosen)
-    band = carve(band_buffer, band_layout(N, K, M, r, n, task.U.shape[0] > 2))
-    desk = set_desk(desk_buffer, task)
+    set_desk(mine, task)
     while True:
         number, group = claim(team)
         if group < 0:
@@ -270,17 +304,15 @@ def help_out(
         kind, steps = team[TASK], team[STEPS]
         if kind == STOP:
             return
-        do_group(kind, group, steps, task, band, desk, problem, constants, plan)
+        do_group(kind, group, steps, task, shared, mine, problem, constants, plan)
         fetch_add(team, DONE, 1)
 
 
 @kernel
-def set_desk(buffer: Planes, task: Task) -> Desk:
-    """The working space of a thread, ready."""
-    for i in range(len(buffer)):
-        buffer[i] = like(buffer, 0.0)
-    (_, K, N), M, r = task.H.shape, task.F.shape[1], task.U.shape[1]
-    desk = carve(buffer, desk_layout(N, K, M, r, task.U.shape[0] > 2))
+def set_desk(mine: Planes, task: Task) -> None:
+    """The buffer of a thread, ready."""
+    for i in range(len(mine)):
+        mine[i] = like(mine, 0.0)
+    desk, K, r = desk_of(mine, task), task.H.shape[1], task.U.shape[1]
     set_masks(desk.one.objective.masks, desk.one.antennas.T.shape[1], K, r)
     set_masks(desk.objective.masks, 0, K, r)
-    return desk

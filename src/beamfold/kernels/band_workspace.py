@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from beamfold.kernels.fast_workspace import DENSE, PAIRS, Objective, Workspace, sizes
 from beamfold.kernels.fast_workspace import layout as layout_of_one
-from beamfold.kernels.linalg import Planes, kernel
+from beamfold.kernels.linalg import Planes, kernel, leaf
 from beamfold.kernels.planes import up
 from beamfold.kernels.simd import LANES
-from beamfold.kernels.workspace import shape
+from beamfold.kernels.workspace import carve, shape
 
 GROUPS = 8
 """Parts in which sums over the subcarriers are made, at most; the same for any number of threads."""
@@ -170,6 +170,23 @@ def desk_layout(N: int, K: int, M: int, r: int, separate: bool) -> Desk:
 def rows_of_B(unknowns: int) -> int:
     """Rows of B, or of the pairs that stand for it."""
     return unknowns if unknowns <= DENSE else 2 * PAIRS + 1
+
+
+@leaf
+def band_of(shared: Planes, task: Task) -> Band:
+    """The arrays of a band in the buffer that its threads share.
+
+    Carved anew in each kernel: to hand on a buffer takes less time, and less to compile, than forty arrays.
+    """
+    (_, K, N), M, r = task.H.shape, task.F.shape[1], task.U.shape[1]
+    return carve(shared, band_layout(N, K, M, r, len(task.chosen), task.U.shape[0] > 2))
+
+
+@leaf
+def desk_of(mine: Planes, task: Task) -> Desk:
+    """The arrays of a thread in its buffer."""
+    (_, K, N), M, r = task.H.shape, task.F.shape[1], task.U.shape[1]
+    return carve(mine, desk_layout(N, K, M, r, task.U.shape[0] > 2))
 
 
 @kernel

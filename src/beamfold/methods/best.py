@@ -9,6 +9,7 @@ import torch
 
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports, check_supported
+from beamfold.optim.band_search import conclude, search
 from beamfold.optim.goal_search import TOLERANCE, best_hybrid
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.optim.matrices import flatten
@@ -40,7 +41,7 @@ def best(
 
     Args:
         s: the scenario, on the CPU.
-        starts: how many; default 32, and 8 for another sensing objective.
+        starts: how many; default 32, and 8 for another sensing objective and on bands.
         steps: steps of F for each start.
         polish: steps of F for the best of them.
         threads: how many share the batch; default all cores.
@@ -51,11 +52,13 @@ def best(
     from beamfold.kernels.fast import DROPPED, plan_for, run_fast
 
     check_supported(METHOD, s)
-    starts = (32 if s.goal is None else 8) if starts is None else starts
+    starts = (32 if s.goal is None and s.band is None else 8) if starts is None else starts
     if starts < 1:
         raise InputError(f"the reference needs at least one start, got {starts}")
     if s.goal is not None:
         return _for_goal(s, starts, steps, polish, threads)
+    if s.band is not None:
+        return _on_band(s, starts, steps, polish, threads)
     rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
     plan = plan_for(s.users, s.network, rank, inner=4, steps=steps)
     run = partial(run_fast, dtype=np.float64, tolerance=1e-12, threads=threads)
@@ -74,6 +77,23 @@ def best(
     return conclude_search(s, "best", Point(F, W), threads=threads, kicks=KICKS)
 
 
+def _on_band(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
+    """The best of several starts on a band, taken further."""
+    run = partial(search, s, dtype=np.float64, tolerance=1e-12, threads=threads, inner=4)
+    found = [run(which=which, steps=steps)[1] for which in range(starts)]
+    winner = torch.stack(found).argmax(0)
+    F = torch.zeros((*s.batch, s.antennas, s.chains), dtype=torch.complex128)
+    W = torch.zeros((*s.H.shape[:-2], s.chains, s.users), dtype=torch.complex128)
+    for which in sorted(set(winner.flatten().tolist())):
+        part = winner == which
+        point, _, _ = search(
+            s[part], dtype=np.float64, tolerance=1e-12, threads=threads, inner=4, which=which,
+            steps=max(polish, steps),
+        )  # fmt: skip
+        F[part], W[part] = point
+    return conclude(s, "best", Point(F, W))
+
+
 def _for_goal(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
     """The best of several climbs on R + ω c."""
     with torch_threads(threads or 1):
@@ -89,5 +109,5 @@ METHOD = Method(
     best,
     "R - omega tau: the best of many starts, offline",
     part=SLOW,
-    supports=Supports(networks=True, bits=True, goals=True),
+    supports=Supports(networks=True, bits=True, band=True, goals=True),
 )

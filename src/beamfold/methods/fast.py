@@ -13,6 +13,7 @@ from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
+from beamfold.optim.band_search import conclude, search
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design
 from beamfold.scenario import Scenario
@@ -35,15 +36,14 @@ ON_A_NETWORK: dict[str, dict[str, int]] = {
     "deeper": {"starts": 3, "trial": 60, "steps": 60},
 }
 """What differs from `DEPTHS` where not every chain is on every antenna: there the start decides more."""
+SEVERAL = ("starts", "trial")
+"""Of `ON_A_NETWORK` what a band leaves out: its kernel takes one start."""
 ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
 """In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains nothing."""
 
 
-def _plan(
-    depth: str | None, steps: int | None, radar: Sensing, users: int, network: Network, dtype: Any
-) -> Plan:
-    from beamfold.kernels.fast import DROPPED, plan_for
-
+def _work(depth: str | None, steps: int | None, users: int, network: Network) -> dict[str, int]:
+    """What differs from `kernels.fast.plan_for` at a named depth, or with so many steps."""
     if depth is not None and depth not in DEPTHS:
         raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
     if steps is not None and steps < 0:
@@ -53,9 +53,16 @@ def _plan(
         one_start = network.chains >= 2 * users and not network.dynamic
         several = ON_A_NETWORK | ONE_START if one_start else ON_A_NETWORK
         given |= {"alternations": 10} | several.get(depth or "deep", {})
-    if steps is not None:
-        given["steps"] = steps
-    return plan_for(users, network, radar.factor(DROPPED[dtype]).U.shape[1], **given)
+    return given if steps is None else given | {"steps": steps}
+
+
+def _plan(
+    depth: str | None, steps: int | None, radar: Sensing, users: int, network: Network, dtype: Any
+) -> Plan:
+    from beamfold.kernels.fast import DROPPED, plan_for
+
+    rank = radar.factor(DROPPED[dtype]).U.shape[1]
+    return plan_for(users, network, rank, **_work(depth, steps, users, network))
 
 
 def fast(
@@ -70,7 +77,7 @@ def fast(
     """The fast design of every channel of a scenario, on the CPU.
 
     Args:
-        s: the scenario.
+        s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.
         steps: steps of F, default 60; on a network that is not fully connected those from the best start.
         depth: a name of `DEPTHS`; `steps` overrides its number of steps. On a network that is not fully
             connected "deeper" takes three starts a short way, "deep" two, or one where M ≥ 2 K and the
@@ -92,6 +99,13 @@ def fast(
 
     check_supported(METHOD, s)
     dtype: Any = np.float64 if precision == "double" else np.float32
+    if s.band is not None:
+        work = {
+            key: value for key, value in _work(depth, steps, s.users, s.network).items() if key not in SEVERAL
+        }
+        with torch_threads():
+            point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
+            return conclude(s, "fast", point, done)
     usual = "deep" if s.network.full or steps is not None else "deeper"
     plan = _plan(depth or usual, steps, s.radar, s.users, s.network, dtype)
     with torch_threads():
@@ -176,5 +190,5 @@ METHOD = Method(
     "fast",
     fast,
     "R - omega tau: phases of F with W following; any size, no training",
-    supports=Supports(networks=True, bits=True),
+    supports=Supports(networks=True, bits=True, band=True),
 )
