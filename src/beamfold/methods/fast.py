@@ -36,7 +36,7 @@ ON_A_NETWORK: dict[str, dict[str, int]] = {
 }
 """What differs from `DEPTHS` where not every chain is on every antenna: there the start decides more."""
 ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
-"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains nothing."""
+"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains little."""
 
 
 def _plan(
