@@ -39,7 +39,7 @@ ON_A_NETWORK: dict[str, dict[str, int]] = {
 SEVERAL = ("starts", "trial")
 """Of `ON_A_NETWORK` what a band leaves out: its kernel takes one start."""
 ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
-"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains nothing."""
+"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains little."""
 
 
 def _work(depth: str | None, steps: int | None, users: int, network: Network) -> dict[str, int]:

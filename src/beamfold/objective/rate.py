@@ -56,7 +56,7 @@ def received(H: Tensor, X: Tensor, noise: float) -> tuple[Tensor, Tensor, Tensor
         A (…, K, K), A_kl = h_kᴴ x_l; total (…, K) = Σ_l |A_kl|² + σ²; other (…, K) = total − |A_kk|².
     """
     A = H @ X
-    power = A.real.square() + A.imag.square()
+    power = squared_modulus(A)
     # The interference is summed without the signal: total − signal would lose it at high SNR.
     return (
         A,
@@ -69,6 +69,11 @@ def received(H: Tensor, X: Tensor, noise: float) -> tuple[Tensor, Tensor, Tensor
 def _others(users: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(K, K), 0 on the diagonal and 1 elsewhere."""
     return 1 - torch.eye(users, dtype=dtype, device=device)
+
+
+def squared_modulus(Z: Tensor) -> Tensor:
+    """|Z|² of every entry."""
+    return torch.view_as_real(Z.resolve_conj()).square().sum(-1)
 
 
 class Receivers(NamedTuple):
@@ -183,7 +188,7 @@ def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGL
 def rate_gradient_from(H: Tensor, A: Tensor, total: Tensor, other: Tensor) -> Tensor:
     """`rate_gradient` from what `received` returns."""
     own = A.diagonal(dim1=-2, dim2=-1)
-    signal = own.real.square() + own.imag.square()
+    signal = squared_modulus(own)
     C = A * (-signal / (total * other))[..., None]
     C.diagonal(dim1=-2, dim2=-1).copy_(own / total)
     return H.mH @ (C / LN2)
