@@ -45,6 +45,7 @@ def main() -> None:
             decibel(gain.mean()),
             *(decibel(gain_over_band(array, theta, over, Q).mean()) for Q in (4, 8)),
             ", ".join(f"{float(held[m - 1]):.3f}" for m in (1, 2, 4)),
+            str(int((held < 0.99).sum()) + 1),
         ]
         print(f"| {antennas}, {carrier:g}/{bandwidth:g} | {' | '.join(columns)} |")
 
