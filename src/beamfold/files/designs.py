@@ -67,6 +67,8 @@ def design_arrays(design: Design) -> dict[str, Any]:
     }
     if s.band is not None:
         arrays |= {**band_entries(s.band.frequencies, s.band.carrier), POWER: s.band.rule}
+    if s.goal is not None:  # not R - omega tau, which `objective` states
+        arrays |= {"sensing": s.goal.kind, "sensing_objective": arrays.pop("objective")}
     if not s.network.usual:
         arrays |= mask_arrays(s.network)
     if not s.per_user.single:
