@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from test_cli import run  # noqa: F401
 
 import beamfold as bf
+from beamfold.experiments.store import load
 from beamfold.files.arrays import read_all
 from beamfold.radar.fisher import bound
 from beamfold.testing import small
@@ -80,3 +83,23 @@ def test_bad_input_is_one_line(run, channels, arguments, words):  # noqa: F811
     code, out, err = run("design", "c.npz", *arguments, "-o", "d.npz")
     lines = [line for line in err.splitlines() if not line.startswith(("note: ", "compiling "))]
     assert code == 2 and out == "" and len(lines) == 1 and words in lines[0]
+
+
+@pytest.mark.parametrize("sensing", ["crb", "scnr"])
+def test_the_front_holds_the_figures_of_its_designs(run, channels, tmp_path, sensing):  # noqa: F811
+    arguments = ("front", "c.npz", "--sensing", sensing, "--method", "digital", "--weights", 0.3, 3)
+    code, out, err = run(*arguments, "--targets-deg", -40, 0, "-o", "f.nc", "--json")
+    assert code == 0, err
+    ds, points = load(tmp_path / "f.nc"), json.loads(out)["points"]
+    s = bf.read_scenario(tmp_path / "f.nc")
+    assert s.goal is not None and s.goal.kind == sensing
+    for i, weight in enumerate((0.3, 3.0)):
+        d = bf.digital(replace(s, weight=torch.full_like(s.power, weight)))
+        at = ds.sel({"method": f"digital ({sensing})"}).isel(point=i)
+        assert np.allclose(at["rate"], d.rate, rtol=1e-6)
+        worst = bound(d.X, s.goal.scene, s.power).rcrb.flatten(1).amax(-1).rad2deg()
+        assert np.allclose(at["rcrb_deg"], worst, rtol=1e-6)
+    ours = [p for p in points if p["method"] == f"digital ({sensing})"]
+    assert [p["value"] for p in ours] == [0.3, 3.0] and ours[0]["rate"] > ours[1]["rate"]
+    assert {p["method"] for p in points} >= {"fast (tau)", "sca_manopt"}
+    assert (tmp_path / "f.png").stat().st_size > 10_000
