@@ -252,6 +252,12 @@ class ScenarioSpec:
         str | None,
         Key("Of crb and scnr: receive antennas, written as --array.", "the transmit antennas", OF_GOAL),
     ] = None
+    sensing_streams: Annotated[
+        int | None, Key("D, further columns of X that serve no user.", "0", "design")
+    ] = None
+    known_to_users: Annotated[
+        bool | None, Key("The users cancel the sensing streams.", "they are interference", "design")
+    ] = None
     targets_deg: Annotated[
         Directions | None,
         Key(

@@ -94,6 +94,8 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
         streams=spec.streams,
         network=network_of(spec, antennas, _or(spec.chains, users * (spec.streams or 1))),
         **_of_band(spec, band),
+        sensing_streams=spec.sensing_streams or 0,
+        known_to_users=bool(spec.known_to_users),
         **of_goal(spec, radar if isinstance(radar, Sensing) else radar[0]),
     )
 

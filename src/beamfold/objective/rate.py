@@ -25,20 +25,24 @@ LN2 = math.log(2.0)
 
 
 class Users(NamedTuple):
-    """How many rows of H and columns of X belong to each user: its antennas and its streams."""
+    """How many rows of H and columns of X belong to each user, and how many columns serve no user."""
 
     receive: int = 1
     """R, antennas of a user."""
     streams: int = 1
     """d ≤ R, streams to a user."""
+    sensing: int = 0
+    """D, sensing streams: the last columns of X = F [W_c, W_r], which carry data for nobody. For R = 1."""
+    known: bool = False
+    """Whether the users know the sensing streams and cancel them; else they are interference."""
 
     @property
     def single(self) -> bool:
         """One antenna and one stream each, the paper's users."""
-        return self == (1, 1)
+        return self.receive == self.streams == 1
 
     def columns(self, rows: int) -> int:
-        """K d, the columns of X for K R rows of H."""
+        """K d, the columns of X that serve users, for K R rows of H."""
         return rows // self.receive * self.streams
 
 
@@ -46,18 +50,20 @@ SINGLE = Users()
 """The paper's users."""
 
 
-def received(H: Tensor, X: Tensor, noise: float) -> tuple[Tensor, Tensor, Tensor]:
+def received(H: Tensor, X: Tensor, noise: float, users: Users = SINGLE) -> tuple[Tensor, Tensor, Tensor]:
     """A = H X with the powers of Eq. (4): all that user k receives, and what of it is not k's.
 
-    For users of one antenna and one stream.
+    For users of one antenna and one stream. Of sensing streams that the users know nothing is received.
 
     Returns:
-        A (…, K, K), A_kl = h_kᴴ x_l; total (…, K) = Σ_l |A_kl|² + σ²; other (…, K) = total − |A_kk|².
+        A (…, K, K + D), A_kl = h_kᴴ x_l; total (…, K) = Σ_l |A_kl|² + σ²; other (…, K) = total − |A_kk|².
     """
     A = H @ X
+    if users.known:
+        A = A * (torch.arange(A.shape[-1], device=A.device) < A.shape[-2])
     power = A.real.square() + A.imag.square()
     # The interference is summed without the signal: total − signal would lose it at high SNR.
-    off = 1 - torch.eye(power.shape[-1], dtype=power.dtype, device=power.device)
+    off = 1 - torch.eye(*power.shape[-2:], dtype=power.dtype, device=power.device)
     return A, power.sum(-1) + noise, (power * off).sum(-1) + noise
 
 
@@ -137,12 +143,16 @@ def rate(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Ten
     Returns:
         (…) real.
     """
-    return rate_from(*received(H, X, noise)) if users.single else log_det(H @ X, noise, users).sum(-1) / LN2
+    return (
+        rate_from(*received(H, X, noise, users))
+        if users.single
+        else log_det(H @ X, noise, users).sum(-1) / LN2
+    )
 
 
 def user_rates(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
     """R_k of every user (…, K), whose sum is `rate`; arguments as there."""
-    nats = _log_ratios(*received(H, X, noise)) if users.single else log_det(H @ X, noise, users)
+    nats = _log_ratios(*received(H, X, noise, users)) if users.single else log_det(H @ X, noise, users)
     return nats / LN2
 
 
@@ -166,7 +176,7 @@ def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGL
         (…, N, K d).
     """
     if users.single:
-        return rate_gradient_from(H, *received(H, X, noise))
+        return rate_gradient_from(H, *received(H, X, noise, users))
     return H.mH @ (rate_core(H @ X, noise, users) / LN2)
 
 
@@ -176,8 +186,14 @@ def rate_gradient_from(H: Tensor, A: Tensor, total: Tensor, other: Tensor) -> Te
     signal = own.real.square() + own.imag.square()
     # The diagonal is taken out of the interference's term and put back in its own.
     C = A * (-signal / (total * other))[..., None]
-    C = C - torch.diag_embed(C.diagonal(dim1=-2, dim2=-1)) + torch.diag_embed(own / total)
+    eye = torch.eye(*C.shape[-2:], dtype=C.real.dtype, device=C.device)
+    C = C * (1 - eye) + _first_columns(own / total, C.shape[-1])
     return H.mH @ (C / LN2)
+
+
+def _first_columns(diagonal: Tensor, count: int) -> Tensor:
+    """[diag(z), 0] (…, K, count) of z (…, K)."""
+    return torch.nn.functional.pad(torch.diag_embed(diagonal), (0, count - diagonal.shape[-1]))
 
 
 def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
@@ -192,5 +208,5 @@ def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SIN
     """
     if not users.single:
         return H.mH @ (rate_core(H @ X, noise, users, signal_only=True) / LN2)
-    A, total, _ = received(H, X, noise)
-    return H.mH @ torch.diag_embed(A.diagonal(dim1=-2, dim2=-1) / total / LN2)
+    A, total, _ = received(H, X, noise, users)
+    return H.mH @ _first_columns(A.diagonal(dim1=-2, dim2=-1) / total / LN2, X.shape[-1])

@@ -28,7 +28,7 @@ from beamfold.radar.goal import Goal
 from beamfold.radar.scene import Scene
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
-from beamfold.start import Point, from_digital, sensing_start, zero_forcing
+from beamfold.start import Point, from_digital, padded, sensing_start, zero_forcing
 
 SHARES = (0.1, 0.4, 0.8)
 """Of the beams to the targets in the digital starts."""
@@ -47,13 +47,13 @@ def target_beams(scene: Scene) -> Sensing:
 
 
 def digital_starts(s: Scenario) -> list[Tensor]:
-    """(1 − b) X_ZF + b X_targets for b of `SHARES`, as X."""
-    assert s.goal is not None
-    lit = replace(s, radar=target_beams(s.goal.scene), goal=None)
-    if lit.band is not None:
+    """(1 − b) X_ZF + b X_targets for b of `SHARES`, as X; for τ with the beams of Ψ itself."""
+    lit = s if s.goal is None else replace(s, radar=target_beams(s.goal.scene), goal=None)
+    if s.goal is not None and lit.band is not None:
         lit = replace(lit, band=replace(lit.band, each=None))
-    [flat] = lit.parts()
-    sense, communicate = sensing_start(flat), flat.to_power(zero_forcing(flat.H, flat.per_user))
+    parts = lit.parts()
+    pairs = [(sensing_start(p), p.to_power(padded(p, zero_forcing(p.H, p.per_user)))) for p in parts]
+    sense, communicate = (z[0] if len(parts) == 1 else torch.stack(z, -3) for z in zip(*pairs, strict=True))
     return [s.to_power((1 - b) * communicate + b * sense) for b in SHARES]
 
 
