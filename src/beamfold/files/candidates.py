@@ -110,6 +110,7 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
     complexes = [Chosen(name, value) for name, value in arrays.items() if value.dtype.kind == "c"]
     found = [(c, likely(c.value, several, antennas)) for c in [*complexes, *pairs]]
     found = [(c, order) for c, order in found if order.order is not None or order.refusal]
+    found = [(c, order) for c, order in found if c.name == NAME or not _is_vector(c.value)] or found
     if not found and not any(c.value.size > 1 for c in complexes):
         found = _real(path, arrays, several, antennas)
     if not found:
@@ -120,7 +121,8 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
         )
     alone = found if len(found) == 1 else [(c, o) for c, o in found if c.name == NAME and o.order is not None]
     delays = [name for name in arrays if name.rsplit(".", 1)[-1].lower() in DELAYS]
-    if delays and not any(c.name == NAME for c, _ in alone):
+    delays = [name for name in delays if any(_of_paths(c.value, arrays[name]) for c, _ in found)]
+    if delays and not any(c.name == NAME for c, _ in found):
         raise FileError(
             f"{path} holds single paths, with their delays in {delays[0]}; --from quadriga sums those of "
             "QuaDRiGa, else save the tool's channel matrix (Sionna: paths.cfr), or name an array with "
@@ -133,6 +135,17 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
         return chosen, order
     ways = ", ".join(f"{c.name} {c.value.shape}" for c, _ in found)
     raise FileError(f"{path} holds several arrays that could be channels: {ways}; choose with --variable")
+
+
+def _of_paths(value: Array, delays: Array) -> bool:
+    """Whether an array can have an axis of the paths that these are the delays of."""
+    counts = {delays.size, *delays.shape[:1], *delays.shape[-1:]} - {1}
+    return bool(counts & set(value.shape))
+
+
+def _is_vector(value: Array) -> bool:
+    """Whether it is one row or column, which beside matrices is a steering vector or the gains of paths."""
+    return sum(n > 1 for n in value.shape) < 2
 
 
 def _real(

@@ -229,14 +229,13 @@ def _reduced(
 def _frequencies(what: str, held: Held, found: Arranged) -> Tensor | None:
     """(S,) in Hz, where several subcarriers are kept and the file states them."""
     S = found.value.shape[1]
-    held_f = held.arrays.get("frequencies")
-    if S == 1 or held_f is None:
+    named = [name for name in held.arrays if name.lower().startswith("freq")]
+    name = "frequencies" if "frequencies" in named else named[0] if len(named) == 1 else ""
+    if S == 1 or not name:
         return None
-    values = held_f.ravel()
+    values = held.arrays[name].ravel()
     if values.dtype.kind not in "biuf" or len(values) != S or not np.isfinite(values).all():
-        raise FileError(
-            f"{what}: frequencies has {len(values)} values for {S} subcarriers, expected {S} in Hz"
-        )
+        raise FileError(f"{what}: {name} has {len(values)} values for {S} subcarriers, expected {S} in Hz")
     return torch.from_numpy(values.astype(np.float64))
 
 
