@@ -72,8 +72,8 @@ def _together(path: Path, real: str, a: Array, imag: str, b: Array) -> Array:
     """a + j b of two real arrays of one shape."""
     if a.shape != b.shape or a.dtype.kind == "c" or b.dtype.kind == "c":
         raise FileError(
-            f"{path}: {real} {a.shape} {a.dtype} and {imag} {b.shape} {b.dtype} are no real and imaginary "
-            "part"
+            f"{path}: {real} {a.shape} {a.dtype} and {imag} {b.shape} "
+            f"{b.dtype} are no real and imaginary part"
         )
     return a + 1j * b
 
@@ -124,9 +124,9 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
     delays = [name for name in delays if any(_of_paths(c.value, arrays[name]) for c, _ in found)]
     if delays and not any(c.name == NAME for c, _ in found):
         raise FileError(
-            f"{path} holds single paths, with their delays in {delays[0]}; --from quadriga sums those of "
-            "QuaDRiGa, else save the tool's channel matrix (Sionna: paths.cfr), or name an array with "
-            "--variable"
+            f"{path} holds single paths, with their delays in {delays[0]}; --from "
+            "quadriga sums those of QuaDRiGa, else save the tool's channel matrix "
+            "(Sionna: paths.cfr), or name an array with --variable"
         )
     if len(alone) == 1:
         chosen, order = alone[0]
@@ -161,15 +161,13 @@ def _real(
         if last in {part for pair in PARTS for part in pair} | {"abs", "mag", "angle", "phase"}:
             raise FileError(
                 f"{path}: {name} {value.shape} is one part of complex channels; name the other with "
-                "--variable "
-                f"{name} --imag NAME"
+                f"--variable {name} --imag NAME"
             )
         if 2 in value.shape and value.ndim == 4 and not several:
             raise FileError(
                 f"{path}: {name} {value.shape} is real, expected (channels, users, antennas) of complex "
-                "numbers; where the axis of length 2 is real and imaginary "
-                "part, "
-                f"name it ri: --axes {','.join(_with_ri(value.shape))}"
+                "numbers; where the axis of length 2 is real and imaginary part, name it ri: --axes "
+                f"{','.join(_with_ri(value.shape))}"
             )
         found.append((Chosen(name, value), order))
     if len(found) == 1:
@@ -177,8 +175,7 @@ def _real(
         if name not in (NAME, "array") and value.dtype.kind == "f" and not np.signbit(value).any():
             raise FileError(
                 f"{path}: {name} {value.shape} is real and nowhere negative, such as delays or powers; "
-                "--variable "
-                f"{name} takes it as channels all the same"
+                f"--variable {name} takes it as channels all the same"
             )
         _warn(path, name)
     return found

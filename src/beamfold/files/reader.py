@@ -116,8 +116,7 @@ def _of(index: dict[str, int | None], order: tuple[str, ...], spec: ScenarioSpec
     if unknown and (spec.psi is None or SUBCARRIERS in unknown):
         raise InputError(
             f"no axis {unknown[0]!r} to choose a position of: the channels have {', '.join(order)}; name "
-            "the axes "
-            "with --axes"
+            "the axes with --axes"
         )
     return {name: i for name, i in index.items() if name in order}
 
@@ -215,8 +214,8 @@ def _reduced(
     told = [*more, *groups, *scale, *path_less(what, H)]
     if H.shape[2] > H.shape[-1]:
         raise FileError(
-            f"{what} has {H.shape[2]} users and {H.shape[-1]} antennas; there are never fewer antennas "
-            "than users: "
+            f"{what} has {H.shape[2]} users and {H.shape[-1]} antennas; "
+            "there are never fewer antennas than users: "
             + (
                 "give --users K for channels of K of them"
                 if USERS in found.named

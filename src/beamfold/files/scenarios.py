@@ -72,8 +72,7 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
     if read.frequencies is not None:
         raise InputError(
             f"{path} has {len(read.frequencies)} subcarriers with their frequencies; choose one with "
-            "--subcarrier "
-            "i, or take each as a channel of its own with --subcarrier all"
+            "--subcarrier i, or take each as a channel of its own with --subcarrier all"
         )
     users, antennas = H.shape[1], H.shape[-1]
     asked = (_or(spec.users, users), _or(spec.antennas, antennas))
@@ -107,8 +106,8 @@ def channel_file(spec: ScenarioSpec) -> Path:
     """The file of the channels; InputError where none is named."""
     if spec.channels is None:
         raise InputError(
-            "no channels: give the channel file as an argument, or name it as `channels` in the file "
-            "of --scenario"
+            "no channels: give the channel file as an argument, or name it "
+            "as `channels` in the file of --scenario"
         )
     return spec.channels
 
