@@ -126,8 +126,7 @@ class ScenarioSpec:
         str | None,
         Key(
             "Its axes in order, such as antennas,users,channels: channels, subcarriers, symbols, users, "
-            "receive, "
-            "antennas, ri (real and imaginary part), paths or taps (summed), - (one of length 1).",
+            "receive, antennas, ri (real and imaginary part), paths or taps (summed), - (one of length 1).",
             "channels,users,antennas where that is sure",
             OF_FILE,
         ),
@@ -154,8 +153,7 @@ class ScenarioSpec:
         str | None,
         Key(
             "The tool that made the channels: sionna, deepmimo, quadriga, matlab5g, phased, nyusim or "
-            "hermes. "
-            "Sets axes and array.",
+            "hermes. Sets axes and array.",
             "",
             f"{DESIGN} verify covariance",
         ),

@@ -123,8 +123,8 @@ def channel_file(spec: ScenarioSpec) -> Path:
     """The file of the channels; InputError where none is named."""
     if spec.channels is None:
         raise InputError(
-            "no channels: give the channel file as an argument, or name it as `channels` in the file "
-            "of --scenario"
+            "no channels: give the channel file as an argument, or name it "
+            "as `channels` in the file of --scenario"
         )
     return spec.channels
 
