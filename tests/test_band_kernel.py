@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import relative
 
 from beamfold.constraints import modulus_error
 from beamfold.kernels.band import BandSetting, plan_of_band, run_band
@@ -16,7 +15,7 @@ from beamfold.kernels.band_design import by_band, load_F, set_basis
 from beamfold.kernels.band_work import ASCEND, LOAD, put_columns, set_desk, together
 from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
-from beamfold.kernels.linalg import kernel, number
+from beamfold.kernels.linalg import kernel
 from beamfold.kernels.team import SIZE
 from beamfold.kernels.workspace import buffer_for
 from beamfold.networks import fully_connected, named_network
@@ -80,9 +79,9 @@ def gradient_of(task, free, problem, constants, plan, team, shared, mine, rows, 
         put_columns(band.U, task.H.shape[1], task.U, 0, task.U.shape[1])
     load_F(band.F, there, task)
     set_basis(task, shared, constants.rounding)
-    together(number(LOAD), number(0), team, task, shared, mine, problem, constants, plan)
+    together(np.int64(LOAD), np.int64(0), team, task, shared, mine, problem, constants, plan)
     return by_band(
-        number(ASCEND), steps, rows, number(0), team, task, shared, mine, problem, constants, plan
+        np.int64(ASCEND), steps, rows, np.int64(0), team, task, shared, mine, problem, constants, plan
     )  # fmt: skip
 
 
@@ -175,7 +174,7 @@ def test_one_subcarrier_is_the_narrowband_design_bit_for_bit(dtype):
     point, f, done = run_fast(s, plan, dtype=dtype)
     factor = s.radar.factor({np.float32: 1e-3, np.float64: 1e-7}[dtype]).U.numpy()
     square = np.array([float(torch.linalg.matrix_norm(s.Psi)) ** 2])
-    d = design(H, factor[None], square, power=float(s.power), net=s.network, dtype=dtype, plan=plan)
+    d = design(H, factor[None], square, power=float(s.power[0]), net=s.network, dtype=dtype, plan=plan)
     assert np.array_equal(d.F, point.F.numpy())
     assert np.array_equal(d.W[:, 0], point.W.numpy())
     assert np.array_equal(d.f, f.numpy())
@@ -234,7 +233,7 @@ def test_networks_keep_their_zeros(name):
     d = design(H, U, square, net=net, plan=plan_for(3, net, 3, steps=20))
     assert np.array_equal(d.F != 0, np.broadcast_to(net.mask.numpy() != 0, d.F.shape))
     assert (d.f > start.f).all()
-    np.testing.assert_allclose(d.f, value(H, U, d), rtol=1e-9)
+    np.testing.assert_allclose(d.f, value(H, U, d), rtol=0, atol=1e-8)  # channels are on a grid of 2⁻³⁰
 
 
 def test_a_dynamic_network_hangs_each_antenna_on_one_chain():
@@ -329,4 +328,4 @@ def test_what_is_left_out_costs_little():
     H, (U, square) = band_channels(4, 48, bandwidth=0.3), sensing()
     some, every = design(H, U, square), design(H, U, square, subset=48)
     assert len(choose(H[0], np.zeros(1)).chosen) < 24
-    assert relative(some.f.mean(), every.f.mean()) < 5e-3
+    assert some.f.mean() > every.f.mean() - 5e-3 * abs(every.f.mean())
