@@ -32,7 +32,23 @@ SPARE = 300 << 20  # bytes
 LINE = 1000  # characters that still are one line
 PART = 2500  # files per worker
 GOOD = ("read", "refused")
-FORMATS = ("mat", "npz", "npy", "safetensors", "pth", "toml")
+FORMATS = ("mat", "npz", "npy", "h5", "safetensors", "pth", "toml")
+
+
+READING: tuple[dict[str, Any], ...] = (
+    *(
+        {"from_": tool, "receive": "combine", "index": None}
+        for tool in ("sionna", "quadriga", "nyusim", "hermes")
+    ),
+    {"from_": "deepmimo", "users": 2, "group": "random:1", "subcarrier": "all", "normalise": "user"},
+    {"axes": "antennas,users,channels", "normalise": "set"},
+    {"axes": "channels,users,ri,antennas"},
+    {"axes": "users,receive,antennas,paths", "receive": "strongest"},
+    {"variable": "S.H", "axes": "snr,users,antennas", "index": "snr=1"},
+    {"variable": "H", "imag": "G"},
+    {"streams": 1},
+)
+"""Entries that say how to read; a file gets one of them by its size."""
 
 
 class Verdict(NamedTuple):
@@ -56,8 +72,12 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
     import beamfold as bf
     from beamfold.cli.verify import verify
     from beamfold.experiments.grid import read_grid
-    from beamfold.files.channels import read_channels, read_sensing, write_channels
+    from beamfold.files.channels import read_channels, write_channels
+    from beamfold.files.entries import ScenarioSpec
+    from beamfold.files.inspection import inspected
     from beamfold.files.models import import_steps, load_checkpoint, load_model
+    from beamfold.files.psi import read_sensing
+    from beamfold.files.reader import read_set
 
     good = folder / "channels.npz"
     write_channels(good, bf.saleh_valenzuela(8, 2, 3, seed=0), {})
@@ -75,13 +95,18 @@ def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
             contextlib.redirect_stderr(quiet),
             contextlib.suppress(typer.Exit),
         ):
-            verify(designs=path, channels=good, variable=None, rows=None, tolerance=1e-6, as_json=False)
+            verify(designs=path, channels=good, tolerance=1e-6, as_json=False)
 
-    arrays = "mat npz npy"
+    def options(path: Path) -> object:
+        return read_set(path, ScenarioSpec(**READING[path.stat().st_size % len(READING)]))
+
+    arrays = "mat npz npy h5"
     return {
         "channels": (arrays, channels),
         "psi": (arrays, read_sensing),
         "verify": (arrays, verified),
+        "options": (arrays, options),
+        "inspect": (arrays, inspected),
         "model": ("safetensors", load_model),
         "checkpoint": ("safetensors", load_checkpoint),
         "steps": ("pth", lambda path: import_steps(path, antennas=8, users=2, chains=2)),

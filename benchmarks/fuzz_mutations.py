@@ -123,6 +123,7 @@ STRUCTURED: dict[str, Callable[[bytes, Rng], bytes]] = {
     "mat": matlab,
     "npz": lambda data, rng: rezipped(data, rng, npy_header),
     "npy": lambda data, rng: npy_header("", data, rng),
+    "h5": damage,  # files of the earliest version have no checksums
     "safetensors": safetensors,
     "pth": lambda data, rng: rezipped(data, rng, pickle_inside),
     "toml": toml,

@@ -8,6 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import fuzz_kinds
 import h5py
 import numpy as np
 import scipy.io
@@ -15,13 +16,13 @@ import torch
 
 import beamfold as bf
 from beamfold import ModelInfo, UnfoldedPGA, phased_zf
-from beamfold.files.channels import write_sensing
 from beamfold.files.designs import write_designs
 from beamfold.files.models import save_checkpoint, save_model
+from beamfold.files.psi import write_sensing
 from beamfold.training import Progress, Recipe
 
 Rng = np.random.Generator
-FORMATS = ("mat", "npz", "npy", "safetensors", "pth", "toml")
+FORMATS = ("mat", "npz", "npy", "h5", "safetensors", "pth", "toml")
 MATLAB = (
     "float64",
     "float32",
@@ -139,6 +140,8 @@ def seed_file(format: str, rng: Rng) -> bytes:
     stream = io.BytesIO()
     if format == "toml":
         return TOML.encode()
+    if format in fuzz_kinds.KINDS and (format == "h5" or rng.random() < 0.3):
+        return fuzz_kinds.KINDS[format](rng)
     if format == "npy":
         value = array_of(rng, kind)
         np.save(stream, np.asfortranarray(value) if rng.random() < 0.3 else value)

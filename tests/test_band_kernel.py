@@ -59,8 +59,8 @@ def design(
     plan = plan or plan_for(H.shape[2], net, U.shape[2], steps=15)
     count = len(H)
     return run_band(
-        H, U, square, [power] * count, [weight] * count, noise=NOISE, network=net, plan=plan, dtype=dtype, **options
-    )  # fmt: skip
+        H, U, square, [power] * count, [weight] * count, noise=NOISE, network=net, plan=plan, dtype=dtype,
+    **options )  # fmt: skip
 
 
 def value(H, U, d, power=10.0, weight=0.3):

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from conftest import small
 from test_cli import run  # noqa: F401
 
 from beamfold import timing
+from beamfold.networks import named_network
 from beamfold.registry import METHODS, design
 
 SIZES = ("--antennas", 16, "--users", 2, "--count", 3)
@@ -47,6 +49,27 @@ def test_a_shipped_model_is_timed_with_the_layers_asked_for(run):  # noqa: F811
 
 
 @pytest.mark.parametrize(
+    ("network", "bits"), [("subarrays", None), ("dynamic", None), ("mask.npz", None), ("full", 2)]
+)
+@pytest.mark.parametrize("method", ["unfolded", "pga", "fast", "sic"])
+def test_a_network_is_timed_or_refused_in_one_line(run, tmp_path, method, network, bits):  # noqa: F811
+    mask = np.ones((16, 4))
+    mask[3, 1] = 0
+    np.savez(tmp_path / "mask.npz", mask=mask)
+    given = ("--network", network, *(("--bits", bits) if bits else ("--chains", 4)))
+    code, out, err = run("bench", "--method", method, *SIZES, *QUICK.get(method, ()), *given, "--json")
+    refused = {("unfolded", "mask.npz"): "a model is for a named network, mask.npz is none",
+               ("sic", "full"): "the method sic is for continuous phases"}.get((method, network))  # fmt: skip
+    if refused:
+        assert (code, out) == (2, "") and refused in err.splitlines()[-1]
+        return
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["network"], found["bits"]) == (network, bits)
+    assert found["latency_us"]["p50"] > 0 and found["designs_per_second"] > 0
+
+
+@pytest.mark.parametrize(
     ("method", "options"),
     [
         ("conventional-pga", {"layers": 30}),
@@ -56,13 +79,16 @@ def test_a_shipped_model_is_timed_with_the_layers_asked_for(run):  # noqa: F811
         ("zf-digital", {}),
     ],
 )
-def test_what_is_timed_one_by_one_is_what_the_batch_computes(method, options):
+@pytest.mark.parametrize("network", ["full", "subarrays"])
+def test_what_is_timed_one_by_one_is_what_the_batch_computes(method, options, network):
     """Conventional PGA was timed with J = 20 though it has J = 1: twenty times the work, another design.
 
     Both run in single precision over at most 30 layers of step size 0.01, where rounding grows little: the
     values of R − ω τ agree to 1e-3 of its size, and J = 20 instead of J = 1 would change it by far more.
     """
-    s = small(antennas=16, users=2, count=3)
+    s = replace(small(antennas=16, users=2, count=3), network=named_network(network, 16, 2))
+    if network != "full" and method == "fast":
+        options = {"depth": "deep"}  # the batch's own choice there is deeper than a deadline allows
     options = timing.options_of(method, **options)
     call = timing.prepared(method, options, s.radar, s)
     whole = design(s, method, **options)

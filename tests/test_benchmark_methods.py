@@ -17,9 +17,9 @@ from conftest import relative, script, small
 from beamfold.constraints import full_power, modulus_error, power_error
 from beamfold.digital_start import digital_start
 from beamfold.methods.pga import pga
-from beamfold.objective import beam_error, rate, rate_gradient, received
+from beamfold.objective import beam_error, inner_product, rate, rate_gradient, received
 from beamfold.optim import riemannian as R
-from beamfold.optim.matrices import inner_product, least_squares, per_matrix
+from beamfold.optim.matrices import least_squares, per_matrix
 from beamfold.result import Status
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from beamfold.cli.common import say_if_compiling
 from beamfold.experiments.grid import benchmark
 from beamfold.files.arrays import read_arrays
 from beamfold.files.models import load_model, save_model
+from beamfold.registry import METHODS
 
 
 @pytest.fixture
@@ -71,6 +73,28 @@ def test_compare_writes_table_picture_and_designs(run, channels):
     held = read_arrays(Path("res/designs.mat"))
     assert held["pga_j20_F"].shape == (3, 16, 2)
     assert "no shipped model" in err
+
+
+@pytest.mark.parametrize("bits", [None, 2])
+def test_compare_on_a_network_runs_all_methods_that_can_and_names_the_others_in_one_line(run, channels, bits):
+    given = ("--network", "subarrays", "--chains", 4, *(("--bits", bits) if bits else ()))
+    code, out, err = run("compare", channels, "--targets-deg", -30, 30, *given, "-o", "res", "--json")
+    assert code == 0, err
+    [line] = [line for line in err.splitlines() if line.startswith("note: left out:")]
+    shown = {row["method"] for row in json.loads(out)["results"]}
+    for name, method in METHODS.items():
+        left = re.search(rf"[ ,]{name},", line) is not None
+        here = name.replace("-", "_")
+        there = here in shown or f"{here}_j20" in shown
+        if name == "unfolded":
+            assert not there and not left  # a line of its own says that there is no model
+            continue
+        assert left != there, name
+        assert left == (name == "constrained" or (bits is not None and not method.supports.bits)), name
+    assert {"fast", "best", "pga_j20", "digital"} <= shown
+    assert ({"altmin", "sic"} <= shown) == (bits is None)
+    worst = _json(run("verify", "res/designs.mat", channels, "--json"))["worst"]
+    assert set(worst) == shown
 
 
 def test_verify_confirms_a_design_and_catches_a_tampered_one(run, channels):
@@ -201,9 +225,10 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message
     before = sorted(p.name for p in tmp_path.iterdir())
     code, out, err = run(*arguments.split())
     assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert err.startswith("error: ")
-    assert message in err
+    said = [line for line in err.splitlines() if not line.startswith("note: ")]
+    assert len(said) == 1
+    assert said[0].startswith("error: ")
+    assert message in said[0]
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 

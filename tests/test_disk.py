@@ -17,9 +17,10 @@ from beamfold import ModelInfo, UnfoldedPGA, cli, phased_zf
 from beamfold.experiments.store import export, save
 from beamfold.files.arrays import read_arrays, write_arrays
 from beamfold.files.atomic import DiskError, FileError, replacing, write
-from beamfold.files.channels import write_channels, write_sensing
+from beamfold.files.channels import write_channels
 from beamfold.files.designs import write_design
 from beamfold.files.models import load_model, save_checkpoint, save_model
+from beamfold.files.psi import write_sensing
 from beamfold.plots import beampatterns
 from beamfold.plots import save as save_picture
 from beamfold.training import Progress, Recipe

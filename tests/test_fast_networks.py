@@ -13,6 +13,7 @@ import beamfold as bf
 from beamfold.constraints import total_power
 from beamfold.kernels.fast import Plan, run_fast
 from beamfold.kernels.fast_guard import Guard
+from beamfold.methods.fast import _plan
 from beamfold.networks import Network, dynamic, fully_connected, interleaved, subarrays
 from beamfold.optim.local_maximum import STATIONARY, conclude_search, residual
 from beamfold.result import Fault, Status
@@ -236,3 +237,18 @@ def test_the_published_covariance_bounds_tau(reference, chains, bound):
     for weight in (0.3, 30.0):
         d = bf.fast(replace(s, weight=torch.full_like(s.weight, weight)))
         assert float(d.tau.min()) >= floor
+
+
+@pytest.mark.parametrize(
+    ("network", "users", "starts"),
+    [(subarrays(16, 8), 4, 1), (interleaved(16, 8), 4, 1), (subarrays(16, 4), 4, 2), (dynamic(16, 8), 4, 2)],
+)
+def test_deep_takes_a_second_start_where_the_start_decides(network, users, starts):
+    """M ≥ 2 K chains of fixed connections take one, whose steps are the first that "deeper" takes."""
+    plain = small(16, users, network.chains, count=4, snr_db=6)
+    s = bf.make_scenario(plain.H, plain.radar, snr_db=6, weight=0.3, network=network)
+    assert _plan("deep", None, s.radar, users, network, np.float32).starts == starts
+    assert _plan("deeper", None, s.radar, users, network, np.float32).starts == 3
+    if starts == 1:
+        deep, deeper = (bf.fast(s, depth=depth).objective for depth in ("deep", "deeper"))
+        assert bool((deeper >= deep - 1e-4 * (1 + deep.abs())).all())  # float32's f of some 10 terms

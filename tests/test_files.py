@@ -12,9 +12,10 @@ import beamfold as bf
 from beamfold import ModelInfo, UnfoldedPGA, phased_zf
 from beamfold.files.arrays import read_arrays, write_arrays
 from beamfold.files.atomic import FileError, check_target, replacing
-from beamfold.files.channels import read_channels, read_sensing, write_sensing
+from beamfold.files.channels import read_channels
 from beamfold.files.designs import design_arrays, read_designs, write_design
 from beamfold.files.models import import_steps, load_model, save_model
+from beamfold.files.psi import read_sensing, write_sensing
 from beamfold.result import Status
 
 H = bf.saleh_valenzuela(8, 2, 3, seed=5)

@@ -18,7 +18,7 @@ from beamfold.kernels.packed import DROPPED
 from beamfold.kernels.phases import unit
 from beamfold.kernels.proposed import PIVOTS, start_layout, start_point
 from beamfold.kernels.unfolded import differentiable, run_kernel
-from beamfold.kernels.workspace import buffer_for
+from beamfold.kernels.workspace import Buffers, buffer_for
 from beamfold.optim.layers import run_layers
 from beamfold.result import Status
 from beamfold.scenario import make_scenario
@@ -203,7 +203,8 @@ def test_the_start_without_a_pseudo_inverse():
 
     def found(H):
         F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
-        trust = start_point(F, W, np.ascontiguousarray(H.resolve_conj().numpy()), extra, buffer)
+        everywhere = np.ones((N, M))
+        trust = start_point(F, W, np.ascontiguousarray(H.resolve_conj().numpy()), extra, everywhere, buffer)
         return trust, Point(torch.from_numpy(F), torch.from_numpy(W))
 
     for H, F, W, power in zip(s.H, *truth, s.power, strict=True):
@@ -483,3 +484,11 @@ def test_checkpointing_stops_where_the_whole_sweep_stops():
     whole = differentiable(*options, dtype=np.float64)
     parts = differentiable(*options, dtype=np.float64, bound=1)
     assert relative(parts.W, whole.W) < 1e-12
+
+
+def test_threads_that_work_at_the_same_time_have_buffers_of_their_own():
+    buffers = Buffers(start_layout(sizes(16, 2, 2, 0), 2), np.float64)
+    with buffers.lent() as one, buffers.lent() as other:
+        assert not np.shares_memory(one, other)
+    with buffers.lent() as again:
+        assert np.shares_memory(again, one) or np.shares_memory(again, other)

@@ -60,10 +60,7 @@ def test_the_command_line_shows_them(run, tmp_path):  # noqa: F811
         "c.npz",
         "--method",
         "phased-zf",
-        "--measure",
-        "fairness",
-        "--measure",
-        "antenna-peak",
+        *(word for name in NAMES for word in ("--measure", name)),
     )
     code, out, err = run(*arguments, "-o", "d.npz", "--json")
     assert code == 0, err

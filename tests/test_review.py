@@ -124,3 +124,38 @@ def test_the_page_on_results_names_every_number():
     page = (ROOT / "docs" / "results.md").read_text()
     for member in (*Status, *Fault):
         assert f"| {member.value} | {member.label} | {member.advice} |" in page
+
+
+def test_a_design_as_numpy_and_as_xarray():
+    s = bf.make_scenario(small(8, 2, count=3).H, three_beams(8), snr_db=[0, 6])
+    d = bf.phased_zf(s)
+    arrays, ds = d.numpy(), d.to_xarray()
+    assert arrays["F"].shape == (2, 3, 8, 2) and arrays["snr_db"].tolist() == pytest.approx([0, 6])
+    assert np.array_equal(arrays["X"], (d.F @ d.W).numpy())
+    assert ds.F.dims == ("snr_db", "channel", "antenna", "chain")
+    assert ds.W.dims == ("snr_db", "channel", "chain", "column")
+    assert ds.rate.dims == ("snr_db", "channel") and ds.rate.attrs["units"] == "bit/s/Hz"
+    assert np.array_equal(ds.H.isel(snr_db=0, channel=1), s.H[0, 1])
+    assert ds.position.shape == (8, 3) and ds.attrs["method"] == "phased-zf"
+    digital = bf.zf_digital(s[0]).to_xarray()
+    assert digital.W.dims == ("channel", "antenna", "column") and "F" not in digital
+    assert digital.attrs["snr_db"] == pytest.approx(0)
+    assert bf.phased_zf(s[0, 0]).to_xarray().F.dims == ("antenna", "chain")
+
+
+def test_the_axis_of_real_and_imaginary_part_is_named_as_netcdf4_reads_it(tmp_path):
+    import xarray as xr
+
+    from beamfold.experiments.labelled import complex_of, planes
+    from beamfold.experiments.store import load, save
+
+    z = small(8, 2, count=3).H.numpy()
+    ds = xr.Dataset({"H": planes(("channel", "user", "antenna"), z)})
+    assert ds.H.dims[-1] == "ri" and ds.sizes["ri"] == 2
+    save(tmp_path / "new.nc", ds)
+    save(tmp_path / "old.nc", ds.rename(ri="reim"))
+    for name in ("new.nc", "old.nc"):
+        held = load(tmp_path / name)
+        assert held.H.dims == ds.H.dims and np.array_equal(complex_of(held.H), z)
+        assert np.array_equal(bf.read_channels(tmp_path / "new.nc", axes="channels,users,antennas,ri"), z)
+    assert np.array_equal(bf.read_channels(str(tmp_path / "new.nc")), z)

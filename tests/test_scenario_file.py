@@ -19,7 +19,7 @@ from test_cli import run  # noqa: F401
 import beamfold as bf
 from beamfold.cli import app
 from beamfold.files.arrays import read_all
-from beamfold.files.entries import entries
+from beamfold.files.entries import entries, key_of
 from beamfold.files.scenarios import read_spec
 
 DOCS = (ROOT / "docs" / "scenario-file.md").read_text()
@@ -258,7 +258,7 @@ def refused(run, folder, message, *arguments):  # noqa: F811
 def test_every_entry_is_an_option_and_stands_in_the_docs():
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
     for name, (_, key) in entries().items():
-        assert f"`{name}`" in DOCS
+        assert f"`{key_of(name)}`" in DOCS
         assert set(key.commands.split()) <= commands
 
 

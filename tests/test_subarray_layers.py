@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import sys
 from dataclasses import replace
 
@@ -201,8 +202,32 @@ def test_a_model_knows_its_network(tmp_path):
             bf.unfolded(other, model)
     with pytest.raises(ValueError, match="trained for the network full, the scenario has subarrays"):
         bf.unfolded(s, model_on("full"))
-    with pytest.raises(ValueError, match="prepare is for the fully connected network"):
-        bf.prepare(model, s.radar, snr_db=6)
+    with pytest.raises(ValueError, match="prepare is for networks of fixed connections") as caught:
+        bf.prepare(model_on("dynamic"), s.radar, snr_db=6)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("name", ["subarrays", "interleaved"])
+def test_a_prepared_channel_is_that_of_the_batch(name, equal):
+    """Also with two equal users, where (26) takes pseudo-inverses; M > K: further columns take part."""
+    s = on(16, 3, 4, {"subarrays": subarrays, "interleaved": interleaved}[name](16, 4))
+    if equal:
+        H = s.H.clone()
+        H[:, 1] = H[:, 0]
+        s = replace(s, H=H)
+    model = model_on(name)
+    with torch.no_grad():
+        truth = run_layers(
+            s, proposed(s), model.mu, model.lam, model.info.eta, model.info.digital, engine="torch"
+        )
+    snr_db = 10 * math.log10(float(s.power[0]))
+    go = bf.prepare(model, s.radar, snr_db=snr_db, weight=float(s.weight[0]), dtype=np.float64)
+    for H, F, X in zip(s.H, truth.point.F, truth.point.F @ truth.point.W, strict=True):
+        mine, W, done = go(H.resolve_conj().numpy())
+        assert done == model.layers
+        assert np.array_equal(mine != 0, F.numpy() != 0)
+        assert relative(mine @ W, X.numpy()) < 1e-9
 
 
 @pytest.mark.parametrize(

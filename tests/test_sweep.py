@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from test_cli import run  # noqa: F401
 
+from beamfold.channel import saleh_valenzuela
 from beamfold.experiments import store
 from beamfold.experiments import sweep as module
 from beamfold.experiments.cells import compute
@@ -20,7 +21,9 @@ from beamfold.experiments.store import load
 from beamfold.experiments.sweep import Folder, sweep
 from beamfold.files.atomic import FileError
 from beamfold.files.models import find_model
-from beamfold.registry import METHODS
+from beamfold.networks import Network, fully_connected, subarrays
+from beamfold.registry import METHODS, design
+from beamfold.scenario import make_scenario
 
 SMALL = """
 methods = ["pga", "zf-digital"]
@@ -82,6 +85,16 @@ def test_the_product_has_no_repetitions(grid):
         (('"zf-digital"', '"unfolded"'), "no shipped model for N=16"),
         (('"zf-digital"', '"constrained"'), "the method constrained needs tau_max or tau_max_db"),
         (("methods = [", "methods = "), "not TOML"),
+        (("count = 3", 'count = 3\nnetwork = ["subarays"]'), "did you mean subarrays?"),
+        (("count = 3", 'count = 3\nnetwork = "subarrays"'), "network: Input should be a valid list"),
+        (
+            ("users = [2]", 'users = [3]\nnetwork = ["subarrays"]'),
+            "16 antennas are not divisible by 3 chains",
+        ),
+        (("count = 3", "count = 3\nbits = [0]"), 'whole numbers from 1 to 10 or "continuous", got 0'),
+        (("count = 3", "count = 3\nbits = [11]"), 'whole numbers from 1 to 10 or "continuous", got 11'),
+        (('"zf-digital"', '"sic"]\nbits = [2'), "the method sic is for continuous phases, these have 2 bits"),
+        (("count = 3", 'count = 3\nnetwork = ["none.npz"]'), "no such network or file"),
     ],
 )
 def test_a_wrong_configuration_is_refused_before_anything_runs(run, tmp_path, change, message):  # noqa: F811
@@ -107,6 +120,37 @@ def test_what_a_sweep_accepts_runs(tmp_path, method):
         return
     found = compute(cell.model_dump(), benchmark(cell.antennas, cell.targets_deg))
     assert np.isfinite(found["objective"]).all()
+
+
+def test_networks_and_bits_are_axes_of_a_sweep(tmp_path):
+    """A cell's figures are those of the design for its network; a mask travels in the cell."""
+    mask = np.kron(np.eye(2), np.ones((8, 1)))[[*range(0, 16, 3), *(n for n in range(16) if n % 3)]]
+    (tmp_path / "masks").mkdir()
+    np.savez(tmp_path / "masks" / "mine.npz", mask=mask)
+    names = 'network = ["full", "subarrays", "masks/mine.npz"]\nbits = ["continuous", 2]\n'
+    text = SMALL.replace("[0, 6, 12]", "[6]").replace("[1, 3]", "[1]") + names
+    (tmp_path / "sweep.toml").write_text(text)
+    grid = read_grid(tmp_path / "sweep.toml")
+    assert len(grid.cells()) == 2 * 3 * 2
+    (tmp_path / "masks" / "mine.npz").unlink()  # a worker on another machine does not have it either
+    ds = sweep(grid, tmp_path / "res", tick=quiet)
+    assert "mask" not in ds.coords and ds["bits"].attrs["note"] == "-1: continuous phases"
+    H = saleh_valenzuela(16, 2, 3, seed=0)
+    for network in (fully_connected(16, 2), subarrays(16, 2, bits=2), Network(mask, 2, name="mine.npz")):
+        bits = network.bits or -1
+        at = (ds["method"] == "pga") & (ds["network"] == network.name) & (ds["bits"] == bits)
+        s = make_scenario(H, benchmark(16, (-30.0, 30.0)), snr_db=6, network=network)
+        found = design(s, "pga", inner=1, layers=5, threads=1)
+        assert np.array_equal(ds["rate"].values[at.values][0], found.rate)
+
+
+def test_the_networks_of_the_command_line_take_the_place_of_those_of_the_file(run, tmp_path):  # noqa: F811
+    text = SMALL.replace("[0, 6, 12]", "[6]").replace("[1, 3]", "[1]") + 'network = ["subarays"]\n'
+    (tmp_path / "sweep.toml").write_text(text)
+    code, _, err = run("sweep", "sweep.toml", "-o", "res", "--network", "interleaved", "--bits", 2, 3)
+    assert code == 0, err
+    ds = load(tmp_path / "res" / "sweep.nc")
+    assert set(ds["network"].values) == {"interleaved"} and set(ds["bits"].values) == {2, 3}
 
 
 def test_each_cell_and_each_file_is_looked_at_once(run, grid, tmp_path, monkeypatch):  # noqa: F811

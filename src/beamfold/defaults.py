@@ -24,3 +24,7 @@ ROWS = "h^H"
 """What row k of a channel file's H is."""
 METHOD = "fast"
 """The method that needs no training and works for every size."""
+CARRIER_GHZ, BANDWIDTH_GHZ, DELAY_NS = 28.0, 1.0, 20.0
+"""f_c, B and τ_max of a band."""
+POWER_RULE = "subcarrier"
+"""Which power of a band is P_t, see `beamfold.band`."""

@@ -46,7 +46,7 @@ def _sheet(panels: int, height: float = 4.0) -> tuple[Figure, list[Axes]]:
     return figure, list(axes)
 
 
-def _legend(figure: Figure, axes: Iterable[Axes], columns: int = 4) -> None:
+def legend(figure: Figure, axes: Iterable[Axes], columns: int = 4) -> None:
     """One legend below all panels."""
     held: dict[str, Any] = {}
     for each in axes:
@@ -118,7 +118,7 @@ def fig3(ds: xr.Dataset) -> Figure:
         panel.set(xlabel="iterations I", ylabel="R − ωτ [bit/s/Hz]", title=text)
         panel.set_ylim(max(float(ds["objective_mean"].min()) * 1.1, -100), None)
         panel.axhline(0, color="black", lw=0.6)
-    _legend(figure, axes, 3)
+    legend(figure, axes, 3)
     return figure
 
 
@@ -137,7 +137,7 @@ def fig5(ds: xr.Dataset) -> Figure:
     for start, line in START_LINES.items():
         if start in ds["start"].values:
             axes[0].plot([], [], color="0.3", ls=line, label=f"{label(start)} start")
-    _legend(figure, axes, 4)
+    legend(figure, axes, 4)
     return figure
 
 
@@ -152,7 +152,7 @@ def over_layers(ds: xr.Dataset) -> Figure:
     axes[1].yaxis.set_minor_formatter("{x:g}")
     axes[1].tick_params(axis="y", which="minor", labelsize=7)
     _pattern(axes[2], ds)
-    _legend(figure, axes)
+    legend(figure, axes)
     return figure
 
 
@@ -182,7 +182,7 @@ def over_axis(ds: xr.Dataset, axis: str, text: str) -> Figure:
         for panel in axes:
             panel.set_xscale("log")
             panel.axvline(0.3, color="0.8", lw=1, zorder=0)
-    _legend(figure, axes, 3)
+    legend(figure, axes, 3)
     return figure
 
 
@@ -230,7 +230,7 @@ def table2(ds: xr.Dataset) -> Figure:
         panel.axhline(0, color="black", lw=0.6)
         text = f"N = {antennas}; dots: ours, rings: the paper's"
         panel.set(xlabel=LAYER_AXIS, ylabel="R − ωτ [bit/s/Hz]", title=text, xlim=(0, None))
-    _legend(figure, axes, 3)
+    legend(figure, axes, 3)
     return figure
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from beamfold.errors import InputError
+from beamfold.networks import Network
 from beamfold.result import Design
 from beamfold.scenario import Scenario
 
@@ -18,12 +19,18 @@ SLOW = 10
 class Supports(NamedTuple):
     """What a method can do beyond a scenario of one antenna per user on the CPU."""
 
+    digital: bool = False
+    """Fully digital: it has no F, so every network is one to it."""
     rows: bool = False
     """Several antennas and streams per user."""
     networks: bool = False
     """Analog networks that are not fully connected."""
     bits: bool = False
-    """Phase shifters of few bits."""
+    """Phase shifters of few bits, for flat channels."""
+    band: bool = False
+    """The subcarriers of a band."""
+    goals: bool = False
+    """Another sensing objective than τ, see `radar.goal`; with continuous phases."""
     device: bool = False
     """Channels on any device: it is written in torch. Compiled methods need them on the CPU."""
 
@@ -64,12 +71,42 @@ def check_supported(method: Method, s: Scenario, others: Iterable[Method] = ()) 
 
 def lacking(supports: Supports, s: Scenario) -> str:
     """What a method can't do of a scenario, as the end of a sentence; "" where it can do all."""
-    if s.H.device.type != "cpu" and not supports.device:
-        return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'
-    if not s.per_user.single and not supports.rows:
-        return f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each"
-    if not s.network.full and not supports.networks:
-        return f"is for the fully connected network, this one is {s.network.name}"
-    if s.network.bits is not None and not supports.bits:
-        return f"is for continuous phases, these have {s.network.bits} bits"
+    asked = (
+        (
+            s.H.device.type != "cpu" and not supports.device,
+            f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")',
+        ),
+        (
+            not s.per_user.single and not supports.rows,
+            f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each",
+        ),
+        (
+            s.band is not None and not supports.band,
+            f"is for flat channels, these have {s.subcarriers} subcarriers",
+        ),
+        (
+            s.goal is not None and not supports.goals,
+            f"knows tau as its sensing objective, the scenario has {s.goal.kind if s.goal else ''}",
+        ),
+        (
+            s.goal is not None and s.network.bits is not None and not supports.digital,
+            f"is for continuous phases with this sensing objective, these have {s.network.bits} bits",
+        ),
+        (
+            s.band is not None and s.network.bits is not None and not supports.digital,
+            f"is for continuous phases on a band, these have {s.network.bits} bits",
+        ),
+    )
+    reason = next((reason for missing, reason in asked if missing), "")
+    return reason or lacking_network(supports, s.network)
+
+
+def lacking_network(supports: Supports, network: Network) -> str:
+    """`lacking` of an analog network alone."""
+    if supports.digital:
+        return ""
+    if not network.full and not supports.networks:
+        return f"is for the fully connected network, this one is {network.name}"
+    if network.bits is not None and not supports.bits:
+        return f"is for continuous phases, these have {network.bits} bits"
     return ""

@@ -8,26 +8,27 @@ from torch import Tensor
 from beamfold.arrays import Array, line_array
 
 
-def beampattern(X: Tensor, angles: Tensor, array: Array | None = None) -> Tensor:
+def beampattern(X: Tensor, angles: Tensor, array: Array | None = None, ratio: float = 1.0) -> Tensor:
     """p(θ) = ā(θ)ᴴ X Xᴴ ā(θ) = ‖Xᴴ ā(θ)‖², the power that X sends to θ.
 
     Args:
         X: (…, N, K) complex.
         angles: directions in rad: (T,) azimuths for a line, else (T, 2) azimuths and elevations.
         array: default the half-wavelength line of N.
+        ratio: r, the frequency of X over the carrier's.
 
     Returns:
         (…, T) real, in units of power; for the default its mean over a uniform sin θ is the total power.
     """
     antennas = X.shape[-2]
-    a = (array or line_array(antennas)).steering(angles.to(X.device)).to(X.dtype)
+    a = (array or line_array(antennas)).steering(angles.to(X.device), ratio).to(X.dtype)
     return antennas * (a.conj() @ X).abs().square().sum(-1)
 
 
-def covariance_pattern(Psi: Tensor, angles: Tensor, array: Array | None = None) -> Tensor:
+def covariance_pattern(Psi: Tensor, angles: Tensor, array: Array | None = None, ratio: float = 1.0) -> Tensor:
     """ā(θ)ᴴ Ψ ā(θ) for Ψ (…, N, N); returns (…, T) real. Arguments as for `beampattern`."""
     antennas = Psi.shape[-1]
-    a = (array or line_array(antennas)).steering(angles.to(Psi.device)).to(Psi.dtype)
+    a = (array or line_array(antennas)).steering(angles.to(Psi.device), ratio).to(Psi.dtype)
     return antennas * ((a.conj() @ Psi) * a).sum(-1).real
 
 
@@ -58,7 +59,12 @@ def lag_sums(X: Tensor, array: Array) -> Tensor:
 
 
 def pattern_error(
-    X: Tensor, Psi: Tensor, power: Tensor, angles: Tensor, array: Array | None = None
+    X: Tensor,
+    Psi: Tensor,
+    power: Tensor,
+    angles: Tensor,
+    array: Array | None = None,
+    ratio: float = 1.0,
 ) -> Tensor:
     """MSE = T⁻¹ Σ_t |(ā(θ_t)ᴴ (X Xᴴ − Ψ) ā(θ_t)) / P_t|², the beampattern MSE of Fig. 8.
 
@@ -71,20 +77,21 @@ def pattern_error(
         power: (…), P_t.
         angles: as for `beampattern`.
         array: default the half-wavelength line of N.
+        ratio: r, the frequency of X over the carrier's.
 
     Returns:
         (…) real, linear.
     """
     array = array or line_array(X.shape[-2])
-    wanted = covariance_pattern(Psi, angles, array)
-    cosines = array.cosines(angles).cpu().numpy()
+    wanted = covariance_pattern(Psi, angles, array, ratio)
+    cosines = (ratio * array.cosines(angles)).cpu().numpy()
     A = None if array.lattice is None else torch.from_numpy(array.lags.basis(cosines)).to(wanted)
     batch = X.shape[:-2]
     each, levels = X.reshape(-1, *X.shape[-2:]), power.expand(batch).reshape(-1, 1)
     found = []
     for first in range(0, len(each), PART):
         part, level = each[first : first + PART], levels[first : first + PART]
-        pattern = beampattern(part, angles, array) if A is None else lag_sums(part, array) @ A.mT
+        pattern = beampattern(part, angles, array, ratio) if A is None else lag_sums(part, array) @ A.mT
         found.append((pattern / level - wanted).square().mean(-1))
     return torch.cat(found).reshape(batch) if found else power.new_zeros(batch)
 

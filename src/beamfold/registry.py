@@ -32,6 +32,8 @@ NAMES = (
 )  # fmt: skip
 """Every method, in the order in which lists show them. Its file in `beamfold.methods` has the same name, with
 underscores, and holds its record as `METHOD`."""
+NEEDS = {"constrained": "tau_max or tau_max_db"}
+"""Methods that do not run without an option, and which."""
 BYTES = 48 << 20
 """Working memory of a part of a batch."""
 
@@ -151,8 +153,9 @@ def _with(function: Callable[..., Design], more: dict[str, Any]) -> Callable[...
 
 
 def part_size(s: Scenario) -> int:
-    """How many channels take `BYTES` of working memory: about 24 complex arrays of N (M + K) numbers each."""
-    return max(1, BYTES // (24 * 16 * s.antennas * (s.chains + s.columns)))
+    """Channels that take `BYTES` of working memory: about 24 complex arrays of N (M + S K) numbers each."""
+    each = s.chains + s.columns * s.subcarriers
+    return max(1, BYTES // (24 * 16 * s.antennas * each))
 
 
 def in_parts(

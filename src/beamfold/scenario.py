@@ -7,19 +7,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.arrays import Array
+from beamfold.band import Band, PowerRule
+from beamfold.checks import Numbers, check_channels, sensing_given, shared, tensor_of
+from beamfold.constraints import power_error
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.networks import Network, fully_connected
-from beamfold.objective import SINGLE, Measured, Users, beam_error, measure, objective, rate
-from beamfold.sensing import Sensing, at_unit_power
+from beamfold.objective import (
+    SINGLE,
+    DigitalGradient,
+    Measured,
+    Users,
+    ascent,
+    beam_error,
+    measure,
+    rate,
+    rate_gradient,
+    signal_gradient,
+)
+from beamfold.radar.goal import SENSING, Goal
+from beamfold.radar.scene import Scene, scene_of
+from beamfold.sensing import Sensing
 
-Numbers = Tensor | NDArray[np.generic]
 _UNSET = fully_connected(1, 1)
 """In the place of a network that was not given."""
 
@@ -29,7 +42,7 @@ class Scenario:
     """Channels, Ψ, power, noise and weight of problem (8). Make one with `make_scenario()`, which checks.
 
     Attributes:
-        H: (…, K R, N) complex, rows h_kᴴ; R rows for each of K users.
+        H: (…, K R, N) complex, rows h_kᴴ; R rows for each of K users. On a band (…, S, K R, N).
         radar: Ψ at unit power with what is known of it; a method uses P_t Ψ.
         power: (…) real, P_t, linear.
         chains: M, RF chains of a hybrid design.
@@ -37,6 +50,8 @@ class Scenario:
         noise: σ_n² > 0, linear.
         per_user: R antennas and d streams of each user; one each in the paper.
         network: which antenna hangs on which chain, and with which phases; unless given, all on all.
+        band: the subcarriers of a wideband scenario, whose F serves all of them; None for a flat channel.
+        goal: what sensing is for where it is not τ: the objective is then R + ω c(X), see `radar.goal`.
     """
 
     H: Tensor
@@ -47,6 +62,8 @@ class Scenario:
     noise: float = 1.0
     per_user: Users = SINGLE
     network: Network = _UNSET
+    band: Band | None = None
+    goal: Goal | None = None
 
     def __post_init__(self) -> None:
         """Put the fully connected network where none was given."""
@@ -55,8 +72,9 @@ class Scenario:
 
     @property
     def Psi(self) -> Tensor:
-        """Ψ (N, N) at unit power."""
-        return self.radar.Psi
+        """Ψ (N, N) at unit power, or (S, N, N) where every subcarrier has its own."""
+        each = None if self.band is None else self.band.Psi
+        return self.radar.Psi if each is None else each
 
     @property
     def array(self) -> Array:
@@ -80,13 +98,13 @@ class Scenario:
 
     @property
     def batch(self) -> torch.Size:
-        """The leading axes, () for one channel."""
-        return self.H.shape[:-2]
+        """The leading axes, () for one channel; without that of the subcarriers."""
+        return self.H.shape[: -2 if self.band is None else -3]
 
     @property
-    def omega(self) -> Tensor:
-        """ω as (…, 1, 1), to multiply matrices."""
-        return self.weight[..., None, None]
+    def subcarriers(self) -> int:
+        """S, 1 for a flat channel."""
+        return 1 if self.band is None else self.band.subcarriers
 
     def levels(self) -> list[tuple[float, Any]]:
         """The SNRs in dB, each with the index of its part of the batch.
@@ -106,26 +124,103 @@ class Scenario:
         snr_db = (10 * torch.log10(first / self.noise)).tolist()
         return [(snr_db[0], ...)] if alone else list(zip(snr_db, range(len(first)), strict=True))
 
+    def on_band(self, F: Tensor) -> Tensor:
+        """F (…, N, M) as it multiplies W: (…, 1, N, M) on a band."""
+        return F if self.band is None else F.unsqueeze(-3)
+
+    def transmitted(self, F: Tensor, W: Tensor) -> Tensor:
+        """X = F W (…, N, K), on a band X_s = F W_s (…, S, N, K)."""
+        return self.on_band(F) @ W
+
+    def to_power(self, X: Tensor, W: Tensor | None = None) -> Tensor:
+        """W, or X itself, scaled as X has to be so as to meet (7c), on a band by its rule: Eq. (12).
+
+        Args:
+            X: (…, N, K), on a band (…, S, N, K).
+            W: of X = F W, (…, M, K) or (…, S, M, K).
+        """
+        if self.band is None:
+            gain = self.power.sqrt() / torch.linalg.matrix_norm(X)
+        else:
+            gain = self.band.gain(X, self.power)
+        return gain[..., None, None] * (X if W is None else W)
+
+    def power_error(self, X: Tensor) -> Tensor:
+        """The relative violation of (7c) by X (…), on a band of its rule."""
+        return power_error(X, self.power) if self.band is None else self.band.power_error(X, self.power)
+
     def rate(self, X: Tensor) -> Tensor:
-        """R of X (…, N, K d), Eq. (4), in bit/s/Hz; (…)."""
-        return rate(self.H, X, self.noise, self.per_user)
+        """R of X (…, N, K d), Eq. (4), in bit/s/Hz; (…). On a band the mean over X (…, S, N, K d)."""
+        return self._mean(rate(self.H, X, self.noise, self.per_user))
 
     def tau(self, X: Tensor) -> Tensor:
         """τ = ‖X Xᴴ − P_t Ψ‖² of X (…, N, K), Eq. (5); (…). Ψ scales with the power."""
-        return beam_error(X, self.Psi, self.power)
+        return self._mean(beam_error(X, self.Psi, self._on_each(self.power)))
 
     def objective(self, X: Tensor) -> Tensor:
-        """R − ω τ of X (…, N, K), Eq. (8a); (…)."""
-        return objective(self.H, X, self.Psi, self.power, self.weight, self.noise, self.per_user)
+        """R − ω τ of X (…, N, K), Eq. (8a), or R + ω c of another goal; (…)."""
+        if self.goal is not None:
+            return self.rate(X) + self.weight * self.goal.measure(X, self.power).value
+        return self.rate(X) - self.weight * self.tau(X)
 
     def measure(self, X: Tensor) -> Measured:
-        """R, τ and ∇_X (R − ω τ) of X (…, N, K) together."""
-        return measure(self.H, X, self.Psi, self.power, self.weight, self.noise, self.per_user)
+        """R, τ and ∇_X (R − ω τ), or ∇_X (R + ω c) of another goal, of X (…, N, K) together."""
+        if self.goal is not None:
+            return Measured(self.rate(X), self.tau(X), self.ascent(X) / self.subcarriers)
+        power, weight = self._on_each(self.power), self._on_each(self.weight)
+        R, tau, G = measure(self.H, X, self.Psi, power, weight, self.noise, self.per_user)
+        return Measured(self._mean(R), self._mean(tau), G if self.band is None else G / self.subcarriers)
+
+    def ascent(self, X: Tensor, *, eta: float = 1.0, digital: DigitalGradient = "exact") -> Tensor:
+        """G_s = ∇_X (R_s − ω η τ_s) of every subcarrier for itself, as X; S times that of the mean.
+
+        Of another goal ∇_X (R_s + S ω η c), c that of all subcarriers together.
+
+        Fᴴ G_s is then the step of W_s, which does not shrink with S; `on_F` has the step of F.
+        """
+        if self.goal is not None:
+            on_R = rate_gradient if digital == "exact" else signal_gradient
+            c = self.goal.measure(X, self.power).gradient  # of all subcarriers together
+            omega = eta * self.subcarriers * self._on_each(self.weight)
+            return on_R(self.H, X, self.noise, self.per_user) + omega[..., None, None] * c
+        power, weight = self._on_each(self.power), self._on_each(self.weight)
+        return ascent(self.H, X, self.Psi, power, eta * weight, self.noise, self.per_user, digital)
+
+    def on_F(self, G: Tensor, W: Tensor) -> Tensor:
+        """∇_F = G Wᴴ (…, N, M) for the G of `ascent`, on a band the mean of G_s W_sᴴ."""
+        each = G @ W.mH
+        return each if self.band is None else each.mean(-3)
+
+    def parts(self) -> list[Scenario]:
+        """The subcarriers as flat channels, each with the power P_t, in as few scenarios as there are Ψ.
+
+        With one Ψ a single scenario of batch (…, S); else S scenarios of batch (…). A flat scenario is its
+        own only part.
+        """
+        if self.band is None:
+            return [self]
+        if self.band.each is not None:
+            radars = enumerate(self.band.each)
+            return [replace(self, H=self.H[..., i, :, :], radar=r, band=None) for i, r in radars]
+        power, weight = (
+            self._on_each(t.expand(self.batch)).expand(*self.batch, self.subcarriers)
+            for t in (self.power, self.weight)
+        )
+        return [replace(self, power=power, weight=weight, band=None)]
+
+    def _on_each(self, values: Tensor) -> Tensor:
+        """Numbers (…) of the channels as those of their subcarriers, (…, 1) on a band."""
+        return values if self.band is None else values[..., None]
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """(…) of the figures of a flat channel, or the mean of those of the subcarriers (…, S)."""
+        return values if self.band is None else values.mean(-1)
 
     def __getitem__(self, index: Any) -> Scenario:
         """The scenario of a part of the leading axes; an index never reaches K and N."""
         power = self.power.expand(self.batch)[index]
-        matrices = (*index, slice(None), slice(None)) if _ends_open(index) else index
+        whole = (slice(None),) * (self.H.ndim - len(self.batch))
+        matrices = (*index, *whole) if _ends_open(index) else index
         return replace(self, H=self.H[matrices], power=power, weight=self.weight.expand(self.batch)[index])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Scenario:
@@ -137,7 +232,16 @@ class Scenario:
             radar=self.radar.to(device=device, dtype=dtype),
             power=self.power.to(device=device, dtype=real),
             weight=self.weight.to(device=device, dtype=real),
+            band=None if self.band is None else self.band.to(device, dtype),
         )
+
+
+def sensed_by(s: Scenario) -> Scene:
+    """What the scenario senses: the scene of its goal, else the targets of Ψ as `scene_of` has them."""
+    if s.goal is not None:
+        return s.goal.scene
+    scene = scene_of(s.radar)
+    return scene if s.band is None else replace(scene, ratios=s.band.ratios)
 
 
 def check_on_cpu(s: Scenario, method: str) -> None:
@@ -154,71 +258,9 @@ def _ends_open(index: Any) -> bool:
     return isinstance(index, tuple) and any(entry is Ellipsis for entry in index)
 
 
-def _tensor(values: Numbers, dtype: torch.dtype) -> Tensor:
-    if isinstance(values, Tensor):
-        return values.to(dtype)
-    return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
-
-
-def check_sizes(users: int, chains: int, antennas: int, streams: int = 1) -> None:
-    """Raise InputError unless K d ≤ M ≤ N, with d = 1 stream a user in the paper."""
-    if users * streams <= chains <= antennas:
-        return
-    if streams > 1:
-        raise InputError(
-            f"a stream needs an RF chain, a chain an antenna: found {users} users of {streams} streams, "
-            f"{chains} RF chains and {antennas} antennas; take fewer streams or more chains"
-        )
-    raise InputError(
-        f"the paper needs K <= M <= N: found {users} users, {chains} RF chains and {antennas} antennas"
-        + (" (are the axes (…, users, antennas)?)" if users > antennas else "")
-    )
-
-
-def _shared(H: Tensor, streams: int | None) -> tuple[Tensor, Users]:
-    """H (…, K R, N) and what belongs to each user, of H (…, K, N), or of (…, K, R, N) with streams."""
-    if streams is None:
-        return H, SINGLE
-    if H.ndim < 3:
-        raise InputError(
-            f"users with streams have channels (…, users, receive, antennas), found {tuple(H.shape)}; "
-            "leave streams out for users of one antenna"
-        )
-    receive = H.shape[-2]
-    if not 1 <= streams <= receive:
-        raise InputError(f"a user of {receive} antennas can have 1 to {receive} streams, got {streams}")
-    return H.flatten(-3, -2), Users(receive, streams)
-
-
-def _check_channels(H: Tensor, chains: int, per_user: Users) -> None:
-    if H.ndim < 2:
-        raise InputError(f"channels need axes (…, users, antennas), found shape {tuple(H.shape)}")
-    rows, antennas = H.shape[-2:]
-    check_sizes(rows // per_user.receive, chains, antennas, per_user.streams)
-    finite = torch.isfinite(torch.view_as_real(H)).flatten(-3).all(-1).flatten()
-    if not finite.all():
-        bad = torch.nonzero(~finite).flatten().tolist()
-        raise InputError(f"channel {bad[0]} holds NaN or Inf ({len(bad)} of {finite.numel()} channels do)")
-
-
-def _check_covariance(radar: Sensing, antennas: int) -> None:
-    Psi = radar.Psi
-    if Psi.shape != (antennas, antennas):
-        raise InputError(
-            f"Psi is {tuple(Psi.shape)}, expected ({antennas}, {antennas}) for {antennas} antennas"
-        )
-    if not torch.isfinite(torch.view_as_real(Psi)).all():
-        raise InputError("Psi holds NaN or Inf")
-    if float((Psi - Psi.mH).abs().max()) > 1e-8 * max(float(Psi.abs().max()), 1e-300):
-        raise InputError("Psi is not Hermitian, so it is no covariance")
-    top, least = float(radar.spectrum[0][0]), float(radar.spectrum[0][-1])
-    if least < -1e-6 * max(top, 0.0) * antennas or top < 0:
-        raise InputError(f"Psi is not positive semidefinite: its least eigenvalue is {least:.2e}")
-
-
 def make_scenario(
     channels: Numbers,
-    radar: Sensing | Numbers,
+    radar: Sensing | Numbers | Sequence[Sensing],
     *,
     snr_db: float | Sequence[float],
     chains: int | None = None,
@@ -227,14 +269,20 @@ def make_scenario(
     array: Array | None = None,
     streams: int | None = None,
     network: Network | None = None,
+    frequencies: Numbers | Sequence[float] | None = None,
+    carrier_hz: float | None = None,
+    power_rule: PowerRule = "subcarrier",
+    sensing: str = "tau",
+    scene: Scene | None = None,
 ) -> Scenario:
     """Check channels and Ψ once and make the scenario that every method takes.
 
     Args:
         channels: H (…, K, N), complex or real, rows h_kᴴ; NumPy or torch. With `streams` (…, K, R, N): users
-            with R antennas.
+            with R antennas. With `frequencies` (…, S, K, N) or (…, S, K, R, N).
         radar: Ψ (N, N) from `beamfold.solve_covariance`, or as a bare Hermitian array. Of a bare array only
-            the shape counts: it is scaled to unit power (trace 1), as a file's is, with a warning.
+            the shape counts: it is scaled to unit power (trace 1), as a file's is, with a warning. On a band
+            it serves every subcarrier; a sequence of S, or an array (S, N, N), has one for each.
         snr_db: P_t/σ_n² in dB; several values put a leading SNR axis in front of the batch.
         chains: M, default that of the network, else K d.
         weight: ω ≥ 0 of (8a).
@@ -243,34 +291,32 @@ def make_scenario(
             half-wavelength line of N.
         streams: d ≤ R streams to each user, where the users have several antennas.
         network: the analog network; default fully connected with continuous phases.
+        frequencies: f_s (S,) of the subcarriers of a band, Hz, increasing.
+        carrier_hz: f_c, in whose wavelengths the array is; default the mean of the frequencies.
+        power_rule: of a band, "subcarrier" (‖F W_s‖² = P_t on each) or "band" (Σ_s ‖F W_s‖² = S P_t).
+        sensing: what the objective has beside R: "tau" (R − ω τ), "crb" (R + ω log₂ det J) or "scnr"
+            (R + ω Σ_i log₂ SCNR_i), see `radar.criteria`.
+        scene: what is sensed, for the last two; default the targets of Ψ, see `radar.scene.scene_of`.
 
     Returns:
         A `Scenario` in complex128.
 
     Raises:
-        InputError: another array than Ψ's, sizes that do not fit, NaN or Inf, ω < 0, σ_n² ≤ 0 or an SNR that
-            is not finite; one line that says what was found. A zero h_k is a blocked user, of rate 0; Ψ = 0
-            makes τ ‖X Xᴴ‖².
+        InputError: another array than Ψ's, sizes that do not fit, frequencies that do not, NaN or Inf, ω < 0,
+            σ_n² ≤ 0 or an SNR that is not finite; one line that says what was found. A zero h_k is a blocked
+            user, of rate 0; Ψ = 0 makes τ ‖X Xᴴ‖².
     """
-    H, per_user = _shared(_tensor(channels, torch.complex128), streams)
+    H, per_user = shared(tensor_of(channels, torch.complex128), streams)
     chains = network.chains if chains is None and network is not None else chains
     chains = per_user.columns(H.shape[-2]) if chains is None and H.ndim >= 2 else chains or 0
-    _check_channels(H, chains, per_user)
+    check_channels(H, chains, per_user)
     if network is not None and (network.antennas, network.chains) != (H.shape[-1], chains):
         raise InputError(
             f"the network {network.label} is for {network.antennas} antennas and {network.chains} chains, "
             f"found {H.shape[-1]} and {chains}"
         )
-    if not isinstance(radar, Sensing):
-        Psi = _tensor(radar, torch.complex128)
-        radar = Sensing(Psi) if array is None else Sensing(Psi, array=array)
-    elif array is not None and not array.same_as(radar.array):
-        raise InputError(
-            f"Psi is for the array {radar.array.name}, the channels are of the array {array.name}"
-        )
-    radar = radar.to(device=H.device)
-    _check_covariance(radar, H.shape[-1])
-    radar = at_unit_power(radar)
+    one, each = sensing_given(radar, array, H.shape[-1], H.device)
+    band = _band(H, each, frequencies, carrier_hz, power_rule)
     if not (math.isfinite(weight) and weight >= 0):
         raise InputError(f"the weight ω must be finite and at least 0, got {weight}")
     if not (math.isfinite(noise) and noise > 0):
@@ -281,12 +327,53 @@ def make_scenario(
     power = noise * 10 ** (levels.to(H.device) / 10)
     if levels.numel() == 0 or not (torch.isfinite(power).all() and (power > 0).all()):
         raise InputError(f"the SNR must be finite, in dB; got {snr_db}")
-    batch = H.shape[:-2]
+    batch = H.shape[: -2 if band is None else -3]
     if several:
         H = H.expand(len(levels), *H.shape)
         power = power.reshape(-1, *[1] * len(batch)).expand(len(levels), *batch)
     else:
         power = power[0].expand(batch)
-    return Scenario(
-        H, radar, power, chains, torch.full_like(power, weight), noise, per_user, network or _UNSET
-    )
+    omega = torch.full_like(power, weight)
+    goal = _goal(sensing, scene, one, band)
+    return Scenario(H, one, power, chains, omega, noise, per_user, network or _UNSET, band, goal)
+
+
+def _goal(sensing: str, scene: Scene | None, radar: Sensing, band: Band | None) -> Goal | None:
+    """The goal of a scenario, None for τ."""
+    if sensing not in SENSING:
+        raise InputError(f"no sensing objective {sensing[:50]!r}; known: {', '.join(SENSING)}")
+    if sensing == "tau":
+        if scene is not None:
+            raise InputError("a scene is for sensing='crb' or 'scnr'; tau knows Psi alone")
+        return None
+    scene = scene_of(radar) if scene is None else scene
+    if not scene.array.same_as(radar.array):
+        raise InputError(
+            f"the scene is for the array {scene.array.name}, Psi for {radar.array.name}; take one array"
+        )
+    return Goal("crb" if sensing == "crb" else "scnr", scene).on_band(None if band is None else band.ratios)
+
+
+def _band(
+    H: Tensor,
+    each: tuple[Sensing, ...] | None,
+    frequencies: Numbers | Sequence[float] | None,
+    carrier_hz: float | None,
+    rule: PowerRule,
+) -> Band | None:
+    """The band of channels H (…, S, K R, N), or None where no frequencies are given."""
+    if frequencies is None:
+        if each is not None:
+            raise InputError(
+                f"{len(each)} covariances Psi are for the subcarriers of a band; give their frequencies in Hz"
+            )
+        if carrier_hz is not None:
+            raise InputError("a carrier is for a band; give the frequencies of its subcarriers in Hz")
+        return None
+    f = torch.as_tensor(frequencies, dtype=torch.float64).cpu()
+    if H.ndim < 3 or f.ndim != 1 or H.shape[-3] != len(f):
+        raise InputError(
+            f"{f.numel()} frequencies do not fit channels {tuple(H.shape)}: on a band their axes are "
+            "(…, subcarriers, users, antennas)"
+        )
+    return Band(f, float(f.mean()) if carrier_hz is None else carrier_hz, rule, each)

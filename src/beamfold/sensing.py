@@ -46,6 +46,7 @@ class Sensing:
         gap: proven bound on its relative distance to the optimum of (6); NaN where there is no proof.
         solver: what solved it: "fast", "clarabel", "scs", or "" for a matrix of the user's.
         array: the antennas; unless given, the paper's half-wavelength line of N.
+        ratio: r, frequency over the carrier's at which Ψ solves (6): that of its subcarrier on a band.
 
     Raises:
         InputError: an array of another number of antennas than Ψ has.
@@ -60,6 +61,7 @@ class Sensing:
     gap: float = math.nan
     solver: str = ""
     array: Array = _UNSET
+    ratio: float = 1.0
 
     def __post_init__(self) -> None:
         """Put the default array and its default grid where none were given."""
@@ -96,19 +98,34 @@ class Sensing:
         values, vectors = torch.linalg.eigh(self.Psi.to(torch.complex128))
         return values.flip(-1), vectors.flip(-1)
 
+    @cached_property
+    def square(self) -> float:
+        """‖Ψ‖²_F."""
+        return float(torch.linalg.matrix_norm(self.Psi)) ** 2
+
+    @cached_property
+    def _factors(self) -> dict[float, Factor]:
+        """What `factor` has found without `fill`, by tolerance: every design asks for it."""
+        return {}
+
     def factor(self, tolerance: float = 1e-6, *, fill: Callable[[int], int] | None = None) -> Factor:
         """U = [√λ_1 u_1, …, √λ_r u_r] of the eigenvalues above `tolerance` · λ_1.
 
         `fill(r)` may name a larger rank that costs nothing more, up to which eigenvalues above 1e-9 λ_1
         are taken along.
         """
+        if fill is None and tolerance in self._factors:
+            return self._factors[tolerance]
         values, vectors = self.spectrum
         top = float(values[0])
         rank = max(1, int((values > tolerance * top).sum())) if top > 0 else 1
         if fill is not None and top > 0:
             rank = max(rank, min(fill(rank), int((values > 1e-9 * top).sum())))
         U = vectors[:, :rank] * values[:rank].clamp_min(0).sqrt()
-        return Factor(U, float(values[rank:].abs().max()) if rank < len(values) else 0.0)
+        found = Factor(U, float(values[rank:].abs().max()) if rank < len(values) else 0.0)
+        if fill is None:
+            self._factors[tolerance] = found
+        return found
 
 
 UNIT = 1e-6

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.constraints import full_power, total_power
+from beamfold.band import side_by_side
+from beamfold.constraints import total_power
+from beamfold.errors import InputError
 from beamfold.networks.fit import fitted
 from beamfold.objective import SINGLE, Users, by_user
 from beamfold.scenario import Scenario
@@ -17,7 +19,7 @@ from beamfold.sensing import Sensing
 
 
 class Point(NamedTuple):
-    """An iterate: F (…, N, M) and W (…, M, K)."""
+    """An iterate: F (…, N, M) and W (…, M, K), on a band (…, S, M, K)."""
 
     F: Tensor
     W: Tensor
@@ -108,6 +110,17 @@ def pointing_columns(H: Tensor, users: Users = SINGLE) -> Tensor:
     return V.movedim(-3, -2).flatten(-2)
 
 
+def maximum_ratio(H: Tensor, users: Users = SINGLE) -> Tensor:
+    """Hᴴ with columns of unit norm (…, N, K): each user's own channel, interference ignored.
+
+    Of a user with several antennas the d leading right singular vectors of its channel. A user without a
+    channel gets nothing; where nobody has one, user k gets antenna k.
+    """
+    columns = pointing_columns(H, users)
+    norm = torch.linalg.vector_norm(columns, dim=-2, keepdim=True)
+    return anywhere(columns / torch.where(norm > 0, norm, 1.0))
+
+
 def extra_columns(radar: Sensing, missing: int) -> Tensor:
     """The M − K columns (N, missing) that (26) adds to the channels: steering vectors of the targets.
 
@@ -130,9 +143,25 @@ def proposed(s: Scenario) -> Point:
     """[F]_nm = e^{jϑ_nm}, W = F^† X_ZF scaled to (7c), Eq. (26); F's singular values below 1e-6 count as 0.
 
     ϑ are the phases of G = [h_1, …, h_K, a(θ_1), …, a(θ_{M−K})] and X_ZF = H^† is the users' alone,
-    so that W has K columns for any M ≥ K.
+    so that W has K columns for any M ≥ K. On a band `over_band` stands in the place of h_1, …, h_K.
     """
-    return _pointing(s, pointing_columns(s.H, s.per_user))
+    if s.band is None:
+        return _pointing(s, pointing_columns(s.H, s.per_user))
+    return _pointing(s, over_band(s.H, s.per_user))
+
+
+def over_band(H: Tensor, users: Users = SINGLE) -> Tensor:
+    """One column (…, N, K d) for every stream over a band: where the user is strongest over all subcarriers.
+
+    The d leading right singular vectors of the user's channels H_k,s (…, S R, N) one above the other, turned
+    to the phase of the middle subcarrier's column, so that equal subcarriers give `pointing_columns`.
+    """
+    middle = pointing_columns(H[..., H.shape[-3] // 2, :, :], users)
+    stacked = by_user(H, users).movedim(-4, -3).flatten(-3, -2)  # (…, K, S R, N)
+    V = torch.linalg.svd(stacked, full_matrices=False).Vh.mH[..., : users.streams]
+    columns = V.movedim(-3, -2).flatten(-2)
+    turn = torch.sgn((columns.conj() * middle).sum(-2, keepdim=True))
+    return columns * torch.where(turn == 0, torch.ones_like(turn), turn)
 
 
 def random(s: Scenario, seed: int = 0) -> Point:
@@ -145,21 +174,23 @@ def random(s: Scenario, seed: int = 0) -> Point:
     phases = np.stack([np.random.default_rng([seed, b]).uniform(0, 2 * math.pi, shape) for b in range(count)])
     angle = torch.from_numpy(phases if s.batch else phases[0]).to(s.H.device)
     F = _connected(s, torch.exp(1j * angle.expand(*s.batch, *shape)).to(s.H.dtype))
-    W = zero_forcing(s.H @ F, s.per_user)
-    return Point(F, total_power(F, W, s.power))
+    W = zero_forcing(s.H @ s.on_band(F), s.per_user)
+    return Point(F, s.to_power(s.transmitted(F, W), W))
 
 
 def svd(s: Scenario) -> Point:
     """F of the phases of H's leading right singular vectors, W as in (26), as in [67].
 
-    H has K of them; for M > K the columns of (26) follow.
+    H has K of them; for M > K the columns of (26) follow. On a band H is that of all subcarriers one above
+    the other.
     """
     return _pointing(s, _right(s))
 
 
 def _right(s: Scenario) -> Tensor:
     """The K d leading right singular vectors of H as columns."""
-    return torch.linalg.svd(s.H, full_matrices=False).Vh.mH[..., : s.columns]
+    rows = s.H if s.band is None else s.H.flatten(-3, -2)
+    return torch.linalg.svd(rows, full_matrices=False).Vh.mH[..., : s.columns]
 
 
 def svd_conjugated(s: Scenario) -> Point:
@@ -174,23 +205,88 @@ def svd_conjugated(s: Scenario) -> Point:
 def _connected(s: Scenario, F: Tensor) -> Tensor:
     """F on the network: B ∘ F, and of a dynamic network the connections that come nearest to zero forcing.
 
-    Those begin with antenna n on chain n mod M.
+    Those begin with antenna n on chain n mod M. On a band they are nearest to all subcarriers together.
     """
     network = s.network
     if not network.dynamic:
         return network.connected(F)
     turn = torch.arange(s.antennas, device=F.device)[:, None] % s.chains
     begin = F * (turn == torch.arange(s.chains, device=F.device))
-    X = full_power(zero_forcing(s.H, s.per_user), s.power)
-    return fitted(X, s.power.expand(s.batch), network, begin)
+    X = s.to_power(zero_forcing(s.H, s.per_user))
+    power = s.subcarriers * s.power.expand(s.batch)
+    return fitted(X if s.band is None else side_by_side(X), power, network, begin)
 
 
 def _pointing(s: Scenario, columns: Tensor) -> Point:
     """F of the phases of the K columns and the M − K further ones, and its W in (26)."""
     F = _connected(s, torch.exp(1j * _with_extra(s, columns).angle()))
     # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
-    W = torch.linalg.pinv(F, rtol=1 / CANCELS) @ zero_forcing(s.H, s.per_user)
-    return Point(F, total_power(F, W, s.power))
+    W = s.on_band(torch.linalg.pinv(F, rtol=1 / CANCELS)) @ zero_forcing(s.H, s.per_user)
+    return Point(F, s.to_power(s.transmitted(F, W), W))
 
 
-STARTS = {"proposed": proposed, "random": random, "svd": svd, "svd_conjugated": svd_conjugated}
+def sensing_start(s: Scenario) -> Tensor:
+    """U Q (…, N, K d): the best covariance of rank K d at P_t, turned by the unitary Q nearest to the users.
+
+    U holds Ψ's K d leading eigenvectors times the root of their eigenvalues, and Q is the polar factor of
+    Uᴴ X_MR of `maximum_ratio`: of all X with this covariance, the one with the most Σ_k Re h_kᴴ x_k/‖h_k‖.
+    For flat channels.
+    """
+    values, vectors = torch.linalg.eigh(s.Psi)
+    U = (vectors * values.clamp_min(0).sqrt())[:, -s.columns :]
+    left, _, right = torch.linalg.svd(U.mH @ maximum_ratio(s.H, s.per_user))
+    return s.to_power(U @ (left @ right))
+
+
+SHARES = (0.0, 0.3, 0.7)
+"""Of `sensing_start` in the mixtures of `mixed`."""
+
+
+def mixed(s: Scenario) -> Tensor:
+    """X (…, N, K d): the best (1 − b) X_ZF + b X_Ψ for b of `SHARES`, scaled to (7c); flat channels only."""
+    communicate, sense = s.to_power(zero_forcing(s.H, s.per_user)), sensing_start(s)
+    tried = [s.to_power((1 - b) * communicate + b * sense) for b in SHARES]
+    best = torch.stack([s.objective(X) for X in tried]).nan_to_num(-math.inf).argmax(0)
+    return torch.stack(tried, -3).take_along_dim(best[..., None, None, None], -3).squeeze(-3)
+
+
+def mean_covariance(s: Scenario) -> Point:
+    """F of the phases of the leading eigenvectors of Σ_s X_s X_sᴴ, W_s = F^† X_s scaled to (7c).
+
+    X_s are digital precoders of a closed form, `mixed`, so that sensing has its part in the start.
+    """
+    parts = [mixed(part) for part in s.parts()]
+    X = parts[0] if len(parts) == 1 else torch.stack(parts, -3)
+    return from_digital(
+        s, torch.linalg.svd(X if s.band is None else side_by_side(X), full_matrices=False).U, X
+    )
+
+
+def from_digital(s: Scenario, columns: Tensor, X: Tensor) -> Point:
+    """F of the phases of the first M columns (…, N, n), W_s = F^† X_s scaled to (7c).
+
+    Where they are fewer than M, those of (26) beyond K follow.
+    """
+    columns = columns[..., : s.chains]
+    missing = s.chains - columns.shape[-1]
+    if missing:
+        extra = extra_columns(s.radar, missing).to(columns.dtype)
+        columns = torch.cat([columns, extra.expand(*s.batch, *extra.shape)], -1)
+    F = _connected(s, torch.exp(1j * columns.angle()))
+    W = s.on_band(torch.linalg.pinv(F, rtol=1 / CANCELS)) @ X
+    return Point(F, s.to_power(s.transmitted(F, W), W))
+
+
+STARTS = {
+    "proposed": proposed,
+    "random": random,
+    "svd": svd,
+    "svd_conjugated": svd_conjugated,
+    "mean_covariance": mean_covariance,
+}
+
+
+def check_start(name: str) -> None:
+    """Raise InputError unless there is a start of this name."""
+    if name not in STARTS:
+        raise InputError(f"no start {name!r}; known: {', '.join(STARTS)}")

@@ -13,6 +13,7 @@ import numpy as np
 from beamfold.channel import saleh_valenzuela
 from beamfold.methods.fast import prepare_fast
 from beamfold.methods.unfolded import prepare
+from beamfold.networks import NAMES, Network
 from beamfold.registry import check_options, design, method_named
 from beamfold.scenario import Scenario, make_scenario
 from beamfold.sensing import Sensing
@@ -66,7 +67,9 @@ def latency(
 
 
 def prepared(method: str, options: dict[str, Any], radar: Sensing, s: Scenario) -> Callable[[int], object]:
-    """One design per call: the prepared form of the layered methods and of fast, `design` for the rest.
+    """One design per call: the prepared form of the layered methods and of fast where it can do the network.
+
+    `design` for the rest.
 
     Args:
         method: a name of `registry.METHODS`.
@@ -76,16 +79,14 @@ def prepared(method: str, options: dict[str, Any], radar: Sensing, s: Scenario) 
     """
     H = s.H.numpy()
     snr_db, weight = 10 * float(np.log10(float(s.power[0]) / s.noise)), float(s.weight[0])
-    if method in LAYERED:
+    if method in LAYERED and one_by_one(s.network):
         layers = options["layers"]
-        model = options.get("model") or untrained(
-            s.antennas, s.users, s.chains, layers, options.get("inner", 1)
-        )
+        model = options.get("model") or untrained(s, layers, options.get("inner", 1))
         go = prepare(model, radar, snr_db=snr_db, weight=weight, noise=s.noise, layers=layers)
         return lambda i: go(H[i % len(H)])
-    if method == "fast":
+    if method == "fast" and s.network.bits is None:
         quick = prepare_fast(
-            radar, users=s.users, chains=s.chains, snr_db=snr_db, weight=weight, noise=s.noise, **options
+            radar, users=s.users, network=s.network, snr_db=snr_db, weight=weight, noise=s.noise, **options
         )
         return lambda i: quick(H[i % len(H)])
     return lambda i: design(s[i % len(H)], method, **options)
@@ -102,8 +103,15 @@ def throughput(s: Scenario, method: str, options: dict[str, Any], repeats: int =
     return max(rates)
 
 
+def one_by_one(network: Network) -> bool:
+    """Whether the layers have a prepared form for one channel: named networks of fixed connections."""
+    return network.bits is None and not network.dynamic and network.name in NAMES
+
+
 def loss(s: Scenario, method: str, options: dict[str, Any]) -> float:
-    """Mean R − ω τ that the kernel gives away against the readable path in complex128."""
+    """Mean R − ω τ that the kernel gives away against the readable path in complex128; 0 without a kernel."""
+    if not (s.network.full or s.network.one_chain_each):
+        return 0.0
     fast = design(s, method, **options, engine="kernel")
     exact = design(s, method, **options, engine="torch")
     return float((exact.objective - fast.objective).mean())
@@ -129,14 +137,15 @@ def peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def untrained(antennas: int, users: int, chains: int, layers: int, inner: int) -> UnfoldedPGA:
-    """Constant step sizes: PGA as a model, where only time matters."""
-    info = ModelInfo(antennas, users, chains, 1 / antennas, note="constant step sizes")
+def untrained(s: Scenario, layers: int, inner: int) -> UnfoldedPGA:
+    """Constant step sizes for a scenario's sizes and network: PGA as a model, where only time matters."""
+    info = ModelInfo(
+        s.antennas, s.users, s.chains, 1 / s.antennas, note="constant step sizes", network=s.network.name
+    )
     return UnfoldedPGA(info, layers, inner)
 
 
-def channels(antennas: int, users: int, chains: int, count: int, radar: Sensing, snr_db: float) -> Scenario:
+def channels(users: int, network: Network, count: int, radar: Sensing, snr_db: float) -> Scenario:
     """Fresh channels to measure on."""
-    return make_scenario(
-        saleh_valenzuela(antennas, users, count, seed=12345), radar, snr_db=snr_db, chains=chains
-    )
+    H = saleh_valenzuela(network.antennas, users, count, seed=12345)
+    return make_scenario(H, radar, snr_db=snr_db, network=network)

@@ -16,7 +16,7 @@ from beamfold.networks import Network, named_network
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine, run_layers, runs_compiled
 from beamfold.scenario import Scenario
-from beamfold.start import Point, proposed
+from beamfold.start import STARTS, Point, check_start
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class ModelInfo:
         curve: mean R − ω τ over the training batches, one value per epoch.
         extra: further facts, e.g. the training set's size.
         network: name of the analog network, see `networks.NAMES`.
+        start: where the layers begin, a name of `start.STARTS`.
+        subcarriers: S of the training channels, 1 for flat ones. A model of a band serves any S above 1.
 
     Raises:
         InputError: sizes other than 1 <= K <= M <= N, a value out of its range, or a network that there is
@@ -58,6 +60,8 @@ class ModelInfo:
     curve: tuple[float, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     network: str = NETWORK
+    start: str = "proposed"
+    subcarriers: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what no model can be made for."""
@@ -74,6 +78,9 @@ class ModelInfo:
             raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
         if len(self.note) > 10_000:
             raise InputError(f"note must be at most 10,000 characters, got {len(self.note)}")
+        if self.subcarriers < 1:
+            raise InputError(f"subcarriers must be at least 1, got {self.subcarriers}")
+        check_start(self.start)
         if self.network != NETWORK:
             _ = self.made_for
 
@@ -84,7 +91,7 @@ class ModelInfo:
 
 
 class UnfoldedPGA(nn.Module):
-    """{F, W} = layer_I ∘ … ∘ layer_1 (proposed start), each layer one `layers.step`, Algorithm 1.
+    """{F, W} = layer_I ∘ … ∘ layer_1 (start), each layer one `layers.step`, Algorithm 1.
 
     Parameters:
         mu: (I, J) float64, step sizes μ_(i,j) of F (23b).
@@ -134,7 +141,7 @@ class UnfoldedPGA(nn.Module):
 
     def forward(self, s: Scenario, start: Point | None = None, *, engine: Engine = "auto") -> Point:
         """The point after all layers, differentiable with respect to mu and lam on either engine."""
-        begin = proposed(s) if start is None else start
+        begin = STARTS[self.info.start](s) if start is None else start
         if not runs_compiled(s, begin, engine):
             return run_layers(
                 s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch"
@@ -152,6 +159,12 @@ class UnfoldedPGA(nn.Module):
                 "the model was trained for (N, K, M) = ({}, {}, {}), the channels have ({}, {}, {})".format(
                     *ours, *theirs
                 )
+            )
+        if (self.info.subcarriers > 1) != (s.band is not None):
+            names = {True: "bands", False: "flat channels"}
+            raise InputError(
+                f"the model was trained for {names[self.info.subcarriers > 1]}, these are "
+                f"{names[s.band is not None]}; take another model, or allow it with any_size (--any-size)"
             )
         if not self.info.made_for.same_as(s.network.continuous):
             raise InputError(

@@ -71,14 +71,16 @@ def verify(
     positions: Array | None = None,
     receive: int = 1,
     network: tuple[Array, int, bool] | None = None,
+    ratios: Array | None = None,
+    power_rule: str = "subcarrier",
 ) -> Residuals:
-    """Recompute the figures of designs (B, …) one channel after another.
+    """Recompute the figures of designs (B, …) one channel, and one subcarrier, after another.
 
     Args:
-        H: (B, K, N), rows h_kᴴ.
+        H: (B, K, N), rows h_kᴴ; on a band (B, S, K, N).
         F: (B, N, M), or None for a fully digital design.
-        W: (B, M, K), or X (B, N, K).
-        Psi: (N, N) at unit power.
+        W: (B, M, K), or X (B, N, K); on a band (B, S, M, K) or (B, S, N, K).
+        Psi: (N, N) at unit power, or (S, N, N) where every subcarrier has its own.
         power: (B,), P_t.
         noise: σ_n².
         stated: "rate", "tau" and, where they are known, "objective", "mse" and "faults" (B,) as the program
@@ -89,30 +91,30 @@ def verify(
         receive: R, antennas of each user: H has R rows for each, X as many columns for each as there are.
         network: mask (N, M), bits of the phase shifters (0 for continuous phases) and whether each antenna
             may choose its chain; default every chain on every antenna with continuous phases.
-        positions: (N, 3) of the antennas in wavelengths; default n/2 along y.
+        positions: (N, 3) of the antennas in wavelengths of the carrier; default n/2 along y.
+        ratios: (S,) of a band, the subcarriers' frequencies over the carrier's: R, τ and the MSE are means
+            over them. Default a flat channel.
+        power_rule: of a band, "subcarrier" where ‖F W_s‖² = P_t on each, "band" where their mean is P_t.
 
     Returns:
         `Residuals`, each (B,).
     """
-    count, rows, antennas = H.shape
-    users = rows // receive
-    steering = _steering(antennas, angles, positions)
+    if ratios is None:
+        H, W, ratios = H[:, None], W[:, None], np.ones(1)
+    count, bands, _, antennas = H.shape
+    steering = [_steering(antennas, angles, positions, ratio) for ratio in ratios]
+    each = np.broadcast_to(Psi, (bands, antennas, antennas))
     found = np.empty((6, count))
     for b in range(count):
-        X = W[b] if F is None else F[b] @ W[b]
-        total = (
-            _single_rate(H[b], X, noise) if X.shape[1] == rows == users else _rate(H[b], X, noise, receive)
+        X = [W[b, i] if F is None else F[b] @ W[b, i] for i in range(bands)]
+        parts = np.array(
+            [_figures(H[b, i], X[i], each[i], power[b], noise, receive, steering[i]) for i in range(bands)]
         )
-        covariance = X @ X.conj().T
-        difference = covariance / power[b] - Psi
-        pattern = np.sum(steering.conj() * (difference @ steering), axis=0).real
-        found[0, b] = total
-        found[1, b] = np.sum(np.abs(covariance - power[b] * Psi) ** 2)
-        found[2, b] = np.mean(pattern**2)
-        found[3, b] = 0.0 if F is None else _off_network(F[b], network)
-        found[4, b] = abs(np.sum(np.abs(X) ** 2) / power[b] - 1)
-        found[5, b] = np.mean(np.sum(steering.conj() * (Psi @ steering), axis=0).real ** 2)
-    rate, tau, mse, modulus, over, benchmark = found
+        found[:4, b] = parts[:, :4].mean(0)
+        share = parts[:, 4] if power_rule == "subcarrier" else parts[:, 4].mean()
+        found[4, b] = np.max(np.abs(share - 1))
+        found[5, b] = 0.0 if F is None else _off_network(F[b], network)
+    rate, tau, mse, benchmark, over, modulus = found
     objective_error = mse_error = None
     if "objective" in stated:
         objective_error = _relative(stated["objective"], rate - weight * tau, rate + weight * tau)
@@ -131,6 +133,21 @@ def verify(
         _relative(stated["rate"], rate, rate), _relative(stated["tau"], tau, tau),
         objective_error, mse_error, fault_error,
     )  # fmt: skip
+
+
+def _figures(
+    H: Array, X: Array, Psi: Array, power: float, noise: float, receive: int, steering: Array
+) -> tuple[float, float, float, float, float]:
+    """R, τ, the MSE, the mean square of Ψ's own pattern, and ‖X‖²/P_t, for one channel at one frequency."""
+    users = len(H) // receive
+    single = X.shape[1] == len(H) == users
+    total = _single_rate(H, X, noise) if single else _rate(H, X, noise, receive)
+    covariance = X @ X.conj().T
+    pattern = np.sum(steering.conj() * ((covariance / power - Psi) @ steering), axis=0).real
+    wanted = np.sum(steering.conj() * (Psi @ steering), axis=0).real
+    tau = float(np.sum(np.abs(covariance - power * Psi) ** 2))
+    share = float(np.sum(np.abs(X) ** 2)) / power
+    return total, tau, float(np.mean(pattern**2)), float(np.mean(wanted**2)), share
 
 
 def _single_rate(H: Array, X: Array, noise: float) -> float:
@@ -181,8 +198,8 @@ def _off_network(F: Array, network: tuple[Array, int, bool] | None) -> float:
     return worst
 
 
-def _steering(antennas: int, angles: Array | None, positions: Array | None) -> Array:
-    """ā (N, T) with ā_n = exp(j 2π p_n · r̂)."""
+def _steering(antennas: int, angles: Array | None, positions: Array | None, ratio: float) -> Array:
+    """ā (N, T) with ā_n = exp(j 2π r p_n · r̂)."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, 181) if angles is None else np.asarray(angles)
     azimuth, elevation = (angles, np.zeros_like(angles)) if angles.ndim == 1 else angles.T
     if positions is None:
@@ -191,7 +208,7 @@ def _steering(antennas: int, angles: Array | None, positions: Array | None) -> A
     phase += np.outer(positions[:, 0], np.cos(azimuth) * np.cos(elevation))
     phase += np.outer(positions[:, 1], np.sin(azimuth) * np.cos(elevation))
     phase += np.outer(positions[:, 2], np.sin(elevation))
-    return np.exp(2j * np.pi * phase)
+    return np.exp(2j * np.pi * ratio * phase)
 
 
 def _relative(stated: Array, true: Array, size: Array) -> Array:

@@ -115,12 +115,16 @@ class Array:
 
     @property
     def name(self) -> str:
-        """What a user calls it: "line of 64", "planar 8 x 8" or "16 positions"."""
+        """What a user calls it: "line of 64", "planar 8 x 8" or "16 positions".
+
+        Where y falls with the index, as for the channels of most simulators, it is mirrored.
+        """
         if self.lattice is None:
             return f"{self.antennas} positions"
+        mirrored = "mirrored " if bool((self.lattice.steps[:, 1] < 0).any()) else ""
         if self.is_line:
-            return f"line of {self.antennas}"
-        return "planar " + " x ".join(str(n) for n in self.lattice.shape)
+            return f"{mirrored}line of {self.antennas}"
+        return f"{mirrored}planar " + " x ".join(str(n) for n in self.lattice.shape)
 
     def same_as(self, other: Array) -> bool:
         """Whether both have the same antennas in the same places, up to `NEAR` and a shift of all."""

@@ -13,7 +13,19 @@ from typing import Any, get_args, get_type_hints
 
 import typer
 
-from beamfold.cli import bench, data, designs, experiments, front, models, network, verify
+from beamfold.cli import (
+    bench,
+    data,
+    designs,
+    experiments,
+    front,
+    models,
+    network,
+    reading,
+    sense,
+    squint,
+    verify,
+)
 from beamfold.cli.common import say
 from beamfold.errors import InputError
 from beamfold.files.entries import Angle, direction
@@ -29,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (data, designs, front, network, models, experiments, bench, verify):
+for module in (data, reading, designs, sense, front, network, squint, models, experiments, bench, verify):
     module.register(app)
 STOPPED = 130
 """Exit code after Ctrl-C, which the library for commands turns into an exit by itself."""

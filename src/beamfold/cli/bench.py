@@ -12,8 +12,9 @@ from beamfold.cli.data import AsJson
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import SNR_DB
 from beamfold.errors import InputError
+from beamfold.files.covariance_of import sensing_of
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import sensing_of, sizes_of
+from beamfold.files.scenarios import network_of, sizes_of
 
 if TYPE_CHECKING:
     from beamfold.scenario import Scenario
@@ -40,18 +41,24 @@ def bench(
     Example: beamfold bench --method unfolded --inner 20 --count 1000 --json
     """
     from beamfold import timing
-    from beamfold.scenario import check_sizes
+    from beamfold.checks import check_sizes
+    from beamfold.method import check_supported
+    from beamfold.networks import fully_connected
+    from beamfold.registry import METHODS, method_named
     from beamfold.training import Recipe
 
     if count < 1:
         raise InputError(f"--count must be at least 1, got {count}")
     options = timing.options_of(method, inner=inner, layers=layers, depth=depth, tau_max_db=tau_max_db)
     antennas, users, chains = sizes_of(spec)
+    network = network_of(spec, antennas, chains) or fully_connected(antennas, chains)
+    chains = network.chains
     check_sizes(users, chains, antennas)
     _limit(threads)
     radar = sensing_of(spec, antennas)
     say("preparing: channels, compiled code (seconds the first time on a machine)")
-    s = timing.channels(antennas, users, chains, min(count, 100), radar, *(spec.snr_db or [SNR_DB]))
+    s = timing.channels(users, network, min(count, 100), radar, *(spec.snr_db or [SNR_DB]))
+    check_supported(method_named(method), s, METHODS.values())
     facts = {"inner": None, "layers": None, **options}
     facts["trained"] = method == "unfolded" and _give_model(options, s)
     call = timing.prepared(method, options, radar, s)
@@ -60,11 +67,13 @@ def bench(
     result["designs_per_second"] = timing.throughput(s, method, options)
     result["objective_loss"] = timing.loss(s[:20], method, options) if method in timing.LAYERED else 0.0
     if method == "unfolded":
-        recipe = Recipe(layers=facts["layers"], inner=facts["inner"], epochs=2)
+        recipe = Recipe(
+            layers=facts["layers"], inner=facts["inner"], epochs=2, network=options["model"].info.network
+        )
         result["training_updates_per_second"] = timing.updates_per_second(recipe, radar, users, chains)
     result |= {
         "peak_memory_mib": timing.peak_memory_mib(), "method": method, **facts, "antennas": antennas,
-        "users": users, "chains": chains, "count": count,
+        "users": users, "chains": chains, "network": network.name, "bits": network.bits, "count": count,
     }  # fmt: skip
     if as_json:
         print_json(result)
@@ -76,13 +85,15 @@ def bench(
 def _give_model(options: dict[str, Any], s: Scenario) -> bool:
     """Replace J by the shipped model of it, or by constant step sizes; True for a shipped one."""
     from beamfold import timing
-    from beamfold.files.models import load_model, model_name, shipped_models
+    from beamfold.files.models import has_model, model_for
+    from beamfold.networks import NAMES
 
     inner, layers = options.pop("inner"), options["layers"]
-    shipped = shipped_models().get(model_name(s.antennas, s.users, s.chains, inner, s.network.name))
-    held = load_model(shipped) if shipped else None
+    held = model_for(s, inner) if has_model(s, inner) else None
     trained = held is not None and layers <= held.layers
-    untrained = timing.untrained(s.antennas, s.users, s.chains, layers, inner)
+    if s.network.name not in NAMES:
+        raise InputError(f"a model is for a named network, {s.network.name} is none; time pga on it instead")
+    untrained = timing.untrained(s, layers, inner)
     options["model"] = held if trained else untrained
     return trained
 

@@ -11,11 +11,12 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say, say_if_compiling, table
 from beamfold.cli.data import AsJson, Force, Output
+from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import METHOD
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, load_scenario, recorded
+from beamfold.files.scenarios import channel_file, recorded
 
 if TYPE_CHECKING:
     from beamfold.measures import Measure
@@ -55,7 +56,10 @@ TauMax = Annotated[
 TauMaxDb = Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")]
 Shown = Annotated[
     list[str] | None,
-    typer.Option("--measure", help="A further figure: fairness or antenna-peak; repeat it for several."),
+    typer.Option(
+        "--measure",
+        help="A further figure: fairness, antenna-peak, rcrb, detection or pslr; repeat it for several.",
+    ),
 ]
 HEADINGS = {
     "method": "method",
@@ -85,6 +89,11 @@ def _headings(measures: list[Measure]) -> dict[str, str]:
     }
 
 
+USUAL = (
+    "zf-digital", "digital", "sca-manopt", "phased-zf", "conventional-pga", "pga", "unfolded", "fast",
+)  # fmt: skip
+"""The methods of `compare` on the paper's network, in the order of its table."""
+SENSED = ("rcrb", "detection", "pslr")
 SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
 
 
@@ -125,7 +134,7 @@ def design(
     from beamfold.files.arrays import RESULTS
     from beamfold.files.atomic import check_target
     from beamfold.files.matlab import expect
-    from beamfold.threads import check_threads
+    from beamfold.threads import check_threads, torch_threads
 
     check_target(output, force=force, suffixes=RESULTS)
     check_threads(threads)
@@ -146,13 +155,15 @@ def design(
     measures = _measures(measure)
     if model is not None:
         options = _with_model(model, options)
-    s = load_scenario(spec)
-    _warn_of_other_sizes(s, options)
-    if budget_us is not None:
-        options["steps"] = _steps_within(s, budget_us)
-    result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
-    write_design(output, result, {"scenario": json.dumps(recorded(spec, s, output.parent))})
-    _tell(output, result, recorded(spec, s), measures, as_json)
+    with torch_threads():  # also what is read and measured: see beamfold.threads
+        s, told = loaded(spec)
+        _warn_of_other_sizes(s, options)
+        if budget_us is not None:
+            options["steps"] = _steps_within(s, budget_us)
+        result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
+        facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
+        write_design(output, result, facts)
+        _tell(output, result, recorded(spec, s), told, measures, as_json)
 
 
 def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +194,12 @@ def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
 
 
 def _tell(
-    output: Path, result: Design, scenario: dict[str, Any], measures: list[Measure], as_json: bool
+    output: Path,
+    result: Design,
+    scenario: dict[str, Any],
+    told: str,
+    measures: list[Measure],
+    as_json: bool,
 ) -> None:
     """The figures of what was written."""
     from beamfold.files import summary
@@ -193,7 +209,8 @@ def _tell(
     figures = summary(result, measures)
     if as_json:
         print_json({"output": str(output), "antennas": s.antennas, "users": s.users, "chains": s.chains,
-                    "weight": scenario["weight"], "scenario": scenario, "results": figures})  # fmt: skip
+                    "weight": scenario["weight"], "scenario": scenario, "understood": told,
+                    "results": figures})  # fmt: skip
     else:
         table(figures, _headings(measures))
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
@@ -232,6 +249,9 @@ def compare(
     spec: ScenarioSpec,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the designs and the picture.")],
     measure: Shown = None,
+    sense: Annotated[
+        bool, typer.Option("--sense", help="With RCRB, P_D and PSLR of Psi's targets, see `beamfold sense`.")
+    ] = False,
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -243,6 +263,7 @@ def compare(
     from beamfold.files import summary, write_designs
     from beamfold.files.atomic import check_target, write
     from beamfold.plots import beampatterns, save
+    from beamfold.radar.scene import scene_of
     from beamfold.styles import label
     from beamfold.threads import check_threads
 
@@ -255,11 +276,14 @@ def compare(
     for target in (picture, file):
         if output.exists():
             check_target(target, force=force)
-    measures = _measures(measure)
-    s = load_scenario(spec)
+    measures = _measures([*(measure or ()), *(SENSED if sense else ())])
+    s, told = loaded(spec)
+    if sense:
+        scene_of(s.radar)  # refuses a Ψ without targets before anything runs
     output.mkdir(exist_ok=True)
     designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
-    write_designs(file, designs, {"scenario": json.dumps(recorded(spec, s, output))})
+    facts = {"scenario": json.dumps(recorded(spec, s, output)), "understood": told}
+    write_designs(file, designs, facts)
     shown = [d for d in designs if d.label in SHOWN]
     held = recorded(spec, s)
     sizes = f"N = {s.antennas}, K = {s.users}, M = {s.chains}"
@@ -267,7 +291,8 @@ def compare(
     write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
     figures = [row for d in designs for row in summary(d, measures)]
     if as_json:
-        print_json({"designs": str(file), "picture": str(picture), "scenario": held, "results": figures})
+        places = {"designs": str(file), "picture": str(picture)}
+        print_json({**places, "scenario": held, "understood": told, "results": figures})
     else:
         named = [{**row, "method": label(row["method"])} for row in figures]
         table(named, _headings(measures), title=title + f", weight {held['weight']:g}")
@@ -279,31 +304,38 @@ def _title(name: str, options: dict[str, Any]) -> str:
 
 
 def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
-    """The methods of the comparison that can do the scenario; unfolded ones with a shipped model."""
-    from beamfold.files.models import model_name, shipped_models
-    from beamfold.method import lacking
-    from beamfold.registry import METHODS
+    """The methods of the comparison that can do the scenario; unfolded ones with a shipped model.
 
-    shipped = shipped_models()
-    fits, sizes = s.per_user.single, (s.antennas, s.users, s.chains)
-    trained = [j for j in (1, 10, 20) if fits and model_name(*sizes, j, s.network.name) in shipped]
+    On the paper's network those that the paper compares, on any other one every method. One line says which
+    are left out, and why.
+    """
+    from beamfold.files.models import has_model
+    from beamfold.method import lacking
+    from beamfold.registry import METHODS, NEEDS
+
+    fits = s.per_user.single
+    trained = [j for j in (1, 10, 20) if fits and has_model(s, j)]
     if fits and not trained:
         say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
-    every: list[tuple[str, dict[str, Any]]] = [
-        ("zf-digital", {}),
-        ("digital", {}),
-        ("sca-manopt", {}),
-        ("phased-zf", {}),
-        ("conventional-pga", {}),
-        *(("pga", {"inner": j}) for j in (10, 20)),
-        *(("unfolded", {"inner": j}) for j in trained),
-        ("fast", {}),
-    ]
-    for name in dict(every):
-        missing = lacking(METHODS[name].supports, s)
+    inner = {"pga": (10, 20), "unfolded": trained}
+    names = (
+        USUAL if s.network.usual else (*USUAL[:-1], *(name for name in METHODS if name not in USUAL), "fast")
+    )
+    reasons: dict[str, list[str]] = {}
+    for name in names:
+        missing = lacking(METHODS[name].supports, s) or (f"needs {NEEDS[name]}" if name in NEEDS else "")
         if missing:
-            say(f"note: {name} is left out: it {missing}")
-    return [(name, options) for name, options in every if not lacking(METHODS[name].supports, s)]
+            reasons.setdefault(missing, []).append(name)
+    if reasons:
+        told = (f"{', '.join(left)}, which {missing}" for missing, left in reasons.items())
+        say(f"note: left out: {'; '.join(told)}")
+    out = {name for left in reasons.values() for name in left}
+    return [
+        (name, options)
+        for name in names
+        if name not in out
+        for options in ([{"inner": j} for j in inner[name]] if name in inner else [{}])
+    ]
 
 
 def methods(as_json: AsJson = False) -> None:

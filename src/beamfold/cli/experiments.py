@@ -11,6 +11,7 @@ import typer
 from beamfold.cli.common import Tick, progress, say
 from beamfold.cli.data import Force
 from beamfold.errors import InputError
+from beamfold.files.entries import ScenarioSpec
 from beamfold.reproduction import EXPERIMENTS
 
 if TYPE_CHECKING:
@@ -88,11 +89,13 @@ def _channels(path: Path | None, variable: str | None, rows: str, count: int) ->
         return None, "", count
     import hashlib
 
-    from beamfold.files import read_channels
-    from beamfold.files.channels import rows_named
+    from beamfold.files.reader import read_set
+    from beamfold.files.rows import rows_named
 
     rows = rows_named(rows)
-    H = read_channels(path, variable=variable, rows=rows)
+    read = read_set(path, ScenarioSpec(variable=variable, rows=rows))
+    H = read.H
+    say(f"note: {read.told}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     if len(H) < count:
         say(f"{path} holds {len(H)} channels: all are taken")
@@ -169,9 +172,16 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="A running Dask scheduler's address, tcp://...")
     ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Analog networks in the place of the file's; see `design`. Repeat."),
+    ] = None,
+    bits: Annotated[
+        list[int] | None, typer.Option(help="Bits of the phase shifters in the place of the file's. Repeat.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, estimate the time and stop.")] = False,
 ) -> None:
-    """Run any product of methods, SNR, weights, sizes and targets. Interrupted, the same command goes on.
+    """Run any product of methods, SNR, weights, sizes, networks and targets. Interrupted, the same goes on.
 
     Example: beamfold sweep sweep.toml -o results/run1 --workers 2
     """
@@ -187,7 +197,7 @@ def sweep(
         raise InputError("--workers starts a cluster, --scheduler joins one; give one of them")
     if scheduler:
         check_scheduler(scheduler)
-    grid = read_grid(config)
+    grid = read_grid(config, **{key: v for key, v in (("network", network), ("bits", bits)) if v})
     cells = grid.cells()
     _check_folder(output)
     output.mkdir(exist_ok=True)

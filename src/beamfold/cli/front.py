@@ -12,9 +12,10 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force
+from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, load_scenario, recorded
+from beamfold.files.scenarios import channel_file, recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,7 +75,7 @@ def front(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
-    s = load_scenario(spec)
+    s, told = loaded(spec)
     if quick:
         s, points = s[: QUICK[0]], min(points, QUICK[1])
     with progress(1000, "front") as tick:
@@ -87,25 +88,25 @@ def front(
             source=channel_file(spec).name,
             tick=lambda share, text: tick(round(1000 * share), f"front: {text}"),
         )
-    scenario = json.dumps(recorded(spec, s, output.parent))
-    save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", scenario=scenario))
+    facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
+    save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **facts))
     write_figure(picture, ds, output.parent, output.stem)
-    _tell(output, ds, recorded(spec, s), as_json)
+    _tell(output, ds, recorded(spec, s), told, as_json)
 
 
 def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
     """The usual curves, without the unfolded model where none is shipped for these sizes."""
     from beamfold.experiments.front import DEFAULT
-    from beamfold.files.models import model_name, shipped_models
+    from beamfold.files.models import has_model
 
-    if model_name(s.antennas, s.users, s.chains, inner, s.network.name) in shipped_models():
+    if has_model(s, inner):
         return DEFAULT
     sizes = f"N={s.antennas}, K={s.users}, M={s.chains}, J={inner}"
     say(f"no shipped model for {sizes}: unfolded PGA is left out")
     return tuple(m for m in DEFAULT if m != "unfolded")
 
 
-def _tell(output: Path, ds: xr.Dataset, scenario: dict[str, Any], as_json: bool) -> None:
+def _tell(output: Path, ds: xr.Dataset, scenario: dict[str, Any], told: str, as_json: bool) -> None:
     """The points of the curves and those of the paper."""
     from beamfold.experiments.front import summary
     from beamfold.styles import label
@@ -113,7 +114,9 @@ def _tell(output: Path, ds: xr.Dataset, scenario: dict[str, Any], as_json: bool)
     found = summary(ds)
     if as_json:
         facts = json.loads(ds.attrs["parameters"])
-        print_json({"output": str(output), **facts, "scenario": scenario, "points": found})
+        print_json(
+            {"output": str(output), **facts, "scenario": scenario, "understood": told, "points": found}
+        )
         return
     shown = [
         {

@@ -13,10 +13,11 @@ import typer
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson, Force, Output
 from beamfold.cli.scenario_options import with_scenario
-from beamfold.defaults import NETWORK, TARGETS_DEG, WEIGHT
+from beamfold.defaults import DELAY_NS, NETWORK, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
+from beamfold.files.covariance_of import radar_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import sensing_of, sizes_of
+from beamfold.files.scenarios import sizes_of
 
 if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe
@@ -28,6 +29,10 @@ Epochs = Annotated[
 Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. (default: none)")]
 Initial = Annotated[float, typer.Option(help="All step sizes before training.")]
 InitialLam = Annotated[float | None, typer.Option(help="Those of W. (default: as --initial)")]
+RateLam = Annotated[
+    float | None, typer.Option(help="Learning rate of the step sizes of W. (default: as --rate)")
+]
+Start = Annotated[str, typer.Option(help="Where the layers begin: proposed (26) or mean_covariance.")]
 Eta = Annotated[float | None, typer.Option(help="Weight of tau's gradient in W, eta of (24). (default: 1/N)")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
 
@@ -42,6 +47,7 @@ def train(
     count: Annotated[int, typer.Option(help="Training channels, drawn as `generate` does.")] = 1000,
     batch: Annotated[int, typer.Option(help="Channels per update.")] = 10,
     rate: Annotated[float, typer.Option(help="Adam's learning rate at first.")] = 1e-3,
+    rate_lam: RateLam = None,
     decay: Annotated[float, typer.Option(help="Its factor per epoch.")] = 0.97,
     clip: Clip = None,
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
@@ -50,6 +56,7 @@ def train(
     eta: Eta = None,
     initial: Initial = 0.01,
     initial_lam: InitialLam = None,
+    start: Start = "proposed",
     seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
     force: Force = False,
     as_json: AsJson = False,
@@ -60,9 +67,9 @@ def train(
 
     Example: beamfold train --antennas 64 --users 4 --inner 10 --layers 120 -o model.safetensors
     """
+    from beamfold.checks import check_sizes
     from beamfold.files.atomic import check_target
     from beamfold.networks import named_network
-    from beamfold.scenario import check_sizes
     from beamfold.training import Recipe
 
     check_target(output, force=force, suffixes=(".safetensors",))
@@ -73,7 +80,7 @@ def train(
         layers=layers, inner=inner, epochs=epochs or (100 if inner == 1 else 30), batch=batch, rate=rate,
         decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
         seed=seed, clip=clip or float("inf"), eta=eta, initial=initial, initial_lam=initial_lam,
-        network=spec.network or NETWORK,
+        network=spec.network or NETWORK, start=start, rate_lam=rate_lam,
     )  # fmt: skip
     antennas, users, chains = sizes_of(spec)
     check_sizes(users, chains, antennas)
@@ -82,6 +89,7 @@ def train(
         "antennas": antennas, "users": users, "chains": chains, "count": count,
         "targets_deg": spec.targets_deg or list(TARGETS_DEG), "width_deg": spec.width_deg,
         "angles": spec.angles, "psi_rank": spec.psi_rank, "psi": str(spec.psi) if spec.psi else None,
+        **_of_band(spec),
     }  # fmt: skip
     checkpoint = output.with_suffix(".checkpoint.safetensors")
     with _processes() as leading:
@@ -90,6 +98,17 @@ def train(
             _keep(output, recipe, data, at)
             checkpoint.unlink(missing_ok=True)
             _tell(output, recipe, at, as_json)
+
+
+def _of_band(spec: ScenarioSpec) -> dict[str, Any]:
+    """What describes the band of a training; nothing for flat channels."""
+    from beamfold.files.bands import stated_band
+
+    band = stated_band(spec)
+    if band is None:
+        return {}
+    delay_ns = DELAY_NS if spec.delay_ns is None else spec.delay_ns
+    return {**band._asdict(), "delay_s": 1e-9 * delay_ns, "common": bool(spec.common)}
 
 
 def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> None:
@@ -141,19 +160,31 @@ def _train_from(
     """All remaining epochs, a checkpoint after each."""
     import torch
 
+    from beamfold.band import Band
     from beamfold.channel import saleh_valenzuela
+    from beamfold.files.bands import Frequencies
     from beamfold.files.models import save_checkpoint
     from beamfold.training import train as learn
 
     at = _resume(checkpoint, recipe, data)
-    radar = sensing_of(spec, data["antennas"])
-    H = saleh_valenzuela(data["antennas"], data["users"], data["count"], seed=recipe.seed)
+    drawn = data["antennas"], data["users"], data["count"]
+    band: Band | None = None
+    if "subcarriers" in data:
+        names = ("subcarriers", "carrier_hz", "bandwidth_hz", "delay_s")
+        H, f = saleh_valenzuela(*drawn, seed=recipe.seed, **{name: data[name] for name in names})
+        found = radar_of(spec, data["antennas"], Frequencies(f, data["carrier_hz"]))
+        each = found if isinstance(found, tuple) else None
+        radar = found[len(found) // 2] if isinstance(found, tuple) else found
+        band = Band(f, data["carrier_hz"], each=each)
+    else:
+        radar = sensing_of(spec, data["antennas"])
+        H = saleh_valenzuela(*drawn, seed=recipe.seed)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # all have read the checkpoint before one writes the next
     name = f"training N={data['antennas']} J={recipe.inner}"
     with progress(recipe.epochs, name) as tick:
         tick(at.epoch if at else 0, name)
-        for at in learn(recipe, H, radar, progress=at, chains=data["chains"]):  # noqa: B020
+        for at in learn(recipe, H, radar, progress=at, chains=data["chains"], band=band):  # noqa: B020
             if leading:
                 save_checkpoint(checkpoint, recipe, data, at)
                 tick(at.epoch, f"{name}: R - w tau = {at.curve[-1]:.3f}")

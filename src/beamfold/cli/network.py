@@ -12,10 +12,11 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say, say_if_compiling, table
 from beamfold.cli.data import AsJson, Force
+from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, load_scenario, recorded
+from beamfold.files.scenarios import channel_file, recorded
 
 QUICK = 10
 HEADINGS = {
@@ -64,7 +65,7 @@ def network(
         check_target(output.with_suffix(suffix), force=force)
     if kicks < 0:
         raise InputError(f"--kicks must be at least 0, got {kicks}")
-    s = load_scenario(spec)
+    s, told = loaded(spec)
     if not s.network.usual:
         raise InputError("this command goes over the networks itself; leave --network and --bits out")
     if quick:
@@ -80,15 +81,14 @@ def network(
             source=channel_file(spec).name,
             tick=lambda share, text: tick(round(1000 * share), f"network: {text}"),
         )
-    scenario = recorded(spec, s, output.parent)
-    save(
-        output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", scenario=json.dumps(scenario))
-    )
+    kept = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
+    save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **kept))
     write_figure(picture, ds, output.parent, output.stem)
     found = summary(ds)
     if as_json:
         facts = json.loads(ds.attrs["parameters"])
-        print_json({"output": str(output), **facts, "scenario": recorded(spec, s), "results": found})
+        scenario = {"scenario": recorded(spec, s), "understood": told}
+        print_json({"output": str(output), **facts, **scenario, "results": found})
         return
     table(found, HEADINGS, title=ds.attrs["title"] + f", mean over {ds.sizes['channel']} channels")
     say(f"{output}: the figures of every channel; {output.with_suffix('.png')}, .pdf: their picture")

@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, Directions, ScenarioSpec, direction, entries, merged
+from beamfold.files.entries import Angle, Directions, ScenarioSpec, direction, entries, key_of, merged
 from beamfold.files.scenarios import read_spec
 
 Command = Callable[..., None]
@@ -44,7 +44,7 @@ def with_scenario(*, one_snr: bool = False) -> Callable[[Command], Command]:
     def spliced(command: Command) -> Command:
         hints = get_type_hints(command, include_extras=True)
         [place] = [name for name, hint in hints.items() if hint is ScenarioSpec]
-        options = _parameters(command.__name__, one_snr)
+        options = _parameters(key_of(command.__name__), one_snr)
         shown: list[Parameter] = []
         for name, own in inspect.signature(command).parameters.items():
             plain = own.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[name])
@@ -52,7 +52,7 @@ def with_scenario(*, one_snr: bool = False) -> Callable[[Command], Command]:
 
         @functools.wraps(command)
         def run(scenario: Path | None = None, **given: Any) -> None:
-            mine = {p.name: given.pop(p.name) for p in options if p.name != "scenario"}
+            mine = {p.name: given.pop(p.name, None) for p in options if p.name != "scenario"}
             command(**given, **{place: _spec(scenario, mine, one_snr)})
 
         run.__signature__ = Signature(shown)  # type: ignore[attr-defined]
@@ -78,7 +78,8 @@ def _parameters(command: str, one_snr: bool) -> list[Parameter]:
             found.append(_parameter(name, Annotated[taken | None, typer.Argument(help=text)]))
         else:
             parser = direction if kind == Directions else None
-            about = typer.Option(help=text, rich_help_panel=PANEL, parser=parser)
+            spelled = "--" + key_of(name).replace("_", "-")
+            about = typer.Option(spelled, help=text, rich_help_panel=PANEL, parser=parser)
             found.append(_parameter(name, Annotated[taken | None, about]))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,12 @@ import typer
 
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson
+from beamfold.cli.reading import read_channels
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import ROWS
+from beamfold.errors import InputError
+from beamfold.files.bands import SAME
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file
 
 PART = 200  # designs between two steps of the progress
 
@@ -35,15 +38,19 @@ def verify(
     checked. Nor is why a method stopped, and whether a design is below its start.
     Exit code 1 where a residual exceeds the tolerance. Example: beamfold verify designs.mat channels.mat
     """
-    from beamfold.files import read_channels
     from beamfold.files.designs import read_designs, streams_in
 
     streams = streams_in(designs)
-    path, several = channel_file(spec), streams is not None
-    H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS, several=several).numpy()
-    receive = 1 if streams is None else H.shape[2]
-    held = read_designs(designs, H.shape[0], H.shape[1] * (streams or 1), H.shape[-1])
-    H = H.reshape(len(H), -1, H.shape[-1])
+    read = read_channels(replace(spec, streams=streams))
+    H = read.H.numpy()
+    receive = 1 if streams is None else H.shape[-2]
+    users = H.shape[-2 if streams is None else -3]
+    held = read_designs(designs, H.shape[0], users * (streams or 1), H.shape[-1])
+    if streams is not None:
+        H = H.reshape(*H.shape[:-3], -1, H.shape[-1])
+    for name, one in held.items():
+        _check_band(designs, name, one, None if read.band is None else read.band.ratios)
+    say(f"note: {read.told}")
     worst = {name: _one(one, H, receive) for name, one in held.items()}
     unstated = [
         key for key in ("objective", "mse", "faults") if any(key not in one.stated for one in held.values())
@@ -51,7 +58,7 @@ def verify(
     failed = {name: w for name, w in worst.items() if not max(w.values()) <= tolerance}
     if as_json:
         facts = {"designs": str(designs), "tolerance": tolerance, "passed": not failed}
-        print_json({**facts, "not_checked": unstated, "worst": worst})
+        print_json({**facts, "understood": read.told, "not_checked": unstated, "worst": worst})
     else:
         for name, residuals in worst.items():
             typer.echo(f"{name}: " + ", ".join(f"{key} {value:.1e}" for key, value in residuals.items()))
@@ -59,7 +66,23 @@ def verify(
         say(f"not checked: {designs} does not state {' and '.join(unstated)} with what it depends on")
     if failed:
         say(f"failed: residuals above {tolerance:g} in {', '.join(failed)}")
+        other = {name: _one(held[name], H.conj(), receive) for name in failed}
+        if all(max(w.values()) <= tolerance for w in other.values()):
+            turned = "h^H" if (spec.rows or ROWS) == "h^T" else "h^T"
+            say(f"with --rows {turned} they pass: the rows of the channels were taken the wrong way")
         raise typer.Exit(1)
+
+
+def _check_band(designs: Path, name: str, held: HeldDesign, ratios: list[float] | None) -> None:
+    """Refuse designs for another band than that of the channels."""
+    theirs = None if held.ratios is None else held.ratios.tolist()
+    if ratios is None and theirs is None:
+        return
+    if ratios is None or theirs is None or len(ratios) != len(theirs):
+        count = [f"{len(r)} subcarriers" if r is not None else "flat channels" for r in (theirs, ratios)]
+        raise InputError(f"{designs}: {name} is for {count[0]}, the channel file has {count[1]}")
+    if max(abs(a - b) for a, b in zip(ratios, theirs, strict=True)) > SAME:
+        raise InputError(f"{designs}: {name} is for other frequencies than those of the channel file")
 
 
 def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
@@ -93,6 +116,8 @@ def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
                 held.positions,
                 receive,
                 held.network,
+                held.ratios,
+                held.power_rule,
             ).worst()
             worst = {key: max(value, worst.get(key, 0.0)) for key, value in found.items()}
     return worst

@@ -6,8 +6,8 @@ docs/covariance.md has the mathematics and the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -33,6 +33,10 @@ Solver = Literal["fast", "clarabel", "scs"]
 
 AIM, ACCEPT = 1e-7, 1e-4
 """Relative gaps: where the default stops, and what it still accepts where rounding stops it earlier."""
+RANK_OF_CENTRE = 1e-3
+"""Eigenvalues above this share of the largest are the rank of Ψ at the carrier."""
+RATIOS = (0.5, 1.5)
+"""Least and largest frequency of a subcarrier over the carrier's."""
 
 
 def solve_covariance(
@@ -44,6 +48,8 @@ def solve_covariance(
     rank: int | None = None,
     solver: Solver = "fast",
     tolerance: float | None = None,
+    ratio: float = 1.0,
+    near: Sensing | None = None,
 ) -> Sensing:
     """Ψ = argmin_{α, Ψ} Σ_t |α P_d(θ_t) − ā(θ_t)ᴴ Ψ ā(θ_t)|², diag Ψ = 1/N, Ψ ⪰ 0, Eq. (6) at P_t = 1.
 
@@ -65,6 +71,10 @@ def solve_covariance(
         solver: "fast", or the program as written through CVXPY: "clarabel", "scs".
         tolerance: relative gap to prove, in [1e-8, 0.1], "fast" only. Unless said, 1e-7 is aimed at, and
             up to 1e-4 accepted where rounding ends the steps earlier (grids near the coarsest allowed).
+        ratio: r, for a subcarrier at r times the carrier's frequency: ā(θ_t) are the steering vectors there,
+            and what they see from no angle is sampled with P_d = 0 (`covariance.problem`).
+        near: with `rank` and `tolerance`, of the Ψ within the tolerance one that is near this one, of as many
+            antennas.
 
     Returns:
         A `Sensing` whose `gap` was computed from Ψ and multipliers by `model.certify`, whatever the
@@ -76,15 +86,21 @@ def solve_covariance(
     """
     if solver not in get_args(Solver):
         raise InputError(f"solver {solver!r}: must be one of {', '.join(get_args(Solver))}")
+    if not RATIOS[0] <= ratio <= RATIOS[1]:
+        raise InputError(
+            f"a frequency of {ratio:g} times the carrier's: must be {RATIOS[0]} to {RATIOS[1]} times"
+        )
     if solver != "fast" and (rank is not None or tolerance is not None):
         name = "rank" if rank is not None else "tolerance"
         raise InputError(f"{name} is for the fast solver, not for {solver!r}")
     array = antennas if isinstance(antennas, Array) else line_array(check_antennas(antennas))
+    if near is not None and (rank is None or near.antennas != array.antennas):
+        raise InputError(f"near needs a rank, and a Psi of {array.antennas} antennas")
     chosen = default_angles(array) if angles is None else angles
     pattern, grid = desired_pattern(targets_deg, chosen, width_deg, array)
-    problem = _problem(array, pattern, grid, chosen)
+    problem = _problem(array, pattern, grid, chosen, ratio)
     if solver == "fast":
-        Psi, alpha, objective, gap = _fast(problem, rank, tolerance)
+        Psi, alpha, objective, gap = _fast(problem, rank, tolerance, near)
     else:
         from beamfold.covariance.reference import reference_covariance
 
@@ -104,21 +120,60 @@ def solve_covariance(
         gap=gap,
         solver=solver,
         array=array,
+        ratio=ratio,
     )
 
 
-def _problem(array: Array, pattern: Real, grid: Real, T: int) -> Problem:
+def solve_band(
+    antennas: int | Array,
+    targets_deg: Sequence[float] | Sequence[Sequence[float]] = TARGETS_DEG,
+    *,
+    ratios: Iterable[float],
+    slack: float | None = None,
+    solve: Callable[..., Sensing] = solve_covariance,
+    **options: Any,
+) -> tuple[Sensing, ...]:
+    """Ψ_s of every subcarrier of a band: problem (6) at its frequency, each with its own certificate.
+
+    Solutions of (6) at neighbouring frequencies can lie far apart: patterns that hardly differ belong to
+    quite different Ψ. One F cannot follow that. With `slack` each Ψ_s is instead one near the carrier's, of
+    at most its numerical rank, for which (6a) is proven within the slack of its optimum.
+
+    Args:
+        antennas: N or the array, as for `solve_covariance`.
+        targets_deg: the targets, common to the band.
+        ratios: r_s = f_s/f_c; where one is 1, its Ψ is that of `solve_covariance`.
+        slack: the relative gap of (6a) to allow for Ψ_s close to each other, in [1e-8, 0.1]; None to solve
+            every subcarrier for itself.
+        solve: `solve_covariance`, or a function that remembers its results.
+        options: of `solve_covariance`.
+
+    Raises:
+        InputError, RuntimeError: as `solve_covariance` does.
+    """
+    if slack is None:
+        return tuple(solve(antennas, targets_deg, ratio=float(r), **options) for r in ratios)
+    centre = solve(antennas, targets_deg, **options)
+    rank = options.pop("rank", None) or centre.factor(RANK_OF_CENTRE).U.shape[-1]
+    close = {**options, "rank": rank, "tolerance": slack, "near": centre}
+    return tuple(centre if r == 1 else solve(antennas, targets_deg, ratio=float(r), **close) for r in ratios)
+
+
+def _problem(array: Array, pattern: Real, grid: Real, T: int, ratio: float) -> Problem:
     """(6) on the grid, which must see every beam of the array."""
     if array.same_as(line_array(array.antennas)):
-        return check_problem(pattern, grid, array.antennas)
-    check_steps(array, T)
-    return problem_of(array, pattern, grid)
+        return check_problem(pattern, grid, array.antennas, ratio)
+    check_steps(array, T, ratio)
+    return problem_of(array, pattern, grid, ratio)
 
 
-def _fast(problem: Problem, rank: int | None, tolerance: float | None) -> tuple[Complex, float, float, float]:
+def _fast(
+    problem: Problem, rank: int | None, tolerance: float | None, near: Sensing | None
+) -> tuple[Complex, float, float, float]:
     """Ψ, α, objective and certified gap of the fast solver, at the tolerance asked for or the default."""
     from beamfold.covariance.fast import fast_covariance
 
     aim, accept = (AIM, ACCEPT) if tolerance is None else (tolerance, tolerance)
-    found = fast_covariance(problem, rank=rank, tolerance=aim, accept=accept)
+    start = None if near is None else near.Psi.numpy()
+    found = fast_covariance(problem, rank=rank, tolerance=aim, accept=accept, near=start)
     return found.Psi, found.alpha, found.objective, found.gap

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from beamfold.covariance.certificate import Certificate, Dual, certify
 from beamfold.covariance.interior import interior_point, square_root
-from beamfold.covariance.lowrank import low_rank_factor
+from beamfold.covariance.lowrank import low_rank_factor, near_factor
 from beamfold.covariance.problem import Complex, Problem
 from beamfold.errors import InputError
 
@@ -44,6 +44,7 @@ def fast_covariance(
     rank: int | None = None,
     tolerance: float = 1e-4,
     accept: float | None = None,
+    near: Complex | None = None,
 ) -> Covariance:
     """Ψ of (6) at P_t = 1 with (f(Ψ) − f*) / max(f, 10⁻³ T) ≤ tolerance, certified.
 
@@ -54,6 +55,7 @@ def fast_covariance(
         tolerance: the gap to aim at, in [1e-8, 0.1].
         accept: the gap still accepted where rounding stops the steps before the tolerance; the tolerance
             itself unless said.
+        near: with `rank`, of the Ψ within the tolerance one that is near this one, (N, N).
 
     Returns:
         A `Covariance`; Ψ is exactly Hermitian with a diagonal of exactly 1/N.
@@ -68,14 +70,14 @@ def fast_covariance(
     if rank is not None and (not np.isfinite(rank) or int(rank) != rank or not 1 <= rank <= N):
         raise InputError(f"rank {rank}: must be an integer from 1 to N = {N}")
     with threadpool_limits(1, user_api="blas"):
-        found = _solve(problem, None if rank is None else int(rank), tolerance)
+        found = _solve(problem, None if rank is None else int(rank), tolerance, near)
     accept = tolerance if accept is None else max(accept, tolerance)
     if rank is None and found.gap > accept:
         raise RuntimeError(f"stopped at a certified gap of {found.gap:.1e}, above {accept:.1e}")
     return found
 
 
-def _solve(problem: Problem, rank: int | None, tolerance: float) -> Covariance:
+def _solve(problem: Problem, rank: int | None, tolerance: float, near: Complex | None) -> Covariance:
     """The interior point, its rank reduced if asked, with the certificate; never raises for the gap."""
     QA = problem.rejected(problem.lags.basis(problem.cosines))
     R = square_root(QA / np.sqrt(problem.samples))
@@ -88,7 +90,11 @@ def _solve(problem: Problem, rank: int | None, tolerance: float) -> Covariance:
     dual = Dual(QA @ (R.T @ (w / np.sum(R * R, axis=1))), nu * problem.samples)
     if rank is not None:
         floor = certify(problem, Psi, dual).lower_bound / problem.samples
-        V = low_rank_factor(R, problem.lags, Psi, rank, floor + max(floor, 1e-3) * tolerance / 2)
+        allowed = max(floor, 1e-3) * tolerance
+        if near is None:
+            V = low_rank_factor(R, problem.lags, Psi, rank, floor + allowed / 2)
+        else:  # the bound's own gap is an eighth of the tolerance
+            V = near_factor(R, problem.lags, near, rank, floor, 0.8 * allowed)
         Psi = V @ V.conj().T
     Psi = _tidy(Psi)
     return _covariance(Psi, certify(problem, Psi, dual), dual, iterations)

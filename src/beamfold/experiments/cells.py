@@ -18,6 +18,11 @@ from beamfold.registry import design
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing
 
+NONE = {
+    **dict.fromkeys(("inner", "layers"), "-1: the method has no such number"),
+    "bits": "-1: continuous phases",
+}
+"""What -1 stands for."""
 FIGURES = ("rate", "tau", "objective", "mse", "status", "faults")
 
 
@@ -45,7 +50,7 @@ def compute(parameters: dict[str, Any], radar: Sensing) -> dict[str, Any]:
     one_thread()
     with threadpool_limits(1):
         H = saleh_valenzuela(cell.antennas, cell.users, cell.count, seed=cell.seed, paths=cell.paths)
-        s = make_scenario(H, radar, snr_db=cell.snr_db, chains=cell.chains, weight=cell.weight)
+        s = make_scenario(H, radar, snr_db=cell.snr_db, weight=cell.weight, network=cell.analog)
         found = design(s, cell.method, threads=1, **options)
         error = found.pattern_error(radar.angles)
     return {
@@ -72,13 +77,13 @@ def join(cells: list[Cell], each: list[xr.Dataset]) -> xr.Dataset:
     held = [cell.model_dump() for cell in cells]
     coords: dict[str, Any] = {"cell": [cell.name for cell in cells]}
     for key in held[0]:
-        if key in ("count", "seed", "paths"):
+        if key in ("count", "seed", "paths", "mask"):
             continue
         values = [row[key] for row in held]
         if key == "targets_deg":
             values = [" ".join(f"{angle:g}" for angle in row) for row in values]
-        none = {"note": "-1: the method has no such number"} if key in ("inner", "layers") else {}
-        coords[key] = ("cell", [-1 if v is None else v for v in values], none)
+        note = {"note": NONE[key]} if key in NONE else {}
+        coords[key] = ("cell", [-1 if v is None else v for v in values], note)
     return xr.Dataset(data, coords=coords)
 
 

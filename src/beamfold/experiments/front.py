@@ -23,7 +23,7 @@ from beamfold.errors import InputError
 from beamfold.experiments.labelled import machine, planes, revision, variable, with_intervals
 from beamfold.experiments.setting import Steps, Tick
 from beamfold.experiments.tradeoff import TRAINING_SEED, best_scales, rescaled
-from beamfold.files.models import find_model, model_name, shipped_models
+from beamfold.files.models import has_model, model_for
 from beamfold.registry import design
 from beamfold.result import FAULT_CODES, STATUS_CODES, UNUSABLE, Design
 from beamfold.scenario import Scenario
@@ -96,7 +96,7 @@ def _curve(s: Scenario, method: str, values: Values, inner: int, steps: Steps) -
 
 def _scaled(s: Scenario, weight: float, inner: int) -> UnfoldedPGA:
     """The shipped step sizes, shorter for a larger ω by the factors that are best on training channels."""
-    model = find_model(s.antennas, s.users, s.chains, inner, s.network.name)
+    model = model_for(s, inner)
     H = saleh_valenzuela(s.antennas, s.users, TRAINING_COUNT, seed=TRAINING_SEED)
     return rescaled(model, best_scales(model, weight, H, s.radar), weight)
 
@@ -112,8 +112,7 @@ class Mark(NamedTuple):
 
 def marks(s: Scenario) -> list[Mark]:
     """The paper's designs, for its ω = 0.3, as far as models for these sizes are shipped."""
-    shipped = shipped_models()
-    held = [j for j in (1, 10, 20) if model_name(s.antennas, s.users, s.chains, j, s.network.name) in shipped]
+    held = [j for j in (1, 10, 20) if has_model(s, j)]
     return [
         *(Mark(f"unfolded_j{j}", "unfolded", WEIGHT, {"inner": j}) for j in held),
         Mark("sca_manopt", "sca-manopt", SCA_RHO, {}),

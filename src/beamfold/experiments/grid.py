@@ -1,4 +1,5 @@
-"""A sweep's configuration: any product of methods, SNR, ω, N, K, M, J, I and targets, checked whole.
+"""A sweep's configuration: any product of methods, SNR, ω, N, K, M, J, I, networks and targets, checked
+whole.
 
 ```toml
 methods = ["unfolded", "pga", "sca-manopt"]   # names of `beamfold.registry.METHODS`
@@ -9,6 +10,8 @@ users = [4]
 chains = [4]                                  # left out: as many as users
 inner = [10, 20]                              # J; for methods that have it
 layers = [120]                                # I; for methods that have it
+network = ["full", "subarrays", "mask.npz"]   # names, or files with a mask (N, M)
+bits = ["continuous", 3]                      # of the phase shifters
 targets_deg = [[-60, 0, 60], [-30, 30]]
 count = 100
 seed = 0
@@ -24,17 +27,22 @@ import math
 import reprlib
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from beamfold.covariance.problem import check_problem, desired_pattern
-from beamfold.defaults import SNR_DB, TARGETS_DEG
+from beamfold.defaults import NETWORK, SNR_DB, TARGETS_DEG
 from beamfold.errors import InputError
 from beamfold.files.covariances import cached_covariance
+from beamfold.files.masks import network_called
 from beamfold.files.models import find_model
 from beamfold.files.scenarios import nearest, read_toml
-from beamfold.registry import METHODS, current_name
+from beamfold.method import lacking_network
+from beamfold.networks import NAMES, Network, named_network
+from beamfold.networks.base import MOST_BITS
+from beamfold.registry import METHODS, NEEDS, current_name
 from beamfold.sensing import Sensing, default_angles
 
 CELLS = 100_000  # of a sweep
@@ -44,9 +52,13 @@ Antennas = Annotated[int, Field(ge=1, le=4096)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Decibel = Annotated[float, Field(ge=-300, le=300)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-NEEDS = {"constrained": "tau_max or tau_max_db"}
-"""Methods that do not run without an option that a sweep has no list for."""
-LISTS = ("methods", "snr_db", "weight", "antennas", "users", "chains", "inner", "layers", "targets_deg")
+Bits = int | Literal["continuous"]
+Mask = tuple[str, ...]
+"""A row of zeros and ones for each antenna, one for each chain."""
+LISTS = (
+    "methods", "snr_db", "weight", "antennas", "users", "chains", "inner", "layers", "network", "bits",
+    "targets_deg",
+)  # fmt: skip
 
 
 class Cell(BaseModel):
@@ -66,6 +78,19 @@ class Cell(BaseModel):
     count: int
     seed: int
     paths: int
+    network: str = NETWORK
+    bits: int | None = None
+    mask: Mask | None = None
+    """Of a network that has no name: the cell is computed from its parameters alone, without the file."""
+
+    @property
+    def analog(self) -> Network:
+        """The analog network.
+
+        Raises:
+            InputError: none of these sizes.
+        """
+        return _network(self.network, self.mask, self.antennas, self.chains, self.bits)
 
     @property
     def name(self) -> str:
@@ -98,6 +123,10 @@ class Grid(BaseModel):
     chains: list[Positive] | None = Field(default=None, min_length=1)
     inner: list[Positive] = Field(default=[20], min_length=1)
     layers: list[Positive] = Field(default=[120], min_length=1)
+    network: list[str] = Field(default=[NETWORK], min_length=1)
+    bits: list[Bits] = Field(default=["continuous"], min_length=1)
+    masks: dict[str, Mask] = {}
+    """The masks of the files that `network` names; `read_grid` reads them."""
     targets_deg: list[list[Finite]] = Field(default=[list(TARGETS_DEG)], min_length=1)
     count: Positive = 100
     seed: int = Field(default=0, ge=0, lt=1 << 63)
@@ -107,6 +136,17 @@ class Grid(BaseModel):
     @classmethod
     def _current_names(cls, methods: list[str]) -> list[str]:
         return [current_name(method) for method in methods]
+
+    @field_validator("bits", mode="before")
+    @classmethod
+    def _known_bits(cls, bits: Any) -> Any:
+        for value in bits if isinstance(bits, list) else [bits]:
+            if value != "continuous" and (type(value) is not int or not 1 <= value <= MOST_BITS):
+                raise InputError(
+                    f'bits: expected a list of whole numbers from 1 to {MOST_BITS} or "continuous", '
+                    f"got {reprlib.repr(value)}"
+                )
+        return bits
 
     @model_validator(mode="after")
     def _known_methods(self) -> Grid:
@@ -130,31 +170,64 @@ class Grid(BaseModel):
         axes: list[list[Any]] = [getattr(self, name) or [None] for name in LISTS]
         options = {method: METHODS[method].options for method in self.methods}
         for point in itertools.product(*axes):
-            method, snr_db, weight, antennas, users, chains, inner, layers, targets = point
-            takes = options[method]
+            method, snr_db, weight, antennas, users, chains, inner, layers, network, bits, targets = point
+            takes, mask = options[method], self.masks.get(network)
             found[Cell(
                 method=method, snr_db=snr_db, weight=weight, antennas=antennas, users=users,
-                chains=chains or users, inner=inner if "inner" in takes else None,
+                chains=chains or (users if mask is None else len(mask[0])),
+                inner=inner if "inner" in takes else None,
                 layers=layers if "layers" in takes else None, targets_deg=tuple(targets),
-                count=self.count, seed=self.seed, paths=self.paths,
+                count=self.count, seed=self.seed, paths=self.paths, network=network,
+                bits=None if bits == "continuous" else bits, mask=mask,
             )] = None  # fmt: skip
         return tuple(found)
 
 
-def read_grid(path: Path) -> Grid:
+def read_grid(path: Path, **instead: Any) -> Grid:
     """A sweep's configuration, checked.
 
+    Args:
+        path: a TOML file; files of masks that it names are relative to its folder.
+        instead: entries that take the place of the file's; files of masks are relative to the current folder.
+
     Raises:
-        FileError: no such file or no TOML.
+        FileError: no such file, no TOML, or no mask where one is named.
         InputError: a wrong key, with the nearest right one, or a value that cannot be run.
     """
+    held = {**read_toml(path), **instead}
+    names = held.get("network", [])
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        folder = Path() if "network" in instead else path.parent
+        masks = {Path(name).name: _mask_in(folder, name) for name in names if name not in NAMES}
+        held |= {"network": [Path(name).name for name in names], "masks": masks} if masks else {}
     try:
-        grid = Grid.model_validate(read_toml(path))
+        grid = Grid.model_validate(held)
     except ValidationError as error:
         raise InputError(f"{path}: {'; '.join(_told(e) for e in error.errors()[:5])}") from error
     for cell in grid.cells():
         check_cell(cell)
     return grid
+
+
+def _mask_in(folder: Path, name: str) -> Mask:
+    """The mask of a file as text; its sizes are those of the mask."""
+    text = name if not ("." in name or "/" in name) else str(folder / name)
+    mask = network_called(text, 1, 1, None).mask
+    return tuple("".join("1" if there else "0" for there in row) for row in mask.tolist())
+
+
+@lru_cache(maxsize=64)
+def _network(name: str, mask: Mask | None, antennas: int, chains: int, bits: int | None) -> Network:
+    """The network of a cell."""
+    if mask is None:
+        return named_network(name, antennas, chains, bits)
+    found = Network(torch.tensor([[there == "1" for there in row] for row in mask]), bits, name=name)
+    if (found.antennas, found.chains) != (antennas, chains):
+        raise InputError(
+            f"the mask {name} is for {found.antennas} antennas and {found.chains} chains, the sweep has a "
+            f"cell with {antennas} and {chains}"
+        )
+    return found
 
 
 def _told(error: Any) -> str:
@@ -178,24 +251,28 @@ def _check_problem(antennas: int, targets_deg: tuple[float, ...]) -> None:
 
 
 @lru_cache(maxsize=32)
-def _depth(antennas: int, users: int, chains: int, inner: int) -> int:
+def _depth(antennas: int, users: int, chains: int, inner: int, network: str) -> int:
     """I of the shipped model."""
-    return find_model(antennas, users, chains, inner).layers
+    return find_model(antennas, users, chains, inner, network).layers
 
 
 def check_cell(cell: Cell) -> None:
     """Refuse before anything runs what would fail hours later.
 
     Raises:
-        InputError: sizes, targets or a model that is not there.
+        InputError: sizes, a network that there is not or that the method can't do, targets, or a model that
+            is not there.
     """
     if not cell.users <= cell.chains <= cell.antennas:
         raise InputError(
             f"the sweep has a cell with {cell.users} users, {cell.chains} RF chains and {cell.antennas} "
             "antennas; the paper needs K <= M <= N"
         )
+    missing = lacking_network(METHODS[cell.method].supports, cell.analog)
+    if missing:
+        raise InputError(f"the method {cell.method} {missing}; leave one of them out of the sweep")
     _check_problem(cell.antennas, cell.targets_deg)
     if cell.method == "unfolded":
-        depth = _depth(cell.antennas, cell.users, cell.chains, cell.inner or 0)
+        depth = _depth(cell.antennas, cell.users, cell.chains, cell.inner or 0, cell.network)
         if (cell.layers or 0) > depth:
             raise InputError(f"the unfolded model has {depth} layers, the sweep asks for {cell.layers}")

@@ -48,6 +48,14 @@ QUANTITIES = {
     "count": Quantity("cost of a step", "complex multiply-adds", "(23b), (24), Table I"),
     "growth": Quantity("exponent of N in the count, fitted over all N", "1", "Table I"),
     "rank": Quantity("rank of Psi in the kernel: eigenvalues above 1e-3 of the largest", "1", "(6)"),
+    "rcrb_deg": Quantity("root Cramer-Rao bound of an angle", "degree", "radar.fisher"),
+    "reason": Quantity("why a bound is infinite", "1", ""),
+    "scnr": Quantity("SCNR of one snapshot, best receive beam", "1 (linear)", "radar.detection"),
+    "detected": Quantity("P_D, constant amplitude", "1", "radar.detection"),
+    "swerling": Quantity("P_D, Swerling I", "1", "radar.detection"),
+    "gain": Quantity("power to the target over P_t", "1 (linear)", "radar.pattern"),
+    "pslr": Quantity("highest sidelobe over the weakest wanted lobe", "1 (linear)", "radar.pattern"),
+    "islr": Quantity("power outside over power inside the wanted lobes", "1 (linear)", "radar.pattern"),
     "crossing": Quantity("first layer with mean R - omega tau >= 0", "layers", "(8a), Table II"),
 }
 CODES = {"status": {"meaning": STATUS_CODES}, "faults": {"meaning": FAULT_CODES}}
@@ -61,7 +69,7 @@ AXES = {
     "channel": ("channel realisation", "1"),
     "eta": ("weight eta of the gradient of tau in W", "1"),
     "inner": ("inner steps J", "1"),
-    "reim": ("real and imaginary part", "1"),
+    "ri": ("real and imaginary part", "1"),
 }
 
 
@@ -75,18 +83,21 @@ def variable(name: str, dims: Sequence[str], values: Any, **attrs: Any) -> xr.Va
 
 
 def planes(dims: Sequence[str], values: torch.Tensor | NDArray[Any], **attrs: Any) -> xr.Variable:
-    """A complex array as a real one with a last axis `reim`: netCDF has no complex numbers."""
+    """A complex array as a real one with a last axis `ri`, as netCDF4 with `auto_complex` reads it."""
     z = np.asarray(values)
-    return xr.Variable((*dims, "reim"), np.stack([z.real, z.imag], -1), attrs)
+    return xr.Variable((*dims, "ri"), np.stack([z.real, z.imag], -1), attrs)
 
 
 def complex_of(array: xr.DataArray) -> NDArray[np.complex128]:
-    """The complex array of a variable with a last axis `reim`."""
+    """The complex array of a variable with a last axis `ri`."""
     return array.values[..., 0] + 1j * array.values[..., 1]
 
 
-POSITIVE = ("mse", "mse_desired", "pattern", "gradient")
-"""Quantities that are drawn in dB: their interval is symmetric there, and never below 0."""
+POSITIVE = (
+    "mse", "mse_desired", "pattern", "gradient", "rcrb_deg", "rcrb_over_snr", "scnr", "gain", "pslr", "islr",
+    "gain_mean", "gain_worst", "digital_gain_mean", "digital_gain_worst",
+)  # fmt: skip
+"""Quantities that are drawn in dB or on a logarithmic axis: their interval is symmetric there and above 0."""
 
 
 def interval(

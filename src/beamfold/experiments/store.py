@@ -42,10 +42,15 @@ def load(path: Path) -> xr.Dataset:
         raise FileError(f"no such file: {path}")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as ds:
-            return ds.load()
+            return _renamed(ds.load())
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileError(f"{path} is not a netCDF file of this program: {reason}") from error
+
+
+def _renamed(ds: xr.Dataset) -> xr.Dataset:
+    """The axis of real and imaginary part by its name of today; version 0.1.0 called it `reim`."""
+    return ds.rename(reim="ri") if "reim" in ds.dims else ds
 
 
 def whole(path: Path) -> bool:
@@ -96,7 +101,7 @@ def _write_csv(path: Path, ds: xr.Dataset) -> None:
     Single channels, channel matrices, Ψ and step sizes stay in the netCDF file: the table holds the
     curves, which are means with their intervals.
     """
-    names = [str(n) for n, v in ds.data_vars.items() if "channel" not in v.dims and "reim" not in v.dims]
+    names = [str(n) for n, v in ds.data_vars.items() if "channel" not in v.dims and "ri" not in v.dims]
     names = [n for n in names if not n.startswith(("mu_", "lam_"))]
     axes = list(dict.fromkeys(str(d) for n in names for d in ds[n].dims))
     with path.open("w", newline="", encoding="utf-8") as stream:

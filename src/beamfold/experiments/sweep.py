@@ -34,8 +34,8 @@ from beamfold.experiments.labelled import planes, steps_of, with_intervals
 from beamfold.experiments.setting import learned_curve
 from beamfold.experiments.store import load, save, whole
 from beamfold.files.atomic import FileError, write
-from beamfold.files.channels import read_sensing, write_sensing
-from beamfold.files.models import find_model
+from beamfold.files.models import find_model, model_name
+from beamfold.files.psi import read_sensing, write_sensing
 from beamfold.sensing import Sensing
 
 Tick = Callable[[int, str], None]
@@ -214,7 +214,8 @@ def sweep(
 
 def _failure(cell: Cell, error: Exception) -> str:
     sizes = f"N = {cell.antennas}, K = {cell.users}, M = {cell.chains}"
-    return f"the cell of {cell.method} at {cell.snr_db:g} dB, {sizes} failed: {type(error).__name__}: {error}"
+    where = sizes if cell.analog.usual else f"{sizes}, network {cell.analog.label}"
+    return f"the cell of {cell.method} at {cell.snr_db:g} dB, {where} failed: {type(error).__name__}: {error}"
 
 
 def _whole(grid: Grid, cells: list[Cell], held: Folder) -> xr.Dataset:
@@ -229,7 +230,7 @@ def _whole(grid: Grid, cells: list[Cell], held: Folder) -> xr.Dataset:
         channels=f"drawn: Eq. (2), Q = {grid.paths} paths, seed {grid.seed}, 0 to {grid.count - 1}",
         steps="unfolded: the variables mu and lam of its sizes; pga and conventional-pga: constant, "
         "mu = lam = 0.01, eta = 1/N",
-        note="inner and layers are -1 for methods without them",
+        note="inner and layers are -1 for methods without them, bits is -1 for continuous phases",
     )  # fmt: skip
 
 
@@ -255,7 +256,7 @@ def _benchmarks(grid: Grid, cells: Sequence[Cell], held: Folder) -> dict[str, xr
 
 def _steps(cells: Sequence[Cell]) -> dict[str, xr.Variable]:
     """The step sizes of every unfolded model, as `mu_unfolded_n…` and `lam_unfolded_n…`."""
-    sizes = {(c.antennas, c.users, c.chains, c.inner or 0) for c in cells if c.method == "unfolded"}
+    used = {(c.antennas, c.users, c.chains, c.inner or 0, c.network) for c in cells if c.method == "unfolded"}
     return steps_of(
-        learned_curve(f"unfolded_n{N}_k{K}_m{M}_j{J}", find_model(N, K, M, J)) for N, K, M, J in sorted(sizes)
+        learned_curve(model_name(*sizes).replace("-", "_"), find_model(*sizes)) for sizes in sorted(used)
     )

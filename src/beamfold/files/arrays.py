@@ -1,18 +1,19 @@
-"""Arrays in and out: MATLAB v5 and v7.3, NumPy .npz and .npy."""
+"""Arrays in and out: MATLAB files, HDF5 of any name, NumPy .npz and .npy."""
 
 from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beamfold.files.atomic import FileError, write
 from beamfold.files.matlab import read_matlab
+from beamfold.files.matlab_values import joined
 
 Array = NDArray[Any]
 RESULTS = (".mat", ".npz")
@@ -39,31 +40,79 @@ def text(held: Mapping[str, Array], name: str) -> str:
     return "".join(c for c in str(value.reshape(-1)[0])[:100] if c.isprintable())
 
 
+class Held(NamedTuple):
+    """What a file holds."""
+
+    arrays: dict[str, Array]
+    """Every array of numbers or of text by name, with the axes as MATLAB or NumPy shows them."""
+    odd: dict[str, str]
+    """What is no such array: its name, and what it is."""
+    axes: dict[str, str]
+    """The names of an array's axes, separated by commas, where the file states them."""
+
+
 def read_all(path: Path) -> dict[str, Array]:
-    """All arrays of numbers and of text of a file by name, with the axes as MATLAB or NumPy shows them.
+    """All arrays of numbers and of text of a file by name, see `read_file`."""
+    return read_file(path).arrays
+
+
+def read_file(path: Path) -> Held:
+    """Everything in a file.
 
     Args:
-        path: `.mat` (v5 or v7.3), `.npz`, or `.npy`, whose one array is called "array".
+        path: `.mat` (v4 to v7.3), HDF5 of any name, `.npz`, or `.npy`, whose one array is called "array".
 
     Returns:
-        name → array; complex v7.3 arrays are put together from their real and imaginary parts.
+        Complex numbers that are stored as two fields of one array are put together. Fields of structures and
+        elements of cell arrays have names as in MATLAB, `S.H` and `C{2}`, see `matlab_values`.
 
     Raises:
         FileError: no such file, another kind of file, or one that is damaged or unreasonably large.
     """
     if not path.is_file():
         raise FileError(f"no such file: {path}")
-    readers = {".mat": read_matlab, ".npz": _read_npz, ".npy": _read_npy}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise FileError(f"{path} is not a file of arrays: expected .mat, .npz or .npy")
     try:
-        found = reader(path)
+        found = _reader(path)(path)
     except FileError:
         raise
     except Exception as error:  # a damaged file can fail in any way inside the reader
         raise FileError(f"{path} can't be read as {path.suffix}: {_first_line(error)}") from error
-    return {name: value for name, value in found.items() if value.dtype.kind in NUMBERS + "U"}
+    held = Held({}, {}, {})
+    for name, raw in found.items():
+        value = joined(raw)
+        if name.startswith(("?", "@")):
+            (held.odd if name[0] == "?" else held.axes)[name[1:]] = str(value)
+        elif value.dtype.kind in NUMBERS + "U":
+            held.arrays[name] = value
+        else:
+            held.odd[name] = f"an array of {value.dtype}"
+    return held
+
+
+OTHERS = {
+    ".pt": "tensors of torch; save them with numpy.savez('channels.npz', H=H.numpy(force=True))",
+    ".pth": "tensors of torch; save them with numpy.savez('channels.npz', H=H.numpy(force=True))",
+    ".pkl": "pickled objects, which would need code to load; save H with numpy.savez('channels.npz', H=H)",
+    ".pickle": "pickled objects, which would need code to load; save H with numpy.savez('channels.npz', H=H)",
+    ".csv": "text; save H with numpy.savez('channels.npz', H=H), or in MATLAB with save('channels.mat', 'H')",
+}
+"""Files that users have and that are not read: what they hold, and how to save it instead."""
+
+
+def _reader(path: Path) -> Callable[[Path], dict[str, Array]]:
+    """The reader of a file, by its suffix, or by its first bytes where the suffix is another one."""
+    suffix = path.suffix.lower()
+    with path.open("rb") as stream:
+        first = stream.read(256)
+    if first.startswith((b"# Created by Octave", b"# name:")):
+        raise FileError(f"{path} is in Octave's text format; save it with: save -v7 {path.stem}.mat H")
+    known = {".mat": read_matlab, ".npz": _read_npz, ".npy": _read_npy}
+    if suffix in known:
+        return known[suffix]
+    if suffix in (".h5", ".hdf5", ".nc") or first.startswith(b"\x89HDF\r\n\x1a\n"):
+        return read_matlab
+    told = f"it holds {OTHERS[suffix]}" if suffix in OTHERS else "expected .mat, .npz, .npy or HDF5"
+    raise FileError(f"{path} is not a file of arrays: {told}")
 
 
 def _first_line(error: BaseException) -> str:
@@ -85,13 +134,17 @@ def _read_npy(path: Path) -> dict[str, Array]:
         return {"array": np.lib.format.read_array(stream, allow_pickle=False)}
 
 
+class _Objects(FileError):
+    """An array of Python objects, beside which others may be read."""
+
+
 def _check_header(path: Path, name: str, stream: Any, there: int) -> None:
     """The shape that an .npy stream declares, before anything of that size is allocated."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     if dtype.hasobject:
-        raise FileError(f"{path}: {name} holds Python objects, which would need code to load")
+        raise _Objects(f"{path}: {name} holds Python objects, which would need code to load")
     if min(shape, default=0) < 0:
         raise FileError(f"{path}: {name} declares axes {shape}")
     _check_size(path, name, math.prod(shape) * dtype.itemsize, there)
@@ -102,8 +155,12 @@ def _read_npz(path: Path) -> dict[str, Array]:
     with zipfile.ZipFile(path) as archive:
         for entry in entries(path, archive):
             name = entry.filename.removesuffix(".npy")
-            with archive.open(entry) as stream:
-                _check_header(path, name, stream, entry.file_size)
+            try:
+                with archive.open(entry) as stream:
+                    _check_header(path, name, stream, entry.file_size)
+            except _Objects:
+                found[f"?{name}"] = np.array("Python objects, which would need code to load")
+                continue
             with archive.open(entry) as stream:
                 found[name] = np.lib.format.read_array(stream, allow_pickle=False)
     return found

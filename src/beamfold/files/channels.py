@@ -1,255 +1,101 @@
-"""Read channels H (B, K, N) and Ψ from a file and check them; write them."""
+"""Channels H (B, K, N) in files: read as the user says, written with their axes and array."""
 
 from __future__ import annotations
 
 import logging
-import math
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.arrays import Array as AntennaArray
-from beamfold.arrays import line_array
-from beamfold.errors import InputError
-from beamfold.files.antennas import antennas_at
-from beamfold.files.arrays import Array, numbers, read_all, read_arrays, text, write_arrays
-from beamfold.files.atomic import FileError, Pathlike
-from beamfold.sensing import UNIT, Sensing
-
-ROWS = ("h^H", "h^T")
-"""What row k of a file's H is: h_kᴴ, so that H F W is what the users receive, or h_kᵀ."""
-_FORMER_ROWS = {"hermitian": "h^H", "transpose": "h^T"}
-
-
-AXES = {3: "(channels, users, antennas)", 4: "(channels, users, receive, antennas)"}
-"""The axes of channels, of users with one antenna and with several."""
-
-
-def rows_named(rows: str) -> str:
-    """One of `ROWS`; the words of version 0.1.0, of which "transpose" conjugated, are taken with a warning.
-
-    Raises:
-        InputError: neither.
-    """
-    if rows in _FORMER_ROWS:
-        warnings.warn(f"rows {rows!r} is now called {_FORMER_ROWS[rows]!r}", FutureWarning, stacklevel=3)
-        return _FORMER_ROWS[rows]
-    if rows not in ROWS:
-        raise InputError(f"rows of H are {' or '.join(ROWS)}, got {rows[:50]!r}")
-    return rows
-
-
-def _candidates(arrays: dict[str, Array], axes: int) -> dict[str, Array]:
-    """Arrays that can be channels: so many axes, or two for one channel; leading ones of 1 are dropped."""
-    squeezed = {name: _drop_leading(value, axes) for name, value in arrays.items() if name != "positions"}
-    several = {name: value for name, value in squeezed.items() if value.ndim == axes}
-    if several or axes == 4:
-        return several
-    return {name: value for name, value in squeezed.items() if value.ndim == 2 and min(value.shape) > 1}
-
-
-def _drop_leading(value: Array, axes: int) -> Array:
-    while value.ndim > axes and value.shape[0] == 1:
-        value = value[0]
-    return value
-
-
-def _choose(path: Path, arrays: dict[str, Array], variable: str | None, axes: int) -> tuple[str, Array]:
-    if variable is not None:
-        if variable not in arrays:
-            held = ", ".join(sorted(arrays)) or "no numeric array"
-            raise FileError(f"{path} has no array {variable!r}; it holds {held}")
-        return variable, _drop_leading(arrays[variable], axes)
-    if "H" in arrays:
-        return "H", _drop_leading(arrays["H"], axes)
-    found = _candidates(arrays, axes)
-    if not found:
-        held = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no numeric array"
-        raise FileError(f"{path} holds no channels: expected an array {AXES[axes]}, found {held}")
-    if len(found) > 1:
-        held = ", ".join(f"{name} {value.shape}" for name, value in found.items())
-        raise FileError(f"{path} holds several arrays that could be channels: {held}; choose with --variable")
-    return next(iter(found.items()))
+from beamfold.files.arrays import write_arrays
+from beamfold.files.atomic import Pathlike
+from beamfold.files.axes import written
+from beamfold.files.bands import Frequencies, band_entries
+from beamfold.files.entries import ScenarioSpec
+from beamfold.files.orders import NATIVE, SEVERAL
+from beamfold.files.rows import rows_named
+from beamfold.tensors import as_tensor
 
 
 def read_channels(
-    path: Pathlike, *, variable: str | None = None, rows: str = "h^H", several: bool = False
+    path: Pathlike,
+    *,
+    variable: str | None = None,
+    rows: str = "h^H",
+    several: bool = False,
+    from_: str | None = None,
+    imag: str | None = None,
+    axes: str | None = None,
+    index: str | None = None,
+    subcarrier: int | str | None = None,
+    receive: str | None = None,
+    users: int | None = None,
+    group: str | None = None,
+    normalise: str | None = None,
 ) -> Tensor:
     """H (B, K, N) complex128 from a channel file, or (B, K, R, N) of users with several antennas.
 
+    A file of a band, which has `frequencies`, has an axis S after B; `files.bands.read_frequencies` reads
+    them. What was understood is logged under the name "beamfold". docs/conventions.md says what each option
+    is for; `read_set` returns the antennas of a tool beside H.
+
     Args:
-        path: `.mat` v5 or v7.3, `.npz` or `.npy`.
-        variable: which array, where the file holds several that could be channels.
+        path: `.mat`, `.npz`, `.npy` or HDF5.
+        variable: which array, where the file holds several that could be channels; S.H of a structure.
         rows: "h^H" where row k is h_kᴴ, so that H F W is what the users receive; "h^T" where row k is h_kᵀ,
             as in the published data: H is then conjugated.
         several: the users have several antennas each, axes (channels, users, receive, antennas).
+        from_: the tool that made the file, which sets its axes.
+        imag: the array of the imaginary part.
+        axes: the names of the axes in order, such as "antennas,users,channels".
+        index: positions on axes of other names, "snr=6,tx=0".
+        subcarrier: one of several, counted from 0, or "all", each a channel.
+        receive: "first", "strongest" or "combine" reduces several receive antennas to one.
+        users: K of the channels that a list of users is divided into.
+        group: "order" or "random:SEED", how it is divided.
+        normalise: "none", "set" or "user", see `normalised`.
 
     Raises:
-        FileError: what was found in the file and what is expected.
+        InputError: what was found in the file and what is expected.
     """
-    path, rows = Path(path), rows_named(rows)
-    axes = 4 if several else 3
-    name, value = _choose(path, read_arrays(path), variable, axes)
-    if value.ndim == 2 and not several:
-        value = value[None]
-    if value.ndim != axes or 0 in value.shape:
-        hint = "; for users with several antennas give --streams" if value.ndim == 4 and not several else ""
-        expected = f"{AXES[axes]} after leading axes of length 1"
-        raise FileError(f"{path}: {name} has axes {value.shape}, expected {expected}{hint}")
-    if value.shape[1] > value.shape[-1]:
-        raise FileError(
-            f"{path}: {name} has {value.shape[1]} users and {value.shape[-1]} antennas; there are "
-            "never fewer antennas than users, so the axes are probably not (channels, users, antennas)"
-        )
-    H = _complex(value)
-    return H.conj().resolve_conj() if rows == "h^T" else H
+    from beamfold.files.reader import read_set
 
-
-def _complex(value: Array) -> Tensor:
-    """complex128 from any of NumPy's numbers, whatever their order of bytes; what overflows becomes Inf."""
-    with np.errstate(all="ignore"):
-        return torch.from_numpy(np.ascontiguousarray(value, dtype=np.complex128))
+    text = None if subcarrier is None else str(subcarrier)
+    found = read_set(
+        path,
+        ScenarioSpec(
+            variable=variable, rows=rows_named(rows), streams=1 if several else None, from_=from_, imag=imag,
+            axes=axes, index=index, subcarrier=text, receive=receive, users=users, group=group,
+            normalise=normalise,
+        ),
+    )  # fmt: skip
+    logging.getLogger("beamfold").info("%s", found.told)
+    return found.H
 
 
 def write_channels(
-    path: Pathlike, H: Tensor, facts: Mapping[str, Any] | None = None, array: AntennaArray | None = None
+    path: Pathlike,
+    H: Tensor,
+    facts: Mapping[str, Any] | None = None,
+    array: AntennaArray | None = None,
+    band: Frequencies | None = None,
 ) -> None:
-    """H (B, K, N) with rows h_kᴴ, how it was made, and its array where one is given, as `.mat` or `.npz`."""
-    placed = {} if array is None else {"positions": array.positions.numpy()}
-    write_arrays(Path(path), {"H": H.numpy(), **placed, **(facts or {})})
-
-
-def write_sensing(path: Pathlike, radar: Sensing) -> None:
-    """Ψ and the problem it solves, as `.mat` or `.npz`."""
-    desired = radar.desired if radar.desired is not None else torch.zeros(0)
-    write_arrays(
-        Path(path),
-        {
-            "Psi": radar.Psi.numpy(),
-            "positions": radar.array.positions.numpy(),
-            "targets_deg": np.rad2deg(np.array(radar.targets)),
-            "angles_deg": np.rad2deg(radar.angles.numpy()),
-            "desired": desired.numpy(),
-            "scale": radar.scale,
-            "objective": radar.objective,
-            "gap": radar.gap,
-            "solver": radar.solver,
-        },
-    )
-
-
-def read_sensing(
-    path: Pathlike, *, variable: str | None = None, array: AntennaArray | None = None
-) -> Sensing:
-    """Ψ from a file: what `write_sensing` wrote, or a bare (N, N) array, which is scaled to trace 1.
-
-    A design file holds its Ψ, too, with the grid and the targets but not with α of (6a) and the proof.
+    """H with rows h_kᴴ, how it was made, and its array where one is given, as `.mat` or `.npz`.
 
     Args:
-        path: `.mat`, `.npz` or `.npy`.
-        variable: which array, where it is not called Psi.
-        array: the antennas, for a file that does not state them; default the half-wavelength line.
-
-    Raises:
-        FileError: no such array, not square, not Hermitian, not positive semidefinite.
+        path: `.mat` or `.npz`.
+        H: (B, K, N), or (B, K, R, N) of users with several antennas; on a band an axis S behind B.
+        facts: further arrays and texts.
+        array: the antennas.
+        band: the frequencies of the subcarriers and the carrier's.
     """
-    path = Path(path)
-    held = read_all(path)
-    arrays = numbers(held)
-    name = variable or (
-        "Psi" if "Psi" in arrays else next((n for n, v in arrays.items() if _square(v)), "Psi")
-    )
-    if name not in arrays:
-        there = ", ".join(f"{n} {v.shape}" for n, v in arrays.items()) or "no numeric array"
-        raise FileError(f"{path} holds no square array for Psi; found {there}")
-    Psi = _unit_trace(path, name, _complex(arrays[name]))
-    if "positions" in arrays:
-        array = antennas_at(path, arrays["positions"])
-    array = array or line_array(len(Psi))
-    if array.antennas != len(Psi):
-        raise FileError(f"{path}: {name} is {tuple(Psi.shape)}, the array has {array.antennas} antennas")
-    if "angles_deg" not in arrays:
-        return Sensing(Psi, array=array)
-    angles = _directions(path, arrays, "angles_deg", array)
-    desired = _reals(path, arrays, "desired")
-    if len(angles) == 0 or np.abs(angles).max() > 90:
-        raise FileError(f"{path}: angles_deg needs angles from -90 to 90")
-    if len(desired) not in (0, len(angles)):
-        raise FileError(f"{path}: desired has {len(desired)} values for {len(angles)} angles_deg")
-    facts = arrays if "scale" in arrays else {}  # the objective of a design file is the designs'
-    return Sensing(
-        Psi,
-        tuple(_plain(np.deg2rad(_directions(path, arrays, "targets_deg", array)))),
-        torch.from_numpy(np.deg2rad(angles)),
-        torch.from_numpy(desired) if len(desired) else None,
-        _single(path, facts, "scale"),
-        _single(path, facts, "objective"),
-        _single(path, facts, "gap"),
-        text(held, "solver"),
-        array,
-    )
-
-
-def _directions(path: Path, arrays: dict[str, Array], key: str, array: AntennaArray) -> NDArray[np.float64]:
-    """Angles in degrees: (T,) azimuths for a line, else (T, 2)."""
-    values = _reals(path, arrays, key)
-    if array.is_line:
-        return values
-    if values.size % 2:
-        raise FileError(f"{path}: {key} holds {values.size} numbers, expected pairs of azimuth and elevation")
-    return values.reshape(-1, 2)
-
-
-def _plain(angles: NDArray[np.float64]) -> list[Any]:
-    """Azimuths as numbers, pairs as tuples."""
-    return [tuple(value) if isinstance(value, list) else value for value in angles.tolist()]
-
-
-def _reals(path: Path, arrays: dict[str, Array], key: str) -> NDArray[np.float64]:
-    """The finite real values of an array that describes Ψ, in a row; none where the file lacks it."""
-    values = arrays.get(key, np.zeros(0)).ravel()
-    if values.dtype.kind == "c" or not np.isfinite(values).all():
-        raise FileError(f"{path}: {key} holds values that are not finite real numbers")
-    return values.astype(np.float64)
-
-
-def _single(path: Path, arrays: dict[str, Array], key: str) -> float:
-    """One real number, NaN where the file lacks it or does not know it."""
-    values = arrays.get(key, np.full(1, math.nan)).ravel()
-    if values.dtype.kind == "c" or len(values) != 1:
-        raise FileError(f"{path}: {key} has {len(values)} {values.dtype} values, expected one real number")
-    return float(values[0])
-
-
-def _square(value: Array) -> bool:
-    return value.ndim == 2 and value.shape[0] == value.shape[1] > 0
-
-
-def _unit_trace(path: Path, name: str, Psi: Tensor) -> Tensor:
-    """Ψ scaled to trace 1, or 0; refused unless square, finite, Hermitian and positive semidefinite."""
-    if Psi.ndim != 2 or Psi.shape[0] != Psi.shape[1] or len(Psi) == 0:
-        raise FileError(f"{path}: {name} has axes {tuple(Psi.shape)}, expected a square (antennas, antennas)")
-    if not torch.isfinite(torch.view_as_real(Psi)).all():
-        raise FileError(f"{path}: {name} holds NaN or Inf")
-    size = float(torch.view_as_real(Psi).abs().max())
-    if size < 1e-290:  # 0, or so small that its quotients are not finite
-        return torch.zeros_like(Psi)
-    unit = Psi / size
-    if float((unit - unit.mH).abs().max()) > 1e-8:
-        raise FileError(f"{path}: {name} is not Hermitian, so it is no covariance")
-    least = float(torch.linalg.eigvalsh(unit)[0])
-    if least < -1e-6 * len(Psi):
-        raise FileError(
-            f"{path}: {name} is not positive semidefinite: its least eigenvalue is {size * least:.2e}"
-        )
-    trace = float(Psi.diagonal().real.sum())
-    if abs(trace - 1) > UNIT:
-        said = "%s: %s has trace %.6g: it is scaled to trace 1, since the SNR sets the power"
-        logging.getLogger("beamfold").warning(said, path.name, name, trace)
-    return Psi / trace if 0 < trace < math.inf else unit / float(unit.diagonal().real.sum())
+    placed = {} if array is None else {"positions": array.positions.numpy()}
+    H = as_tensor(H)
+    bands = {} if band is None else band_entries(*band)
+    named = {3: NATIVE, 4: SEVERAL}.get(H.ndim - (band is not None))
+    over = [] if band is None else ["subcarriers"]
+    axes = {} if named is None else {"axes": written([named[0], *over, *named[1:]])}
+    write_arrays(Path(path), {"H": H.resolve_conj().numpy(), **axes, **bands, **placed, **(facts or {})})

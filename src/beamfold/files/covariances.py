@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from beamfold import cache
 from beamfold.arrays import Array as AntennaArray
 from beamfold.arrays import line_array
-from beamfold.covariance import solve_covariance
+from beamfold.covariance import solve_band, solve_covariance
 from beamfold.covariance.problem import check_antennas
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import DiskError, FileError, write
@@ -46,7 +47,7 @@ def cached_covariance(antennas: int | AntennaArray, *args: Any, **options: Any) 
     path = _path(antennas, *args, **options)
     if path is not None and path.exists():
         try:
-            found = _read(path, array, options.get("solver", "fast"))
+            found = _read(path, array, options.get("solver", "fast"), options.get("ratio", 1.0))
         except (OSError, FileError) as error:
             cache.say_once(f"note: {error}; Psi is solved again")
         else:
@@ -60,6 +61,13 @@ def cached_covariance(antennas: int | AntennaArray, *args: Any, **options: Any) 
     return solved
 
 
+def cached_band(
+    antennas: int | AntennaArray, *args: Any, ratios: Iterable[float], **options: Any
+) -> tuple[Sensing, ...]:
+    """Ψ_s of every subcarrier, as `solve_band` returns them, each from the cache where it is there."""
+    return solve_band(antennas, *args, ratios=ratios, solve=cached_covariance, **options)
+
+
 def _path(*args: Any, **options: Any) -> Path | None:
     """The file of a request, whether it exists or not; None where there is no cache folder."""
     request = inspect.signature(solve_covariance).bind(*args, **options)
@@ -71,6 +79,8 @@ def _path(*args: Any, **options: Any) -> Path | None:
         return None
     if isinstance(given["antennas"], AntennaArray):
         given["antennas"] = given["antennas"].positions.tolist()
+    if given["near"] is not None:
+        given["near"] = hashlib.sha256(given["near"].Psi.numpy().tobytes()).hexdigest()
     place = cache.folder(FOLDER)
     if place is None:
         return None
@@ -107,7 +117,7 @@ def _keep(path: Path, radar: Sensing) -> None:
         cache.remove_unused(path.parent.iterdir())
 
 
-def _read(path: Path, array: AntennaArray, solver: str) -> Sensing:
+def _read(path: Path, array: AntennaArray, solver: str, ratio: float) -> Sensing:
     """The result in a file.
 
     Raises:
@@ -133,6 +143,7 @@ def _read(path: Path, array: AntennaArray, solver: str) -> Sensing:
         gap=gap,
         solver=solver,
         array=array,
+        ratio=ratio,
     )
 
 

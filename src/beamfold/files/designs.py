@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from beamfold.defaults import POWER_RULE
 from beamfold.files.arrays import Array, numbers, read_all, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
+from beamfold.files.bands import CARRIER, ENTRY, band_entries, frequencies_in
 from beamfold.files.masks import mask_arrays, mask_in
 from beamfold.measures import Measure
 from beamfold.result import FAULT_CODES, STATUS_CODES, Design, Fault, Status
@@ -28,6 +30,7 @@ FORMER = {
 There 0 meant "all layers ran" or "the iteration limit", which the method's name tells apart.
 """
 LAYERED = ("unfolded", "pga", "conventional_pga")
+POWER = "power_rule"
 
 
 def design_arrays(design: Design) -> dict[str, Any]:
@@ -37,7 +40,9 @@ def design_arrays(design: Design) -> dict[str, Any]:
     front and an SNR axis before them where several were asked for; `snr_db` (S,), `weight`, `noise`,
     `method`; `Psi` (N, N) at unit power, the `angles_deg` (T,) of its grid, on which `mse` is taken, its
     `targets_deg` and its `solver`, "" where it is a matrix of the user's. A fully digital design has no
-    `F`, and its `W` (…, N, K) is X itself.
+    `F`, and its `W` (…, N, K) is X itself. On a band `W` is (…, subcarriers, M, K), or (…, subcarriers, N,
+    K); `frequencies` (subcarriers,) and `carrier` are in Hz, `power_rule` says what the power P_t is of, and
+    `Psi` is (subcarriers, N, N) where each has its own.
     """
     s = design.scenario
     arrays: dict[str, Any] = {
@@ -60,6 +65,8 @@ def design_arrays(design: Design) -> dict[str, Any]:
         "targets_deg": np.rad2deg(np.array(s.radar.targets)),
         "solver": s.radar.solver,
     }
+    if s.band is not None:
+        arrays |= {**band_entries(s.band.frequencies, s.band.carrier), POWER: s.band.rule}
     if not s.network.usual:
         arrays |= mask_arrays(s.network)
     if not s.per_user.single:
@@ -77,7 +84,7 @@ def write_design(path: Pathlike, design: Design, facts: Mapping[str, Any] | None
 def write_designs(path: Pathlike, designs: list[Design], facts: Mapping[str, Any] | None = None) -> None:
     """Several methods' designs of one scenario in one file, their arrays prefixed by the method's name."""
     shared = ("snr_db", "weight", "noise", "Psi", "positions", "angles_deg", "targets_deg", "solver")
-    each = ("receive", "streams", "mask", "bits", "dynamic", "network")
+    each = ("receive", "streams", "mask", "bits", "dynamic", "network", ENTRY, CARRIER, POWER)
     arrays: dict[str, Any] = dict(facts or {})
     for design in designs:
         own = design_arrays(design)
@@ -93,10 +100,11 @@ class HeldDesign(NamedTuple):
     F: Array | None
     """(S·B, N, M), None for a fully digital design."""
     W: Array
-    """(S·B, M, K), or X (S·B, N, K)."""
+    """(S·B, M, K), or X (S·B, N, K); on a band with an axis of subcarriers behind the first."""
     stated: dict[str, Array]
     """"rate", "tau", "objective" and "mse" (S·B,); those that the file lacks are left out."""
     Psi: Array
+    """(N, N), or with a first axis of subcarriers."""
     power: Array
     """(S·B,), P_t."""
     noise: float
@@ -108,6 +116,9 @@ class HeldDesign(NamedTuple):
     """(N, 3), the antennas in wavelengths; None where the file lacks them."""
     network: tuple[Array, int, bool] | None
     """Mask (N, M), bits (0 for continuous phases), whether it is dynamic; None for the paper's network."""
+    ratios: Array | None
+    """The frequencies of a band over its carrier; None for flat channels."""
+    power_rule: str
     status: Array | None
     """(S·B,) of `Status`, None where the file has none."""
     faults: Array | None
@@ -141,7 +152,12 @@ def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict
     noise = _reals(path, arrays, "noise")
     count = len(snr_db) * channels
     theirs = (*arrays[f"{prefixes[0]}W"].shape[-1:], *arrays["Psi"].shape[-1:])
-    if theirs != (columns, antennas) or arrays["Psi"].shape != (antennas, antennas):
+    band = frequencies_in(path, arrays)
+    each = () if band is None else (len(band.ratios),)
+    if theirs != (columns, antennas) or arrays["Psi"].shape not in {
+        (antennas, antennas),
+        (*each, antennas, antennas),
+    }:
         raise FileError(f"{path}: designs for (K, N) = {theirs}, the channels have {(columns, antennas)}")
     if noise.size != 1 or count == 0:
         raise FileError(f"{path}: {len(snr_db)} snr_db and {noise.size} noise, expected some and one")
@@ -158,7 +174,8 @@ def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict
     found = {}
     for prefix in prefixes:
         F = _fitted(path, arrays, f"{prefix}F", (count, antennas, -1)) if f"{prefix}F" in arrays else None
-        W = _fitted(path, arrays, f"{prefix}W", (count, antennas if F is None else F.shape[2], columns))
+        rows = antennas if F is None else F.shape[2]
+        W = _fitted(path, arrays, f"{prefix}W", (count, *each, rows, columns))
         stated = {key: _reals(path, arrays, f"{prefix}{key}", count) for key in ("rate", "tau")}
         for key, needed in (("objective", "weight"), ("mse", "angles_deg")):
             if f"{prefix}{key}" in arrays and needed in arrays:
@@ -177,6 +194,8 @@ def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict
             np.deg2rad(angles),
             positions,
             network,
+            None if band is None else np.array(band.ratios),
+            text(held, POWER) or POWER_RULE,
             *_ended(path, arrays, prefix, count, prefix or text(held, "method")),
         )
     return found
@@ -203,10 +222,10 @@ def _ended(
 
 
 def _fitted(path: Path, arrays: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
-    """An array whose last two axes are those of `shape`, -1 for any, and all of whose others make one."""
-    value = arrays[name]
-    expected = [size if size > 0 else value.shape[-1] for size in shape] if value.ndim >= 2 else []
-    if value.ndim < 2 or list(value.shape[-2:]) != expected[1:] or value.size != math.prod(expected):
+    """An array whose last axes are those of `shape` but the first, -1 for any, and all others make one."""
+    value, fixed = arrays[name], len(shape) - 1
+    expected = [size if size > 0 else value.shape[-1] for size in shape] if value.ndim >= fixed else []
+    if not expected or list(value.shape[-fixed:]) != expected[1:] or value.size != math.prod(expected):
         raise FileError(f"{path}: {name} {value.shape} does not fit {shape[0]} designs, expected {shape}")
     return value.reshape(expected)
 

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from beamfold.files.atomic import FileError
 
 Arrays = dict[str, NDArray[Any]]
+SUFFIXES = (".mat", ".h5", ".hdf5", ".nc")
 SECONDS = 60  # of waiting for a file; processor time is limited to less in the fork
 CHILD = Path(__file__).with_name("matlab_child.py")
 # One thread, so that forking is safe; no filters of HDF5 from libraries that lie about.
@@ -148,13 +149,13 @@ if GUARDED:
 
 def expect(path: Path) -> None:
     """Start the child already where `path` is a MATLAB file, so that it starts while the caller imports."""
-    if GUARDED and path.suffix.lower() == ".mat" and path.is_file():
+    if GUARDED and path.suffix.lower() in SUFFIXES and path.is_file():
         with _child.lock:
             _child.start()
 
 
 def read_matlab(path: Path) -> Arrays:
-    """All arrays of numbers and texts of a `.mat` file, v5 or v7.3, with MATLAB's axes.
+    """All arrays of numbers and texts of a MATLAB or HDF5 file, named as `matlab_values` says.
 
     Raises:
         FileError: the file is damaged, too large when unpacked, or made its reader crash.
@@ -171,7 +172,7 @@ def _read_here(path: Path) -> Arrays:
         return parse(str(path), lambda data, size: None)
     except Exception as error:  # whatever a damaged file makes the readers raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileError(f"{path} can't be read as .mat: {reason}") from error
+        raise FileError(f"{path} can't be read as {path.suffix}: {reason}") from error
 
 
 @functools.cache
@@ -196,10 +197,11 @@ def _read_guarded(path: Path) -> Arrays:
                 raise FileError(f"{path}: reading it took over {SECONDS} s; is it a channel file?") from error
             raise
     if answer is None:
-        raise FileError(f"{path} can't be read as .mat: the process that reads it did not start")
+        raise FileError(f"{path} can't be read as {path.suffix}: the process that reads it did not start")
     code, refusal, arrays = answer
     if code == -signal.SIGXCPU:
         raise FileError(f"{path}: reading it took longer than a file of its size should; is it damaged?")
     if code or refusal:
-        raise FileError(f"{path} can't be read as .mat: {refusal or f'its reader ended with {code}'}")
+        reason = refusal or f"its reader ended with {code}"
+        raise FileError(f"{path} can't be read as {path.suffix}: {reason}")
     return arrays

@@ -12,29 +12,29 @@ ends with that grandchild.
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import scipy.io
+import scipy.io  # noqa: F401  before the forks, which then need not
 
-Limit = Callable[[int, int], None]
-"""Called with the bytes of the arrays and of the file before so much is read."""
+if TYPE_CHECKING or __package__:
+    from beamfold.files.hdf5_values import read_hdf5
+    from beamfold.files.matlab_values import Limit, read_v4
+    from beamfold.files.matlab_values import read_v5 as _read_v5
+else:  # the child process: its path lacks this package and gets this folder
+    sys.path.append(str(Path(__file__).parent))
+    from hdf5_values import read_hdf5
+    from matlab_values import Limit, read_v4
+    from matlab_values import read_v5 as _read_v5
 
 IDLE = 60  # seconds without a request after which the child ends; the next request starts another
 SPARE = 128 << 20  # bytes that parsing may take beside the data
-LARGEST = 4 << 30  # bytes that the arrays of a file may ask for
-DEFLATE = 1100  # no deflated data expand further than this
-WIDTH = {"double": 8, "single": 4, "logical": 1, "char": 4} | {
-    f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
 
 
 def _limit(data: int, size: int) -> None:
@@ -47,7 +47,7 @@ def _limit(data: int, size: int) -> None:
     here = Path("/proc/self/statm")
     held = int(here.read_text().split()[0]) * resource.getpagesize() if here.is_file() else 1 << 30
     space = held + SPARE + 6 * data  # raw parts, complex whole and its copy for the pipe
-    seconds = 5 + (size + data) // (20 << 20)
+    seconds = 3 + (size + data) // (20 << 20)
     for name, most in (("AS", space), ("CPU", seconds), ("CORE", 0), ("FSIZE", 0)):
         with nullcontext() if sys.platform == "linux" else suppress(AttributeError, OSError, ValueError):
             what = getattr(resource, f"RLIMIT_{name}")
@@ -55,67 +55,21 @@ def _limit(data: int, size: int) -> None:
             resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
-def _check(name: str, asked: int, there: int) -> None:
-    if asked > min(there, LARGEST):
-        raise ValueError(f"{name} declares {asked} bytes, more than a file of this size can hold")
-
-
-def _read_v5(path: str, size: int, limit: Limit) -> dict[str, Any]:
-    """Only arrays of numbers and texts are loaded: MATLAB's cells, structures and objects stay closed."""
-    held = [item for item in scipy.io.whosmat(path) if item[2] in WIDTH]
-    total = 0
-    for name, shape, kind in held:
-        if min(shape, default=0) < 0:
-            raise ValueError(f"{name} declares axes {shape}")
-        total += math.prod(map(int, shape)) * WIDTH[kind]
-        _check(name, total, 8 * DEFLATE * size)  # MATLAB stores doubles that are small integers as bytes
-    limit(total, size)
-    names = list(dict.fromkeys(name for name, _, _ in held))
-    found = scipy.io.loadmat(path, variable_names=names) if names else {}
-    for name in names:
-        if not isinstance(found.get(name), np.ndarray):  # SciPy puts the reason in the array's place
-            raise ValueError(f"{name} can't be read: {found.get(name)}")
-    return {name: found[name] for name in names}
-
-
-def _read_v73(path: str, size: int, limit: Limit) -> dict[str, Any]:
-    """HDF5 stores MATLAB's columns as rows: the axes come out reversed and are turned back."""
-    import h5py
-
-    found: dict[str, Any] = {}
-    total = 0
-    with h5py.File(path, "r") as file:
-        for name in file:
-            if name.startswith("#") or not isinstance(file.get(name, getlink=True), h5py.HardLink):
-                continue  # other links lead to other files
-            item = file[name]
-            if not isinstance(item, h5py.Dataset) or item.size is None:
-                continue
-            if item.external or item.is_virtual:
-                raise ValueError(f"{name} keeps its data in another file")
-            stored = min(item.id.get_storage_size(), size)
-            _check(name, item.nbytes, DEFLATE * max(stored, 1))
-            total += item.nbytes
-            _check("the file", total, DEFLATE * size)
-            limit(total, size)
-            value = item[()]
-            if getattr(value, "dtype", np.dtype("O")).names == ("real", "imag"):
-                value = value["real"] + 1j * value["imag"]
-            if item.attrs.get("MATLAB_class") == b"char" and getattr(value, "dtype", None) == np.uint16:
-                value = np.array(value.tobytes().decode("utf-16", errors="replace"))
-            found[name] = np.asarray(value).T
-    return found
-
-
-def _is_hdf5(header: bytes) -> bool:
-    return header.startswith(b"\x89HDF\r\n\x1a\n") or b"MATLAB 7.3" in header[:116]
+def _is_hdf5(stream: Any, size: int) -> bool:
+    """Whether HDF5 begins here or after a user block, whose length is a power of two from 512 on."""
+    places = [0, *(512 << n for n in range(20) if 512 << n < size)]
+    for place in places:
+        stream.seek(place)
+        if stream.read(8) == b"\x89HDF\r\n\x1a\n":
+            return True
+    return False
 
 
 def parse(path: str, limit: Limit) -> dict[str, Any]:
-    """The arrays of a file by name, after a check that it can hold what it declares.
+    """The arrays and texts of a file by name, as `matlab_values` and `hdf5_values` name them.
 
     Args:
-        path: v5 or v7.3.
+        path: MATLAB v4, v5 to v7, v7.3, or any other HDF5.
         limit: sets limits on this process, or does nothing.
 
     Raises:
@@ -124,9 +78,15 @@ def parse(path: str, limit: Limit) -> dict[str, Any]:
     """
     size = os.stat(path).st_size  # noqa: PTH116
     with open(path, "rb") as stream:  # noqa: PTH123
-        hdf5 = _is_hdf5(stream.read(128))
+        header = stream.read(128)
+        hdf5 = _is_hdf5(stream, size)
     limit(0, size)
-    return _read_v73(path, size, limit) if hdf5 else _read_v5(path, size, limit)
+    matlab = b"MATLAB 7.3" in header[:116]
+    if hdf5 or matlab:
+        return read_hdf5(path, size, limit, matlab)
+    if header[:4] and min(header[:4]) == 0:  # v4 begins with a small number, later ones with text
+        return read_v4(path, size, limit)
+    return _read_v5(path, size, limit)
 
 
 class _Pipe:

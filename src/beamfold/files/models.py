@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike, write
 from beamfold.training import Position, Progress, Recipe, facts
 from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
+
+if TYPE_CHECKING:
+    from beamfold.scenario import Scenario
 
 FORMAT = "beamfold-unfolded-1"
 PROGRESS = ("recipe", "data", "at")
@@ -165,16 +168,31 @@ def shipped_models() -> dict[str, Path]:
     }
 
 
-def find_model(antennas: int, users: int, chains: int, inner: int, network: str = NETWORK) -> UnfoldedPGA:
-    """The shipped model for these sizes and this network.
+def model_for(s: Scenario, inner: int) -> UnfoldedPGA:
+    """The shipped model of J inner steps for a scenario; InputError where there is none."""
+    band = s.band is not None
+    return find_model(s.antennas, s.users, s.chains, inner, s.network.name, band=band)
+
+
+def has_model(s: Scenario, inner: int) -> bool:
+    """Whether a model of J inner steps for a scenario is shipped."""
+    band = s.band is not None
+    return model_name(s.antennas, s.users, s.chains, inner, s.network.name, band=band) in shipped_models()
+
+
+def find_model(
+    antennas: int, users: int, chains: int, inner: int, network: str = NETWORK, *, band: bool = False
+) -> UnfoldedPGA:
+    """The shipped model for these sizes and this network, for flat channels or for bands.
 
     Raises:
         InputError: there is none; says which there are, and what needs none.
     """
-    name = model_name(antennas, users, chains, inner, network)
+    name = model_name(antennas, users, chains, inner, network, band=band)
     shipped = shipped_models()
     if name not in shipped:
         on = "" if network == NETWORK else f" on the network {network}"
+        on += " for bands" if band else ""
         raise InputError(
             f"no shipped model for N={antennas}, K={users}, M={chains}, J={inner}{on}; there are "
             f"{', '.join(sorted(shipped)) or 'none'}; the method fast needs none, or train one with "
@@ -197,10 +215,12 @@ def named_model(name: str) -> UnfoldedPGA:
     return load_model(Path(name))
 
 
-def model_name(antennas: int, users: int, chains: int, inner: int, network: str = NETWORK) -> str:
+def model_name(
+    antennas: int, users: int, chains: int, inner: int, network: str = NETWORK, *, band: bool = False
+) -> str:
     """The file name of a shipped model, without its suffix."""
     sizes = f"unfolded-n{antennas}-k{users}-m{chains}-j{inner}"
-    return sizes if network == NETWORK else f"{sizes}-{network}"
+    return "-".join([sizes, *([] if network == NETWORK else [network]), *(["band"] if band else [])])
 
 
 def import_steps(path: Path, *, antennas: int, users: int, chains: int) -> UnfoldedPGA:

@@ -15,16 +15,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from beamfold.defaults import ANTENNAS, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT
+from beamfold.defaults import ANTENNAS, POWER_RULE, ROWS, SNR_DB, TARGETS_DEG, USERS, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike
-from beamfold.files.entries import SOLVED, Directions, ScenarioSpec, directions, entries
+from beamfold.files.entries import Directions, ScenarioSpec, entries, key_of
 
 if TYPE_CHECKING:
     from beamfold.arrays import Array
+    from beamfold.files.bands import Frequencies
+    from beamfold.files.reader import Channels
     from beamfold.networks import Network
     from beamfold.scenario import Scenario
-    from beamfold.sensing import Sensing
 
 LARGEST = 1 << 20  # bytes of a TOML file
 Number = TypeVar("Number", int, float)
@@ -48,35 +49,63 @@ def read_scenario(path: Pathlike) -> Scenario:
 
 
 def load_scenario(spec: ScenarioSpec) -> Scenario:
-    """Read the channels, read or solve Ψ, and make the scenario, with the defaults where nothing is said.
+    """The scenario of the channels that are named, see `scenario_of`.
 
     Raises:
-        InputError: no channels are named, they have other sizes than the file states, or `make_scenario` or
-            `sensing_of` refuses.
+        InputError: no channels are named, or as `scenario_of` says.
     """
-    from beamfold.files.channels import read_channels
+    from beamfold.files.reader import read_set
+
+    return scenario_of(spec, read_set(channel_file(spec), spec))
+
+
+def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
+    """Read or solve Ψ, and make the scenario of channels, with the defaults where nothing is said.
+
+    Raises:
+        InputError: the channels have other sizes than the file states, or `make_scenario` or `radar_of`
+            refuses.
+    """
+    from beamfold.files.covariance_of import radar_of
     from beamfold.scenario import make_scenario
 
-    path = channel_file(spec)
-    several = spec.streams is not None
-    H = read_channels(path, variable=spec.variable, rows=spec.rows or ROWS, several=several)
-    users, antennas = H.shape[1], H.shape[-1]
+    path, H, band = channel_file(spec), read.H, read.band
+    users, antennas = H.shape[1 if band is None else 2], H.shape[-1]
     asked = (_or(spec.users, users), _or(spec.antennas, antennas))
     if asked != (users, antennas):
+        grouped = (
+            "; --group order makes groups of users" if spec.users is not None and spec.users < users else ""
+        )
         raise InputError(
-            f"{path} has {users} users and {antennas} antennas, the scenario says {asked[0]} and {asked[1]}"
+            f"{path} has {users} users and {antennas} antennas, the scenario says {asked[0]} and "
+            f"{asked[1]}{grouped}"
         )
     levels = spec.snr_db or [SNR_DB]
     return make_scenario(
         H,
-        sensing_of(spec, antennas),
+        radar_of(spec, antennas, band),
         snr_db=levels if len(levels) > 1 else levels[0],
         chains=spec.chains,
         weight=_or(spec.weight, WEIGHT),
         array=array_of(spec, antennas),
         streams=spec.streams,
         network=network_of(spec, antennas, _or(spec.chains, users * (spec.streams or 1))),
+        **_of_band(spec, band),
     )
+
+
+def _of_band(spec: ScenarioSpec, band: Frequencies | None) -> dict[str, Any]:
+    """What `make_scenario` is told of a band; nothing for flat channels.
+
+    Raises:
+        InputError: a power rule for flat channels, which have no band.
+    """
+    if band is None:
+        if spec.power is not None:
+            raise InputError(f"{spec.channels} holds flat channels; --power is for a band")
+        return {}
+    rule = spec.power or POWER_RULE
+    return {"frequencies": band.frequencies, "carrier_hz": band.carrier, "power_rule": rule}
 
 
 def _or(value: Number | None, default: Number) -> Number:
@@ -101,7 +130,10 @@ def array_of(spec: ScenarioSpec, antennas: int) -> Array | None:
         InputError: another array than that of the channel file, or one of another size than N.
     """
     from beamfold.files.antennas import array_called, read_antennas
+    from beamfold.files.tools import tool_array
 
+    if spec.from_ is not None:
+        return tool_array(spec.from_, spec.array, antennas)
     held = read_antennas(spec.channels) if spec.channels is not None else None
     if spec.array is None:
         return held
@@ -131,39 +163,15 @@ def network_of(spec: ScenarioSpec, antennas: int, chains: int) -> Network | None
     return found
 
 
-def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensing:
-    """Ψ from the file that is named, or solved for the targets.
-
-    Raises:
-        InputError: both a file and a problem are stated, or either is refused.
-    """
-    from beamfold.files.channels import read_sensing
-    from beamfold.files.covariances import cached_covariance
-
-    if spec.psi is not None:
-        both = [name for name in SOLVED if getattr(spec, name) is not None]
-        if both:
-            raise InputError(f"psi brings its own targets and rank; leave {', '.join(both)} out")
-        return read_sensing(spec.psi, array=array_of(spec, antennas))
-    return cached_covariance(
-        array_of(spec, antennas) or antennas,
-        directions(spec.targets_deg or list(TARGETS_DEG)),
-        width_deg=spec.width_deg,
-        angles=spec.angles,
-        rank=spec.psi_rank,
-        solver=solver,
-    )
-
-
 def sizes_of(spec: ScenarioSpec) -> tuple[int, int, int]:
     """(N, K, M) as stated, else N and K as the channels have them that are named, else the defaults."""
     antennas, users = spec.antennas, spec.users
     if spec.channels is not None and None in (antennas, users):
-        from beamfold.files.channels import read_channels
+        from beamfold.files.reader import read_set
 
-        several = spec.streams is not None
-        H = read_channels(spec.channels, variable=spec.variable, rows=spec.rows or ROWS, several=several)
-        antennas, users = _or(antennas, H.shape[-1]), _or(users, H.shape[1])
+        H = read_set(spec.channels, replace(spec, users=None) if spec.group is None else spec).H
+        antennas = _or(antennas, H.shape[-1])
+        users = _or(users, H.shape[-2 if spec.streams is None else -3])
     if antennas is None and spec.array is not None:
         from beamfold.files.antennas import array_called
 
@@ -189,7 +197,7 @@ def recorded(spec: ScenarioSpec, s: Scenario, folder: Path | None = None) -> dic
         **_stated(spec), "antennas": s.antennas, "users": s.users, "chains": s.chains,
     }  # fmt: skip
     return {
-        name: _written(Path(value), folder) if _is_path(name, value) else value
+        key_of(name): _written(Path(value), folder) if _is_path(name, value) else value
         for name, value in _stated(ScenarioSpec(**held)).items()
     }
 
@@ -299,18 +307,20 @@ def _checked(path: Path, raw: Mapping[str, Any]) -> ScenarioSpec:
     """The entries with their types checked; every unknown key and wrong type is named."""
     from pydantic import TypeAdapter, ValidationError
 
-    known = entries()
+    known = {key_of(name): entry for name, entry in entries().items()}
     wrong = [f"unknown key {name[:50]!r}{nearest(name, known)}" for name in raw if name not in known]
     whole = {
         name: [value] if name in known and _is_one_of_several(known[name][0], value) else value
         for name, value in raw.items()
     }
     # Read as JSON, where a path is text; a date, which TOML has and JSON lacks, becomes what no entry takes.
+    fields_of = {key_of(name): name for name in entries()}
+    whole = {fields_of.get(name, name): value for name, value in whole.items()}
     text = json.dumps(whole, default=lambda date: {"date": str(date)})
     try:
         return TypeAdapter(ScenarioSpec).validate_json(text)
     except ValidationError as error:
-        bad = dict.fromkeys(str(e["loc"][0]) for e in error.errors() if e["loc"])
+        bad = dict.fromkeys(key_of(str(e["loc"][0])) for e in error.errors() if e["loc"])
         wrong += [
             f"{name} must be {KINDS[known[name][0]]}, found {reprlib.repr(raw[name])}"
             for name in bad
@@ -326,6 +336,7 @@ def _is_one_of_several(kind: Any, value: Any) -> bool:
 
 
 KINDS = {
+    bool: "true or false",
     int: "a whole number",
     float: "a number",
     str: "text in quotes",

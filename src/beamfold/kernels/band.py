@@ -119,12 +119,14 @@ def design_one(
     problem = setting.one.problem(power, weight)
     if len(H) == 1:
         one = setting.one if not given else _from_start(setting.one)
-        return one.one(F, W[0], H[0], problem, one.buffer(), free)
+        with one.buffers.lent() as buffer:
+            return one.one(F, W[0], H[0], problem, buffer, free)
     choice = choose(H, setting.radar, len(H)) if given else setting.choice(H)
     plan, done = setting.plan, 0
     if len(choice.chosen) == 1 and not setting.separate:
         s = int(choice.chosen[0])
-        _, done = setting.one.one(F, W[s], H[s], problem, setting.one.buffer(), free)
+        with setting.one.buffers.lent() as buffer:
+            _, done = setting.one.one(F, W[s], H[s], problem, buffer, free)
         plan, given = plan._replace(steps=0), True
     if given:
         plan = plan._replace(digital=-1)

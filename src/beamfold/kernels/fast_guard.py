@@ -10,7 +10,6 @@ short cuts.
 from __future__ import annotations
 
 import math
-from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,8 +24,8 @@ from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
 from beamfold.kernels.linalg import Planes, inner, kernel
 from beamfold.kernels.planes import to_planes
-from beamfold.kernels.proposed import PIVOTS, Start, analog_part, digital_part, put, start_layout
-from beamfold.kernels.workspace import buffer_for, carve, shape
+from beamfold.kernels.proposed import PIVOTS, Mask, Start, analog_part, digital_part, put, start_layout
+from beamfold.kernels.workspace import Buffers, carve, shape
 from beamfold.networks import Network
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
@@ -34,7 +33,6 @@ from beamfold.start import CANCELS, Point, least_norm, proposed
 from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
-Mask = NDArray[np.float64]
 LEFT_OUT = 1e-3
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
 STRONGEST = 1e12
@@ -95,11 +93,7 @@ def gain_over_start(
             size += W[m, k].real ** 2 + W[m, k].imag ** 2
     inner(T, V, V.shape[1], V, 0, M)
     f = by_chains(g, T, W_planes, objective, problem)
-    analog_part(start, extra, K, M, N)
-    for m in range(M):
-        for n in range(N):
-            V[0, m, n] *= mask[n, m]
-            V[1, m, n] *= mask[n, m]
+    analog_part(start, extra, mask, K)
     inner(T, V, V.shape[1], V, 0, M)
     trust = digital_part(start, K, M)
     if not (trust > PIVOTS and strongest < STRONGEST and N * M * size < CANCELS**2 * problem.power):
@@ -129,21 +123,14 @@ class Guard:
         self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise, network=network)
         self._fixed = power, weight
         self._noise, self._left_out = noise, left_out
-        self._square = float(torch.linalg.matrix_norm(radar.Psi)) ** 2
+        self._square = radar.square
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
         self._extra = np.ascontiguousarray(extra)
         self._mask = np.ascontiguousarray(network.mask.numpy(), np.float64)
         self._U = to_planes(U.mT.resolve_conj().numpy(), sizes(N, K, M, r).N, np.float64)
-        self._layout = layout(N, K, M, r)
-        self._buffer = buffer_for(self._layout, np.float64)
+        self._buffers = Buffers(layout(N, K, M, r), np.float64)
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
         self.above(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
-
-    def for_a_thread(self) -> Guard:
-        """The same with working space of its own."""
-        other = copy(self)
-        other._buffer = buffer_for(self._layout, np.float64)
-        return other
 
     def margin(self, power: float, weight: float) -> float:
         """How far `gain` may be off: what U leaves out of Ψ, and rounding."""
@@ -156,7 +143,8 @@ class Guard:
         problem = Problem(power, math.sqrt(power / self._noise), weight * power * power, self._square)
         if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
             return -math.inf
-        return gain_over_start(F, W, H, self._U, self._extra, self._mask, problem, self._buffer)
+        with self._buffers.lent() as buffer:
+            return gain_over_start(F, W, H, self._U, self._extra, self._mask, problem, buffer)
 
     def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
         """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""
@@ -183,7 +171,7 @@ class Guard:
 
 @lru_cache(maxsize=4)
 def _guard(radar: Sensing, users: int, network: Network, noise: float) -> Guard:
-    """A `Guard` that serves any power and weight; its working space is copied for each thread."""
+    """A `Guard` that serves any power and weight, and several threads."""
     return Guard(radar, users=users, network=network, power=1.0, weight=1.0, noise=noise)
 
 
@@ -200,9 +188,8 @@ def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> 
     above = np.zeros(count, np.bool_)
 
     def work(first: int, last: int) -> None:
-        mine = guard.for_a_thread()
         for b in range(first, last):
-            above[b] = mine.above(F[b], W[b], H[b], power[b], weight[b])
+            above[b] = guard.above(F[b], W[b], H[b], power[b], weight[b])
 
     parallel_for(work, count, threads)
     return torch.from_numpy(above.reshape(s.batch))

@@ -42,8 +42,8 @@ def one_chain_each(F: Tensor) -> bool:
 
 
 def compiled_for(s: Scenario, F: Tensor) -> bool:
-    """Whether the layers are compiled for it: one-antenna users, all chains or one on each antenna."""
-    return s.per_user.single and (s.network.full or one_chain_each(F))
+    """Whether the layers are compiled for it: one-antenna users, flat, τ, and all chains or one on each."""
+    return s.band is None and s.goal is None and s.per_user.single and (s.network.full or one_chain_each(F))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
         )
     else:
         chain = (F != 0).to(torch.int8).argmax(-1).numpy()
-        place, blocks = _blocks(chain, M)
+        place, blocks = blocks_of(chain, M)
         lanes, columns = up(int(blocks[:, -1].max(initial=0)), LANES), 1
         H = to_planes(flat(s.H, K, N).numpy(), N, dtype)
         batch = Connected(H, to_planes(U, N, dtype), omega, power, place, blocks)
@@ -125,7 +125,7 @@ def pack(s: Scenario, start: Point, dtype: Any) -> Packed:
     return packed
 
 
-def _blocks(chain: NDArray[np.int64], chains: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def blocks_of(chain: NDArray[np.int64], chains: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places and blocks of `Connected` for the chain (B, N) of every antenna."""
     on = chain[..., None] == np.arange(chains)
     size = -(-on.sum(1) // 4) * 4

@@ -23,6 +23,7 @@ from beamfold.kernels.linalg import Planes, inner, kernel
 from beamfold.kernels.workspace import carve, shape
 
 Complex = NDArray[np.complex128]
+Mask = NDArray[np.float64]
 PIVOTS = 1e-4
 """The least result of `pivots` for a Gram matrix whose inverse is used: its errors are then at most 1e-12."""
 
@@ -106,30 +107,39 @@ def digital_part(start: Start, K: int, M: int) -> float:
 
 
 @kernel
-def analog_part(start: Start, extra: Complex, K: int, M: int, N: int) -> None:
-    """F of (26) as the first columns of V, for the users whose h_k V holds and `extra` (N, M − K)."""
+def analog_part(start: Start, extra: Complex, mask: Mask, K: int) -> None:
+    """F of (26) as the first columns of V, for the users whose h_k V holds and `extra` (N, M − K).
+
+    It is 0 where the mask (N, M) is.
+    """
+    V, (N, M) = start.V, mask.shape
     for k in range(K):
-        phases(start.V, k, start.T.shape[1] + k, N)
+        phases(V, k, start.T.shape[1] + k, N)
     for m in range(K, M):
-        put(start.V, m, extra[:, m - K], 1.0)
+        put(V, m, extra[:, m - K], 1.0)
+    for m in range(M):
+        for n in range(N):
+            V[0, m, n] *= mask[n, m]
+            V[1, m, n] *= mask[n, m]
 
 
 @kernel
-def proposed_start(start: Start, extra: Complex, K: int, M: int, N: int) -> float:
-    """(26) for the users whose h_k V holds and the further columns `extra` (N, M − K).
+def proposed_start(start: Start, extra: Complex, mask: Mask, K: int) -> float:
+    """(26) for the users whose h_k V holds, the further columns `extra` (N, M − K) and the mask (N, M).
 
     F becomes the first columns of V, and T = Vᴴ F.
 
     Returns:
         How far it can be trusted: to rounding above `PIVOTS`.
     """
-    analog_part(start, extra, K, M, N)
+    M = mask.shape[1]
+    analog_part(start, extra, mask, K)
     inner(start.T, start.V, start.V.shape[1], start.V, 0, M)
     return digital_part(start, K, M)
 
 
 @kernel
-def start_point(F: Complex, W: Complex, H: Complex, extra: Complex, buffer: Planes) -> float:
+def start_point(F: Complex, W: Complex, H: Complex, extra: Complex, mask: Mask, buffer: Planes) -> float:
     """Fill F (N, M) and W (M, K), of no certain scale, with (26) for H (K, N); how far it can be trusted.
 
     Args:
@@ -137,6 +147,7 @@ def start_point(F: Complex, W: Complex, H: Complex, extra: Complex, buffer: Plan
         W: (M, K), filled.
         H: (K, N).
         extra: (N, M − K), the further columns.
+        mask: (N, M), 1 where an antenna is connected to a chain, else 0.
         buffer: for the arrays of `start_layout` with a Ψ of rank 0, zero before the first call.
     """
     K, N = H.shape
@@ -145,7 +156,7 @@ def start_point(F: Complex, W: Complex, H: Complex, extra: Complex, buffer: Plan
     V, T, W_planes = start.V, start.T, start.W
     for k in range(K):
         put(V, T.shape[1] + k, H[k].conj(), 1.0)
-    trust = proposed_start(start, extra, K, M, N)
+    trust = proposed_start(start, extra, mask, K)
     for m in range(M):
         for n in range(N):
             F[n, m] = complex(V[0, m, n], V[1, m, n])

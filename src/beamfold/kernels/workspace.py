@@ -7,7 +7,9 @@ needs. So a new array is one field and one shape. Compiled code reads a field of
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ def shape(planes: int, rows: int, lanes: int) -> Any:
     return planes, rows, lanes
 
 
+@lru_cache(maxsize=256)
 def floats(layout: Any) -> int:
     """Numbers in the arrays of a layout."""
     if hasattr(layout, "_fields"):
@@ -43,6 +46,24 @@ def buffer_for(layout: Any, dtype: Any) -> Planes:
     raw = np.zeros(floats(layout) + 64, dtype)
     skip = -(raw.ctypes.data // raw.itemsize) % (64 // raw.itemsize)
     return raw[skip : skip + floats(layout)]
+
+
+class Buffers:
+    """Buffers for a layout, one for each thread that works at the same time, kept from call to call."""
+
+    def __init__(self, layout: Any, dtype: Any) -> None:
+        self._layout, self._dtype = layout, dtype
+        self._spare: list[Planes] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[Planes]:
+        """A buffer for the calling thread; it may hold what another channel left there."""
+        try:
+            buffer = self._spare.pop()
+        except IndexError:
+            buffer = buffer_for(self._layout, self._dtype)
+        yield buffer
+        self._spare.append(buffer)
 
 
 def _arrays(layout: Any, view: Any) -> Any:

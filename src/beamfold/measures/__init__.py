@@ -16,7 +16,7 @@ from torch import Tensor
 from beamfold.errors import InputError
 from beamfold.result import Design
 
-NAMES = ("fairness", "antenna-peak")
+NAMES = ("fairness", "antenna-peak", "rcrb", "detection", "pslr")
 """Every measure, in the order in which lists show them."""
 
 

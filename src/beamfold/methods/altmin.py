@@ -23,16 +23,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from beamfold.constraints import total_power
 from beamfold.digital_start import digital_start
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.networks import Network
 from beamfold.networks.fit import analog_step, digital_step
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
-from beamfold.optim.factorisation import nearest_digital, start_phases
+from beamfold.optim.factorisation import as_one, nearest_digital, scaled, start_phases
 from beamfold.optim.fixed_point import Ascent, Iterate, ascend
-from beamfold.optim.matrices import inner_product, per_matrix
+from beamfold.optim.matrices import per_matrix
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
 
@@ -107,13 +107,13 @@ def altmin(
     """
     check_limits(tolerance, iterations)
     X = digital_start(s, digital_jcas(s, rho=rho).X if target is None else target)
-    F = start_phases(s, X, start)
-    power = s.power.expand(s.batch).reshape(-1)
+    F, X = start_phases(s, X, start), as_one(s, X)
+    power = s.subcarriers * s.power.expand(s.batch).reshape(-1)
     (F, _), status, steps = alternate(
         X.reshape(-1, *X.shape[-2:]), F.reshape(-1, *F.shape[-2:]), power, s.network, tolerance, iterations
     )
     F = F.reshape(*s.batch, *F.shape[-2:])
-    W = total_power(F, nearest_digital(F, X, s.network), s.power)
+    W = scaled(s, F, nearest_digital(F, X, s.network))
     return finish(s, "altmin", F, W, status=status.reshape(s.batch), iterations=steps.reshape(s.batch))
 
 
@@ -122,5 +122,5 @@ METHOD = Method(
     altmin,
     "F W nearest to a digital design, by alternating closed forms",
     part=SLOW,
-    supports=Supports(networks=True, device=True),
+    supports=Supports(networks=True, band=True, device=True),
 )

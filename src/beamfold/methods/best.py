@@ -9,17 +9,26 @@ import torch
 
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports, check_supported
+from beamfold.optim.band_search import conclude, search
+from beamfold.optim.goal_search import TOLERANCE, best_hybrid
 from beamfold.optim.local_maximum import conclude_search
-from beamfold.result import Design
+from beamfold.optim.matrices import flatten
+from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
 from beamfold.start import Point
+from beamfold.threads import torch_threads
 
 KICKS = 16
 """Of `few_bits.on_levels`, where the phase shifters have few bits."""
 
 
 def best(
-    s: Scenario, *, starts: int = 32, steps: int = 300, polish: int = 3000, threads: int | None = None
+    s: Scenario,
+    *,
+    starts: int | None = None,
+    steps: int = 300,
+    polish: int = 3000,
+    threads: int | None = None,
 ) -> Design:
     """The best local maximum of R − ω τ over `starts` deterministic starts per channel, in float64.
 
@@ -27,9 +36,12 @@ def best(
     network that is not fully connected without alternations. All run `steps`
     steps of F; the best one of each channel goes on to `polish` steps or until nothing is gained.
 
+    For another sensing objective than τ the steps are those of L-BFGS in torch over F and W together
+    (`optim.goal_search`), from the phases of X Q of the best fully digital X.
+
     Args:
         s: the scenario, on the CPU.
-        starts: how many.
+        starts: how many; default 32, and 8 for another sensing objective and on bands.
         steps: steps of F for each start.
         polish: steps of F for the best of them.
         threads: how many share the batch; default all cores.
@@ -40,8 +52,13 @@ def best(
     from beamfold.kernels.fast import DROPPED, plan_for, run_fast
 
     check_supported(METHOD, s)
+    starts = (32 if s.goal is None and s.band is None else 8) if starts is None else starts
     if starts < 1:
         raise InputError(f"the reference needs at least one start, got {starts}")
+    if s.goal is not None:
+        return _for_goal(s, starts, steps, polish, threads)
+    if s.band is not None:
+        return _on_band(s, starts, steps, polish, threads)
     rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
     plan = plan_for(s.users, s.network, rank, inner=4, steps=steps)
     run = partial(run_fast, dtype=np.float64, tolerance=1e-12, threads=threads)
@@ -60,10 +77,37 @@ def best(
     return conclude_search(s, "best", Point(F, W), threads=threads, kicks=KICKS)
 
 
+def _on_band(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
+    """The best of several starts on a band, taken further."""
+    run = partial(search, s, dtype=np.float64, tolerance=1e-12, threads=threads, inner=4)
+    found = [run(which=which, steps=steps)[1] for which in range(starts)]
+    winner = torch.stack(found).argmax(0)
+    F = torch.zeros((*s.batch, s.antennas, s.chains), dtype=torch.complex128)
+    W = torch.zeros((*s.H.shape[:-2], s.chains, s.users), dtype=torch.complex128)
+    for which in sorted(set(winner.flatten().tolist())):
+        part = winner == which
+        point, _, _ = search(
+            s[part], dtype=np.float64, tolerance=1e-12, threads=threads, inner=4, which=which,
+            steps=max(polish, steps),
+        )  # fmt: skip
+        F[part], W[part] = point
+    return conclude(s, "best", Point(F, W))
+
+
+def _for_goal(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
+    """The best of several climbs on R + ω c."""
+    with torch_threads(threads or 1):
+        point, _, residual = best_hybrid(flatten(s), starts, steps, polish)
+    assert isinstance(point, Point)
+    F, W = (z.reshape(*s.batch, *z.shape[1:]) for z in point)
+    status = torch.where(residual <= TOLERANCE, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
+    return finish(s, "best", F, W, status=status.reshape(s.batch), residual=residual.reshape(s.batch))
+
+
 METHOD = Method(
     "best",
     best,
     "R - omega tau: the best of many starts, offline",
     part=SLOW,
-    supports=Supports(networks=True, bits=True),
+    supports=Supports(networks=True, bits=True, band=True, goals=True),
 )

@@ -20,20 +20,23 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
-from beamfold.digital_start import digital_start, maximum_ratio
+from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
 from beamfold.methods.sca import sca
 from beamfold.methods.wmmse import wmmse
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
+from beamfold.optim.by_subcarrier import by_subcarrier
+from beamfold.optim.goal_search import TOLERANCE, best_digital, digital_starts
 from beamfold.optim.in_span import Small, in_basis
 from beamfold.optim.lbfgs import maximise
-from beamfold.optim.matrices import flatten, inner_product, subspace
+from beamfold.optim.matrices import flatten, subspace
 from beamfold.optim.riemannian import sphere_tangent
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
-from beamfold.start import zero_forcing
+from beamfold.start import sensing_start, zero_forcing
 
 COARSE, FINE = 1e-3, 1e-8  # eigenvalues of Ψ over the largest: of the climb from every start, of the last one
 
@@ -64,18 +67,6 @@ def leaves_span(s: Scenario, X: Tensor) -> Tensor:
     return multiplier + least < -1e-9 * (multiplier.abs() + least)
 
 
-def radar_start(s: Scenario) -> Tensor:
-    """U Q: the best covariance of rank K at P_t, turned by the unitary Q nearest to matched filters.
-
-    U holds Ψ's K leading eigenvectors times the root of their eigenvalues, and Q is the polar factor of
-    Uᴴ Hᴴ: of all X with this covariance, the one with the most Σ_k Re h_kᴴ x_k.
-    """
-    values, vectors = torch.linalg.eigh(s.Psi)
-    U = (vectors * values.clamp_min(0).sqrt())[:, -s.columns :]
-    left, _, right = torch.linalg.svd(U.mH @ maximum_ratio(s.H, s.per_user))
-    return full_power(U @ (left @ right), s.power)
-
-
 def repeat(s: Scenario, count: int) -> Scenario:
     """The scenario with a leading axis of `count` equal parts."""
     batch = (count, *s.batch)
@@ -92,7 +83,7 @@ def jcas_start(rho: float) -> Callable[[Scenario], Tensor]:
 STARTS: dict[str, Callable[[Scenario], Tensor]] = {
     "rate": lambda s: (sca(s) if s.per_user.single else wmmse(s)).X,
     "zero_forcing": lambda s: full_power(zero_forcing(s.H, s.per_user), s.power),
-    "radar": radar_start,
+    "radar": sensing_start,
     "jcas_0.9": jcas_start(0.9),
     "jcas_0.8": jcas_start(0.8),
     "jcas_0.5": jcas_start(0.5),
@@ -116,7 +107,8 @@ def digital(
     Args:
         s: the scenario.
         starts: names of `STARTS` or X (…, N, K), e.g. a hybrid design's X, which it then can't fall below;
-            default `USUAL`, and for users with several antennas `OF_SEVERAL`.
+            default `USUAL`, and for users with several antennas `OF_SEVERAL`. For another sensing objective
+            X only, beside mixtures of zero forcing and beams to the targets.
         tolerance: on `stationarity`, bit/s/Hz; the objective is then within about its square of the peak.
         iterations: the most L-BFGS steps from each start.
 
@@ -127,6 +119,33 @@ def digital(
         InputError: no start, an unknown one, one of another shape, or a negative limit.
     """
     check_limits(tolerance, iterations)
+    if s.goal is not None:
+        return _for_goal(s, starts, iterations)
+    return _for_tau(s, starts=starts, tolerance=tolerance, iterations=iterations)
+
+
+def _for_goal(s: Scenario, starts: Sequence[str | Tensor] | None, iterations: int) -> Design:
+    """The best X for R + ω c, from the starts of `goal_search` and from those that are given."""
+    flat = flatten(s)
+    begin = digital_starts(flat)
+    for x in starts or ():
+        if isinstance(x, str):
+            raise InputError(
+                "the starts of another sensing objective than tau are X, not names; leave them out"
+            )
+        begin.append(digital_start(s, x).reshape(begin[0].shape))
+    X, _, residual = best_digital(flat, begin, iterations)
+    assert isinstance(X, Tensor)
+    status = torch.where(residual <= TOLERANCE, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
+    X = X.reshape(*s.batch, *X.shape[1:])
+    return finish(s, "digital", None, X, status=status.reshape(s.batch), residual=residual.reshape(s.batch))
+
+
+@by_subcarrier
+def _for_tau(
+    s: Scenario, *, starts: Sequence[str | Tensor] | None, tolerance: float, iterations: int
+) -> Design:
+    """The best X for R − ω τ, on a band subcarrier by subcarrier."""
     if starts is None:
         starts = USUAL if s.per_user.single else OF_SEVERAL
     unknown = [x for x in starts if isinstance(x, str) and x not in STARTS]
@@ -153,5 +172,5 @@ METHOD = Method(
     digital,
     "R - omega tau without (7b): fully digital ceiling",
     part=SLOW,
-    supports=Supports(rows=True, networks=True, bits=True, device=True),
+    supports=Supports(digital=True, rows=True, band=True, goals=True, device=True),
 )

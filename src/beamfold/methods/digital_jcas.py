@@ -28,8 +28,10 @@ from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.sca import sca
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
-from beamfold.optim.matrices import flatten, inner_product, per_matrix, subspace
+from beamfold.optim.by_subcarrier import by_subcarrier
+from beamfold.optim.matrices import flatten, per_matrix, subspace
 from beamfold.optim.riemannian import NORMS, Manifold, Move, Norm, Problem, armijo, conjugate_gradient
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
@@ -136,6 +138,7 @@ def minimise(
     return full_power(B @ Y, s.power), status
 
 
+@by_subcarrier
 def digital_jcas(
     s: Scenario,
     *,
@@ -183,5 +186,5 @@ METHOD = Method(
     digital_jcas,
     "step (ii) of SCA-ManOpt: fully digital, weight rho",
     part=SLOW,
-    supports=Supports(networks=True, bits=True, device=True),
+    supports=Supports(digital=True, band=True, device=True),
 )

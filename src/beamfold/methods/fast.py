@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
+from beamfold.optim.band_search import conclude, search
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design
 from beamfold.scenario import Scenario
@@ -37,6 +36,24 @@ ON_A_NETWORK: dict[str, dict[str, int]] = {
     "deeper": {"starts": 3, "trial": 60, "steps": 60},
 }
 """What differs from `DEPTHS` where not every chain is on every antenna: there the start decides more."""
+SEVERAL = ("starts", "trial")
+"""Of `ON_A_NETWORK` what a band leaves out: its kernel takes one start."""
+ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
+"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains nothing."""
+
+
+def _work(depth: str | None, steps: int | None, users: int, network: Network) -> dict[str, int]:
+    """What differs from `kernels.fast.plan_for` at a named depth, or with so many steps."""
+    if depth is not None and depth not in DEPTHS:
+        raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
+    if steps is not None and steps < 0:
+        raise InputError(f"the fast design needs steps >= 0, got {steps}")
+    given = dict(DEPTHS[depth or "deep"])
+    if not network.full:
+        one_start = network.chains >= 2 * users and not network.dynamic
+        several = ON_A_NETWORK | ONE_START if one_start else ON_A_NETWORK
+        given |= {"alternations": 10} | several.get(depth or "deep", {})
+    return given if steps is None else given | {"steps": steps}
 
 
 def _plan(
@@ -44,16 +61,8 @@ def _plan(
 ) -> Plan:
     from beamfold.kernels.fast import DROPPED, plan_for
 
-    if depth is not None and depth not in DEPTHS:
-        raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
-    if steps is not None and steps < 0:
-        raise InputError(f"the fast design needs steps >= 0, got {steps}")
-    given = dict(DEPTHS[depth or "deep"])
-    if not network.full:
-        given |= {"alternations": 10} | ON_A_NETWORK.get(depth or "deep", {})
-    if steps is not None:
-        given["steps"] = steps
-    return plan_for(users, network, radar.factor(DROPPED[dtype]).U.shape[1], **given)
+    rank = radar.factor(DROPPED[dtype]).U.shape[1]
+    return plan_for(users, network, rank, **_work(depth, steps, users, network))
 
 
 def fast(
@@ -68,11 +77,11 @@ def fast(
     """The fast design of every channel of a scenario, on the CPU.
 
     Args:
-        s: the scenario.
+        s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.
         steps: steps of F, default 60; on a network that is not fully connected those from the best start.
         depth: a name of `DEPTHS`; `steps` overrides its number of steps. On a network that is not fully
-            connected "deeper" takes three starts, where "deep" takes two, a short way. Default "deep", on
-            such a network "deeper" unless steps are given.
+            connected "deeper" takes three starts a short way, "deep" two, or one where M ≥ 2 K and the
+            connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
         threads: how many share the batch; default all cores.
@@ -90,6 +99,13 @@ def fast(
 
     check_supported(METHOD, s)
     dtype: Any = np.float64 if precision == "double" else np.float32
+    if s.band is not None:
+        work = {
+            key: value for key, value in _work(depth, steps, s.users, s.network).items() if key not in SEVERAL
+        }
+        with torch_threads():
+            point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
+            return conclude(s, "fast", point, done)
     usual = "deep" if s.network.full or steps is not None else "deeper"
     plan = _plan(depth or usual, steps, s.radar, s.users, s.network, dtype)
     with torch_threads():
@@ -154,7 +170,7 @@ def prepare_fast(
     dtype: Any = np.float64 if precision == "double" else np.float32
     setting = Setting(
         radar.factor(DROPPED[dtype]).U.numpy(),
-        float(torch.linalg.matrix_norm(radar.Psi)) ** 2,
+        radar.square,
         users=users,
         network=network,
         noise=noise,
@@ -174,5 +190,5 @@ METHOD = Method(
     "fast",
     fast,
     "R - omega tau: phases of F with W following; any size, no training",
-    supports=Supports(networks=True, bits=True),
+    supports=Supports(networks=True, bits=True, band=True),
 )

@@ -22,16 +22,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from beamfold.constraints import total_power
 from beamfold.digital_start import digital_start
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.sca import sca
 from beamfold.networks import Network
 from beamfold.networks.fit import analog_step
+from beamfold.objective import inner_product
 from beamfold.optim.active import check_limits
-from beamfold.optim.factorisation import nearest_digital, start_phases
+from beamfold.optim.factorisation import as_one, nearest_digital, scaled, start_phases
 from beamfold.optim.fixed_point import Iterate, ascend
-from beamfold.optim.matrices import inner_product
 from beamfold.optim.riemannian import CIRCLES, conjugate_gradient
 from beamfold.result import Design, finish
 from beamfold.scenario import Scenario
@@ -132,7 +131,7 @@ def manopt(
     """
     check_limits(tolerance, iterations)
     X = digital_start(s, sca(s).X if target is None else target)
-    F = start_phases(s, X, start)
+    F, X = start_phases(s, X, start), as_one(s, X)
     F, W, status = factorise(
         X.reshape(-1, *X.shape[-2:]),
         F.reshape(-1, *F.shape[-2:]),
@@ -142,7 +141,7 @@ def manopt(
         inner_steps=inner_steps,
     )
     F, W = F.reshape(*s.batch, *F.shape[-2:]), W.reshape(*s.batch, *W.shape[-2:])
-    return finish(s, "manopt", F, total_power(F, W, s.power), status=status.reshape(s.batch))
+    return finish(s, "manopt", F, scaled(s, F, W), status=status.reshape(s.batch))
 
 
 METHOD = Method(
@@ -150,5 +149,5 @@ METHOD = Method(
     manopt,
     "F W nearest to a digital design, on a manifold",
     part=SLOW,
-    supports=Supports(networks=True, device=True),
+    supports=Supports(networks=True, band=True, device=True),
 )

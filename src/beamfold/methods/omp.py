@@ -15,12 +15,11 @@ import math
 import torch
 from torch import Tensor
 
-from beamfold.constraints import total_power
 from beamfold.digital_start import digital_start
 from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.methods.digital_jcas import digital_jcas
-from beamfold.optim.factorisation import connections, nearest_digital
+from beamfold.optim.factorisation import as_one, connections, nearest_digital, scaled
 from beamfold.optim.matrices import least_squares
 from beamfold.result import Design, Status, finish
 from beamfold.scenario import Scenario
@@ -79,9 +78,9 @@ def omp(s: Scenario, *, target: Tensor | None = None, rho: float = 0.8, atoms: i
     atoms = 4 * s.antennas if atoms is None else atoms
     if atoms < s.chains:
         raise InputError(f"OMP picks {s.chains} atoms, one for each RF chain, from a grid of {atoms}")
-    X = digital_start(s, digital_jcas(s, rho=rho).X if target is None else target)
+    X = as_one(s, digital_start(s, digital_jcas(s, rho=rho).X if target is None else target))
     F = pursue(X, dictionary(s, atoms), connections(s))
-    W = total_power(F, nearest_digital(F, X, s.network), s.power)
+    W = scaled(s, F, nearest_digital(F, X, s.network))
     return finish(s, "omp", F, W, status=Status.CLOSED_FORM)
 
 
@@ -90,5 +89,5 @@ METHOD = Method(
     omp,
     "F W nearest to a digital design, F of steering vectors",
     part=SLOW,
-    supports=Supports(networks=True, device=True),
+    supports=Supports(networks=True, band=True, device=True),
 )

@@ -12,7 +12,7 @@ from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine, Precision, conclude, run_layers
 from beamfold.result import Design
 from beamfold.scenario import Scenario
-from beamfold.start import STARTS, Point
+from beamfold.start import STARTS, Point, check_start
 from beamfold.threads import torch_threads
 
 
@@ -39,7 +39,7 @@ def pga(
         layers: I ≥ 0 outer iterations.
         mu: step size of F.
         lam: step size of W.
-        eta: weight on ∇_W τ in (24); default 1/N.
+        eta: weight on ∇_W τ in (24), or on that of another sensing objective; default 1/N.
         digital: "signal", what the published figures used for ∇_W R, or "exact", Eq. (14).
         start: "proposed" (26), "random", "svd", "svd_conjugated", or a `Point`.
         engine: "kernel" (compiled, float32), "torch" (readable, complex128) or "auto".
@@ -70,8 +70,7 @@ def starting_point(s: Scenario, start: str | Point) -> Point:
     """A named start of `beamfold.start.STARTS`, or the given point itself."""
     if isinstance(start, Point):
         return start
-    if start not in STARTS:
-        raise InputError(f"no start {start!r}; known: {', '.join(STARTS)}")
+    check_start(start)
     return STARTS[start](s)
 
 
@@ -79,5 +78,5 @@ METHOD = Method(
     "pga",
     pga,
     "R - omega tau: projected gradient ascent, J steps of F per layer",
-    supports=Supports(rows=True, networks=True, bits=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, band=True, goals=True, device=True),
 )

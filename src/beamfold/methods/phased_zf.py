@@ -19,5 +19,5 @@ METHOD = Method(
     "phased-zf",
     phased_zf,
     "the paper's start (26) by itself",
-    supports=Supports(rows=True, networks=True, bits=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, band=True, device=True),
 )

@@ -34,6 +34,7 @@ from beamfold.errors import InputError
 from beamfold.method import SLOW, Method, Supports
 from beamfold.objective import received
 from beamfold.optim.active import backtrack, check_limits, run_active
+from beamfold.optim.by_subcarrier import by_subcarrier
 from beamfold.optim.fixed_point import ascend_rate
 from beamfold.optim.matrices import per_matrix, solve
 from beamfold.result import Design, finish
@@ -195,6 +196,7 @@ def reference_step(s: Scenario, X: Tensor) -> Tensor:
     return full_power(B @ torch.from_numpy(np.stack(Y)), s.power)
 
 
+@by_subcarrier
 def sca(
     s: Scenario,
     *,
@@ -232,5 +234,5 @@ METHOD = Method(
     sca,
     "R alone, fully digital, successive convex approximation",
     part=SLOW,
-    supports=Supports(networks=True, bits=True, device=True),
+    supports=Supports(digital=True, band=True, device=True),
 )

@@ -54,5 +54,5 @@ METHOD = Method(
     sca_manopt,
     "the paper's benchmark: SCA, then JCAS, then factorisation",
     part=SLOW,
-    supports=Supports(networks=True, device=True),
+    supports=Supports(networks=True, band=True, device=True),
 )

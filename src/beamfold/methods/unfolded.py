@@ -13,7 +13,7 @@ from beamfold.optim.layers import Engine, Precision, conclude, run_layers
 from beamfold.result import Design
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
-from beamfold.start import Point, extra_columns, proposed
+from beamfold.start import STARTS, Point, extra_columns
 from beamfold.threads import torch_threads
 from beamfold.unfolded_model import UnfoldedPGA
 
@@ -62,7 +62,7 @@ def unfolded(
     usual = held.info.eta == 1 / held.info.antennas
     eta = 1 / s.antennas if any_size and usual else held.info.eta
     with torch.no_grad(), torch_threads():
-        begin = proposed(s) if start is None else start
+        begin = STARTS[held.info.start](s) if start is None else start
         mu, lam = held.mu[:depth].to(s.H.device), held.lam[:depth].to(s.H.device)
         outcome = run_layers(
             s,
@@ -82,9 +82,9 @@ def unfolded(
 def _held(s: Scenario, model: UnfoldedPGA | None, inner: int | None) -> UnfoldedPGA:
     """The model given, or the shipped one of the scenario's sizes."""
     if model is None:
-        from beamfold.files.models import find_model
+        from beamfold.files.models import model_for
 
-        model = find_model(s.antennas, s.users, s.chains, inner or 20, s.network.name)
+        model = model_for(s, inner or 20)
     if inner is not None and inner != model.inner:
         raise InputError(f"the model has J = {model.inner} inner steps, asked for {inner}")
     return model
@@ -120,15 +120,24 @@ def prepare(
 
     dtype = dtype or np.float32
     info = model.info
-    if not info.made_for.full:
-        raise InputError(f"prepare is for the fully connected network, the model is for {info.network}")
+    network = info.made_for
+    if network.dynamic:
+        raise InputError(
+            "prepare is for networks of fixed connections, the model is for dynamic ones, whose start alone "
+            "takes milliseconds; take the method unfolded"
+        )
+    if info.subcarriers > 1 or info.start != "proposed":
+        raise InputError(
+            "prepare is for models of flat channels that start from (26); take the method unfolded"
+        )
     if radar.antennas != info.antennas:
         raise InputError(f"the model was trained for N = {info.antennas}, Psi has N = {radar.antennas}")
     return Prepared(
-        factor(radar, info.users + info.chains, dtype).numpy(),
+        factor(radar, info.users + (info.chains if network.full else 0), dtype).numpy(),
         extra_columns(radar, info.chains - info.users).to(torch.complex128).numpy(),
         model.mu.detach()[:layers].numpy(),
         model.lam.detach()[:layers].numpy(),
+        network=network,
         eta=info.eta,
         exact=info.digital == "exact",
         power=noise * 10 ** (snr_db / 10),
@@ -143,5 +152,5 @@ METHOD = Method(
     "unfolded",
     unfolded,
     "R - omega tau: the paper's unfolded PGA, trained steps",
-    supports=Supports(rows=True, networks=True, bits=True, device=True),
+    supports=Supports(rows=True, networks=True, bits=True, band=True, goals=True, device=True),
 )

@@ -22,6 +22,7 @@ from beamfold.digital_start import digital_start
 from beamfold.method import SLOW, Method, Supports
 from beamfold.objective import block_diagonal_of, received, receivers, weights
 from beamfold.optim.active import check_limits
+from beamfold.optim.by_subcarrier import by_subcarrier
 from beamfold.optim.fixed_point import ascend_rate
 from beamfold.optim.matrices import solve
 from beamfold.result import Design, finish
@@ -64,6 +65,7 @@ def _step_of_several(s: Scenario, X: Tensor) -> Tensor:
     return torch.where((beta > 0)[..., None, None], new, X)
 
 
+@by_subcarrier
 def wmmse(
     s: Scenario, *, start: str | Tensor = "zero_forcing", tolerance: float = 1e-4, iterations: int = 1000
 ) -> Design:
@@ -92,5 +94,5 @@ METHOD = Method(
     wmmse,
     "R alone, fully digital, weighted MMSE",
     part=SLOW,
-    supports=Supports(rows=True, networks=True, bits=True, device=True),
+    supports=Supports(digital=True, rows=True, band=True, device=True),
 )

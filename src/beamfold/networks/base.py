@@ -118,6 +118,8 @@ class Network:
         level. In a dynamic network the strongest entry of each antenna is the connected one.
         """
         size = F.abs()
+        if self.usual:
+            return (size - 1).abs().amax((-2, -1))
         mask = self.mask.to(F.device)
         if self.dynamic:
             strongest = torch.where(mask, size, -1.0).argmax(-1, keepdim=True)

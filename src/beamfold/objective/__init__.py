@@ -1,6 +1,6 @@
 """R, τ and R − ω τ with their gradients: rate has Eq. (4), beam has Eq. (5), total both together."""
 
-from beamfold.objective.beam import beam_error, beam_gradient
+from beamfold.objective.beam import beam_error, beam_gradient, inner_product
 from beamfold.objective.rate import (
     LN2,
     SINGLE,
@@ -18,8 +18,7 @@ from beamfold.objective.rate import (
 from beamfold.objective.total import (
     DigitalGradient,
     Measured,
-    gradient_F,
-    gradient_W,
+    ascent,
     measure,
     objective,
 )
@@ -30,12 +29,12 @@ __all__ = [
     "DigitalGradient",
     "Measured",
     "Users",
+    "ascent",
     "beam_error",
     "beam_gradient",
     "block_diagonal_of",
     "by_user",
-    "gradient_F",
-    "gradient_W",
+    "inner_product",
     "measure",
     "objective",
     "rate",

@@ -26,16 +26,14 @@ def beam_error(X: Tensor, Psi: Tensor, power: Tensor | float = 1.0) -> Tensor:
     Returns:
         (…) real.
     """
-    return beam_error_from(X, Psi, Psi @ X, power)
-
-
-def beam_error_from(X: Tensor, Psi: Tensor, PsiX: Tensor, power: Tensor | float) -> Tensor:
-    """`beam_error` for a product Ψ X that is at hand."""
     power = torch.as_tensor(power, dtype=X.real.dtype, device=X.device)
-    C = X.mH @ X
+    return beam_error_from(X, X.mH @ X, Psi, Psi @ X, power)
+
+
+def beam_error_from(X: Tensor, C: Tensor, Psi: Tensor, PsiX: Tensor, power: Tensor) -> Tensor:
+    """`beam_error` for products C = Xᴴ X and Ψ X that are at hand."""
     size = square(C) + power.square() * square(Psi)
-    cross = (X.real * PsiX.real + X.imag * PsiX.imag).sum((-2, -1))
-    tau = size - 2 * power * cross
+    tau = size - 2 * power * inner_product(X, PsiX)
     hard = tau <= torch.finfo(tau.dtype).eps ** (1 / 3) * size
     if not hard.any():
         return tau
@@ -45,9 +43,15 @@ def beam_error_from(X: Tensor, Psi: Tensor, PsiX: Tensor, power: Tensor | float)
     return tau.masked_scatter(hard, square(D))
 
 
+def inner_product(A: Tensor, B: Tensor) -> Tensor:
+    """⟨A, B⟩ = Re tr(Aᴴ B), the real inner product of complex matrices over the last two axes; (…)."""
+    parts = (torch.view_as_real(Z.resolve_conj()) for Z in (A, B))
+    return torch.mul(*parts).sum((-3, -2, -1))
+
+
 def square(Z: Tensor) -> Tensor:
     """‖Z‖²_F over the last two axes."""
-    return (Z.real.square() + Z.imag.square()).sum((-2, -1))
+    return inner_product(Z, Z)
 
 
 def beam_gradient(X: Tensor, Psi: Tensor, power: Tensor | float = 1.0) -> Tensor:

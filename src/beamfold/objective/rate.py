@@ -16,6 +16,7 @@ Nothing else knows which rows and columns belong to a user. A gradient is the pa
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -57,8 +58,17 @@ def received(H: Tensor, X: Tensor, noise: float) -> tuple[Tensor, Tensor, Tensor
     A = H @ X
     power = A.real.square() + A.imag.square()
     # The interference is summed without the signal: total − signal would lose it at high SNR.
-    off = 1 - torch.eye(power.shape[-1], dtype=power.dtype, device=power.device)
-    return A, power.sum(-1) + noise, (power * off).sum(-1) + noise
+    return (
+        A,
+        power.sum(-1) + noise,
+        (power * _others(power.shape[-1], power.dtype, power.device)).sum(-1) + noise,
+    )
+
+
+@lru_cache(maxsize=64)
+def _others(users: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(K, K), 0 on the diagonal and 1 elsewhere."""
+    return 1 - torch.eye(users, dtype=dtype, device=device)
 
 
 class Receivers(NamedTuple):
@@ -174,9 +184,8 @@ def rate_gradient_from(H: Tensor, A: Tensor, total: Tensor, other: Tensor) -> Te
     """`rate_gradient` from what `received` returns."""
     own = A.diagonal(dim1=-2, dim2=-1)
     signal = own.real.square() + own.imag.square()
-    # The diagonal is taken out of the interference's term and put back in its own.
     C = A * (-signal / (total * other))[..., None]
-    C = C - torch.diag_embed(C.diagonal(dim1=-2, dim2=-1)) + torch.diag_embed(own / total)
+    C.diagonal(dim1=-2, dim2=-1).copy_(own / total)
     return H.mH @ (C / LN2)
 
 

@@ -76,9 +76,9 @@ def measure(
         noise: σ_n².
         users: antennas and streams of each.
     """
-    PsiX = Psi @ X
-    tau = beam_error_from(X, Psi, PsiX, power)
-    on_tau = 2 * (X @ (X.mH @ X) - power[..., None, None] * PsiX)
+    C, PsiX = X.mH @ X, Psi @ X
+    tau = beam_error_from(X, C, Psi, PsiX, power)
+    on_tau = 2 * (X @ C - power[..., None, None] * PsiX)
     if users.single:
         A = received(H, X, noise)
         R, on_R = rate_from(*A), rate_gradient_from(H, *A)
@@ -87,54 +87,31 @@ def measure(
     return Measured(R, tau, on_R - weight[..., None, None] * on_tau)
 
 
-def gradient_F(
+def ascent(
     H: Tensor,
-    F: Tensor,
-    W: Tensor,
+    X: Tensor,
     Psi: Tensor,
     power: Tensor | float,
-    weight: Tensor,
-    noise: float,
+    weight: Tensor | float,
+    noise: float = 1.0,
     users: Users = SINGLE,
+    digital: DigitalGradient = "exact",
 ) -> Tensor:
-    """∇_F R − ω ∇_F τ, the ascent direction of (9) and (23b), from (13) and (17).
+    """G = ∇_X R − ω ∇_X τ: ∇_F = G Wᴴ is the ascent direction of (9) and (23b), ∇_W = Fᴴ G that of (11).
 
     Args:
         H: (…, K, N), rows h_kᴴ.
-        F: (…, N, M).
-        W: (…, M, K).
+        X: (…, N, K).
         Psi: (N, N) or (…, N, N); τ is against P Ψ.
         power: (…) or a number, P.
-        weight: (…, 1, 1), ω.
+        weight: (…) or a number, ω; (24) has ω η in its place.
         noise: σ_n².
         users: antennas and streams of each.
+        digital: "signal" takes `signal_gradient` in place of ∇_X R.
 
     Returns:
-        (…, N, M).
+        (…, N, K).
     """
-    X = F @ W
-    return (rate_gradient(H, X, noise, users) - weight * beam_gradient(X, Psi, power)) @ W.mH
-
-
-def gradient_W(
-    H: Tensor,
-    F: Tensor,
-    W: Tensor,
-    Psi: Tensor,
-    power: Tensor | float,
-    weight: Tensor,
-    noise: float,
-    digital: DigitalGradient = "exact",
-    users: Users = SINGLE,
-) -> Tensor:
-    """∇_W R − ω ∇_W τ, the ascent direction of (11), from (14) and (18); (24) passes ω η as weight.
-
-    Arguments as for `gradient_F`; `digital="signal"` takes `signal_gradient` in place of ∇_W R.
-
-    Returns:
-        (…, M, K).
-    """
-    X = F @ W
     on_R = rate_gradient if digital == "exact" else signal_gradient
-    ascent = on_R(H, X, noise, users)
-    return F.mH @ (ascent - weight * beam_gradient(X, Psi, power))
+    omega = weight[..., None, None] if isinstance(weight, Tensor) else weight
+    return on_R(H, X, noise, users) - omega * beam_gradient(X, Psi, power)

@@ -9,19 +9,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from beamfold.band import apart, side_by_side
 from beamfold.errors import InputError
 from beamfold.networks import Network
 from beamfold.networks.fit import digital_least_squares
 from beamfold.optim.matrices import least_squares
 from beamfold.result import FEASIBLE
 from beamfold.scenario import Scenario
-from beamfold.start import STARTS
+from beamfold.start import STARTS, over_band
 
 
 def nearest_digital(F: Tensor, X: Tensor, network: Network) -> Tensor:
     """W (…, M, K) that minimises ‖X − F W‖ for F (…, N, M) on the network; of least norm where several do."""
     closed = network.one_chain_each and not network.full
     return digital_least_squares(F, X) if closed else least_squares(F, X)
+
+
+def as_one(s: Scenario, X: Tensor) -> Tensor:
+    """X (…, N, K) as the one matrix that F W is to be near to: on a band [X_1, …, X_S] (…, N, S K).
+
+    ‖[X_1, …, X_S] − F [W_1, …, W_S]‖² is the sum of the subcarriers' ‖X_s − F W_s‖².
+    """
+    return X if s.band is None else side_by_side(X)
+
+
+def scaled(s: Scenario, F: Tensor, W: Tensor) -> Tensor:
+    """W (…, M, K) of F [W_1, …, W_S] (…, M, S K), at the power of (7c); on a band (…, S, M, K)."""
+    each = W if s.band is None else apart(W, s.subcarriers)
+    return s.to_power(s.transmitted(F, each), each)
 
 
 def connections(s: Scenario) -> Tensor:
@@ -34,7 +49,7 @@ def start_phases(s: Scenario, X: Tensor, start: str | Tensor) -> Tensor:
 
     Args:
         s: the scenario.
-        X: (…, N, K), what F W is to be near to.
+        X: (…, N, K), what F W is to be near to; on a band (…, S, N, K).
         start: "target" (the phases of X's columns, then those of (26)'s columns beyond K), a name of
             `beamfold.start.STARTS`, or F (…, N, M) itself, whose phases are taken.
 
@@ -56,7 +71,8 @@ def start_phases(s: Scenario, X: Tensor, start: str | Tensor) -> Tensor:
     if start == "target":
         begin = STARTS["proposed"](s).F
         # The zeros of (26)'s columns beyond K have no phase, and the mask takes them out in any case.
-        F = torch.exp(1j * torch.cat([X, begin[..., s.columns :]], -1).angle())
+        columns = X if s.band is None else over_band(X.mH)
+        F = torch.exp(1j * torch.cat([columns, begin[..., s.columns :]], -1).angle())
         return F if s.network.full else torch.where(begin == 0, torch.zeros_like(F), F)
     if start not in STARTS:
         raise InputError(f"no start {start!r}; known: target, {', '.join(STARTS)}")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import full_power
-from beamfold.objective import SINGLE, Users, beam_error, beam_gradient, rate, rate_gradient
-from beamfold.optim.matrices import inner_product, per_matrix
+from beamfold.objective import SINGLE, Users, beam_error, beam_gradient, inner_product, rate, rate_gradient
+from beamfold.optim.matrices import per_matrix
 from beamfold.optim.riemannian import sphere_tangent
 from beamfold.scenario import Scenario
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.constraints import power_error, total_power, unit_modulus
+from beamfold.constraints import unit_modulus
 from beamfold.errors import InputError
-from beamfold.objective import DigitalGradient, gradient_F, gradient_W
+from beamfold.objective import DigitalGradient
 from beamfold.optim.few_bits import on_levels
 from beamfold.result import FEASIBLE, Design, Status, Trace, finish
 from beamfold.scenario import Scenario, check_on_cpu
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 def trace(s: Scenario, points: Iterable[Point]) -> Trace:
     """R and τ of every point, in the points' precision."""
-    pairs = [(s.rate(X), s.tau(X)) for X in (F @ W for F, W in points)]
+    pairs = [(s.rate(X), s.tau(X)) for X in (s.transmitted(F, W) for F, W in points)]
     return Trace(torch.stack([R for R, _ in pairs]), torch.stack([tau for _, tau in pairs]))
 
 
@@ -44,7 +44,9 @@ def _sound(s: Scenario, point: Point) -> Tensor:
     """(7b) and (7c) hold (…), which nothing that is not finite meets."""
     with torch.no_grad():
         F, W = point
-        return (s.network.continuous.violation(F) <= FEASIBLE) & (power_error(F @ W, s.power) <= FEASIBLE)
+        return (s.network.continuous.violation(F) <= FEASIBLE) & (
+            s.power_error(s.transmitted(F, W)) <= FEASIBLE
+        )
 
 
 def iterate(
@@ -62,7 +64,8 @@ def iterate(
         new = step(point, i)
         alive = alive & _sound(s, new)
         keep = alive[..., None, None]
-        point = Point(torch.where(keep, new.F, point.F), torch.where(keep, new.W, point.W))
+        W = torch.where(s.on_band(keep), new.W, point.W)
+        point = Point(torch.where(keep, new.F, point.F), W)
         if record:
             points.append(point)
     status = torch.where(alive, int(Status.FIXED_DEPTH), int(Status.DIVERGED)).to(torch.int8)
@@ -74,6 +77,8 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
 
     F̂ ← F̂ + μ_j B ∘ (∇_F R − ω ∇_F τ), j = 0 … J − 1 (23), then the projection (10), once;
     W ← W + λ (∇_W R − ω η ∇_W τ) (24), then the projection (12).
+    On a band F̂ follows the mean of the subcarriers and every W_s its own R_s − ω η τ_s, so that step sizes
+    mean the same for any S.
 
     Args:
         s: the scenario.
@@ -88,21 +93,22 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
     """
     F = point.F
     for mu_j in mu.unbind():
-        G = gradient_F(s.H, F, point.W, s.Psi, s.power, s.omega, s.noise, s.per_user)
+        G = s.on_F(s.ascent(s.transmitted(F, point.W)), point.W)
         F = F + mu_j * (G if s.network.full else G.masked_fill(point.F == 0, 0))
     F = unit_modulus(F, point.F)
-    on_W = gradient_W(s.H, F, point.W, s.Psi, s.power, eta * s.omega, s.noise, digital, s.per_user)
+    on_W = s.on_band(F).mH @ s.ascent(s.transmitted(F, point.W), eta=eta, digital=digital)
     W = point.W + lam * on_W
-    return Point(F, total_power(F, W, s.power))
+    return Point(F, s.to_power(s.transmitted(F, W), W))
 
 
 def runs_compiled(s: Scenario, start: Point, engine: Engine) -> bool:
     """Whether the compiled layers are to run.
 
-    They are for one-antenna users on the CPU, and networks with every chain, or one, on each antenna.
+    They are for flat channels of one-antenna users on the CPU, and networks with every chain, or one, on each
+    antenna.
 
     Raises:
-        InputError: `engine="kernel"` for channels elsewhere, several antennas a user or another network.
+        InputError: `engine="kernel"` for channels elsewhere, users of several antennas, bands or masks.
     """
     if engine == "torch" or (engine == "auto" and s.H.device.type != "cpu"):
         return False
@@ -112,8 +118,8 @@ def runs_compiled(s: Scenario, start: Point, engine: Engine) -> bool:
     able = compiled_for(s, start.F)
     if engine == "kernel" and not able:
         raise InputError(
-            "engine='kernel' is for users of one antenna on networks with every chain, or one, on each "
-            "antenna; take engine='torch'"
+            "engine='kernel' is for flat channels and users of one antenna, on networks with every chain, or "
+            "one, on each antenna; take engine='torch'"
         )
     return able
 
@@ -157,6 +163,6 @@ def run_layers(
 
 def conclude(s: Scenario, method: str, start: Point, outcome: Outcome, **kept: Any) -> Design:
     """The design of an outcome, with the fault BELOW_START where it ended below its start."""
-    before = s.objective(start.F @ start.W)
+    before = s.objective(s.transmitted(*start))
     F, W = outcome.point if s.network.bits is None else on_levels(s, outcome.point)
     return finish(s, method, F, W, status=outcome.status, start_objective=before, trace=outcome.trace, **kept)

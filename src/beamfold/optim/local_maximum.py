@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from beamfold.objective import Measured
+from beamfold.objective import Measured, inner_product
 from beamfold.optim.few_bits import on_levels
 from beamfold.result import Design, Fault, Status, finish
 from beamfold.scenario import Scenario
@@ -30,8 +30,7 @@ def _residual(s: Scenario, point: Point, X: Tensor, measured: Measured) -> Tenso
     """`residual` from the figures of X = F W that are at hand."""
     F, W = point
     G = measured.gradient
-    along = (X.real * G.real + X.imag * G.imag).sum((-2, -1)) / s.power
-    G = G - along[..., None, None] * X
+    G = G - (inner_product(X, G) / s.power)[..., None, None] * X
     on_F = 2 * (F.conj() * (G @ W.mH)).imag
     on_W = 2 * torch.linalg.matrix_norm(F.mH @ G) * torch.linalg.matrix_norm(W)
     value = measured.rate - s.weight * measured.tau
@@ -42,7 +41,8 @@ def start_where_better(s: Scenario, point: Point, threads: int | None = None) ->
     """Per channel the point, or the paper's start (26) where that has the higher R − ω τ.
 
     A compiled comparison settles nearly every channel in a few microseconds; the others, such as users with
-    equal channels, are compared by the pseudo-inverses of (26).
+    equal channels, are compared by the pseudo-inverses of (26), the point with its `least_norm`: the compiled
+    comparison is sure of no point whose F W cancels so much.
 
     Returns:
         The point and, (…) bool, where it is the start.
@@ -53,12 +53,13 @@ def start_where_better(s: Scenario, point: Point, threads: int | None = None) ->
     taken = torch.zeros(s.batch, dtype=torch.bool)
     if not open_still.any():
         return point, taken
-    part, (F, W) = s[open_still], point
-    start = proposed(part)
-    ours, theirs = part.objective(F[open_still] @ W[open_still]), part.objective(start.F @ start.W)
+    part = s[open_still]
+    start, mine = proposed(part), least_norm(Point(point.F[open_still], point.W[open_still]), part.power)
+    ours, theirs = part.objective(mine.F @ mine.W), part.objective(start.F @ start.W)
     lost = ~(ours >= theirs - ROUNDING * (1 + theirs.abs()))  # also where the point is not finite
     taken[open_still] = lost
-    F, W = F.clone(), W.clone()
+    F, W = point.F.clone(), point.W.clone()
+    W[open_still] = mine.W
     F[taken], W[taken] = start.F[lost], start.W[lost]
     return Point(F, W), taken
 
@@ -79,7 +80,7 @@ def conclude_search(
     if s.network.bits is not None:
         F, W = on_levels(s, least_norm(point, s.power), kicks=kicks, threads=threads)
         return finish(s, method, F, W, status=Status.ITERATION_LIMIT, iterations=iterations)
-    (F, W), start = start_where_better(s, least_norm(point, s.power), threads)
+    (F, W), start = start_where_better(s, point, threads)
     X = F @ W
     measured = s.measure(X)
     left = _residual(s, Point(F, W), X, measured)

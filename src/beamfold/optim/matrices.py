@@ -10,11 +10,6 @@ from torch import Tensor
 from beamfold.scenario import Scenario
 
 
-def inner_product(A: Tensor, B: Tensor) -> Tensor:
-    """⟨A, B⟩ = Re tr(Aᴴ B), the real inner product of matrices; (…)."""
-    return (A.conj() * B).real.sum((-2, -1))
-
-
 def per_matrix(t: Tensor) -> Tensor:
     """(…) as (…, 1, 1), to multiply matrices."""
     return t[..., None, None]
@@ -49,4 +44,4 @@ def subspace(columns: Tensor, Psi: Tensor, tolerance: float = 1e-8) -> Tensor:
 def flatten(s: Scenario) -> Scenario:
     """The scenario with one leading axis, whatever its batch."""
     power, weight = s.power.expand(s.batch).reshape(-1), s.weight.expand(s.batch).reshape(-1)
-    return replace(s, H=s.H.reshape(-1, *s.H.shape[-2:]), power=power, weight=weight)
+    return replace(s, H=s.H.reshape(-1, *s.H.shape[len(s.batch) :]), power=power, weight=weight)

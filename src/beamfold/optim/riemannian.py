@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from beamfold.constraints import unit_modulus
+from beamfold.objective import inner_product
 from beamfold.optim.active import backtrack, not_done, run_active
-from beamfold.optim.matrices import inner_product, per_matrix
+from beamfold.optim.matrices import per_matrix
 from beamfold.result import Status
 
 

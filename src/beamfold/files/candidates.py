@@ -1,0 +1,187 @@
+"""Which array of a file is the channels: by its name, or the only one that can be.
+
+Complex arrays come first, and pairs of real arrays whose names say that they are real and imaginary part. A
+real array is taken only where there is no complex one, and with a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from beamfold.files.arrays import Array, Held, numbers
+from beamfold.files.atomic import FileError
+from beamfold.files.orders import Found, likely
+
+NAME = "H"
+PARTS = (("real", "imag"), ("re", "im"), ("r", "i"))
+"""How the names of real and imaginary part end, in any case, or what they are."""
+FACTS = ("positions", "frequencies", "mask")
+"""Arrays that describe channels or designs."""
+DELAYS = ("tau", "delay", "delays")
+"""Names beside which complex amplitudes are those of single paths."""
+
+
+class Chosen(NamedTuple):
+    """The array that was chosen."""
+
+    name: str
+    value: Array
+    told: tuple[str, ...] = ()
+    """How it came about, in words."""
+    parts: tuple[str, ...] = ()
+    """The names that it has in the file, where that is not `name`."""
+
+
+def named(path: Path, held: Held, variable: str, imag: str | None) -> Chosen:
+    """The array of a name, with that of its imaginary part where one is named.
+
+    Raises:
+        FileError: no such array, or parts that do not fit each other.
+    """
+    arrays = numbers(held.arrays)
+    name = variable if variable in arrays else variable.strip("/").replace("/", ".")
+    if imag is not None:
+        real, other = _there(path, held, variable), _there(path, held, imag)
+        return Chosen(name, _together(path, variable, real, imag, other), (f"with {imag} as imaginary part",))
+    pairs = {chosen.name: chosen for chosen in joined_pairs(arrays)}
+    if name not in arrays and name in pairs:
+        return pairs[name]
+    value = _there(path, held, variable)
+    if value.dtype.kind != "c":
+        _warn(path, name)
+    return Chosen(name, value)
+
+
+def _there(path: Path, held: Held, name: str) -> Array:
+    arrays = numbers(held.arrays)
+    for spelled in (name, name.strip("/").replace("/", ".")):
+        if spelled in arrays:
+            return arrays[spelled]
+        if spelled in held.odd:
+            raise FileError(f"{path}: {spelled} is {held.odd[spelled]}")
+    there = ", ".join(sorted(arrays)) or "no numeric array"
+    raise FileError(f"{path} has no array {name!r}; it holds {there}{_odd(held)}")
+
+
+def _together(path: Path, real: str, a: Array, imag: str, b: Array) -> Array:
+    """a + j b of two real arrays of one shape."""
+    if a.shape != b.shape or a.dtype.kind == "c" or b.dtype.kind == "c":
+        raise FileError(
+            f"{path}: {real} {a.shape} {a.dtype} and {imag} {b.shape} {b.dtype} are no real and imaginary "
+            "part"
+        )
+    return a + 1j * b
+
+
+def joined_pairs(arrays: Mapping[str, Array]) -> list[Chosen]:
+    """Complex arrays of pairs such as H_real and H_imag, HRe and HIm, Re and Im."""
+    found = []
+    lower = {name.lower(): name for name in arrays}
+    for name, value in arrays.items():
+        for real, imag in PARTS:
+            base = name[: len(name) - len(real)]
+            ends = name.lower().endswith(real) and (base == "" or real != "r" or base.endswith("_"))
+            other = lower.get(base.lower() + imag) if ends else None
+            if other is None or value.dtype.kind == "c" or value.shape != arrays[other].shape:
+                continue
+            if arrays[other].dtype.kind == "c" or value.ndim < 2:
+                continue
+            label = base.rstrip("_. ") or NAME
+            found.append(
+                Chosen(label, value + 1j * arrays[other], (f"of {name} and {other}",), (name, other))
+            )
+            break
+    return found
+
+
+def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[Chosen, Found]:
+    """The only array that can be channels, with the order of its axes; H where it is one of several.
+
+    Raises:
+        FileError: none or several; says what is there, and what to give.
+    """
+    arrays = {name: value for name, value in numbers(held.arrays).items() if name not in FACTS}
+    pairs = joined_pairs(arrays)
+    complexes = [Chosen(name, value) for name, value in arrays.items() if value.dtype.kind == "c"]
+    found = [(c, likely(c.value, several, antennas)) for c in [*complexes, *pairs]]
+    found = [(c, order) for c, order in found if order.order is not None or order.refusal]
+    if not found and not any(c.value.size > 1 for c in complexes):
+        found = _real(path, arrays, several, antennas)
+    if not found:
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no numeric array"
+        raise FileError(
+            f"{path} holds no channels: expected an array (channels, users, antennas), found "
+            f"{shapes}{_odd(held)}"
+        )
+    alone = found if len(found) == 1 else [(c, o) for c, o in found if c.name == NAME and o.order is not None]
+    delays = [name for name in arrays if name.rsplit(".", 1)[-1].lower() in DELAYS]
+    if delays and not any(c.name == NAME for c, _ in alone):
+        raise FileError(
+            f"{path} holds single paths, with their delays in {delays[0]}; --from quadriga sums those of "
+            "QuaDRiGa, else save the tool's channel matrix (Sionna: paths.cfr), or name an array with "
+            "--variable"
+        )
+    if len(alone) == 1:
+        chosen, order = alone[0]
+        if order.order is None:
+            raise FileError(f"{path}: {chosen.name} has axes {chosen.value.shape}, {order.refusal}")
+        return chosen, order
+    ways = ", ".join(f"{c.name} {c.value.shape}" for c, _ in found)
+    raise FileError(f"{path} holds several arrays that could be channels: {ways}; choose with --variable")
+
+
+def _real(
+    path: Path, arrays: Mapping[str, Array], several: bool, antennas: int | None
+) -> list[tuple[Chosen, Found]]:
+    """Real arrays that can be channels; a warning for one, a refusal for one that is half of a pair."""
+    found = []
+    for name, value in arrays.items():
+        order = likely(value, several, antennas)
+        if order.order is None and not order.refusal:
+            continue
+        last = name.lower().rsplit("_", 1)[-1]
+        if last in {part for pair in PARTS for part in pair} | {"abs", "mag", "angle", "phase"}:
+            raise FileError(
+                f"{path}: {name} {value.shape} is one part of complex channels; name the other with "
+                "--variable "
+                f"{name} --imag NAME"
+            )
+        if 2 in value.shape and value.ndim == 4 and not several:
+            raise FileError(
+                f"{path}: {name} {value.shape} is real, expected (channels, users, antennas) of complex "
+                "numbers; where the axis of length 2 is real and imaginary "
+                "part, "
+                f"name it ri: --axes {','.join(_with_ri(value.shape))}"
+            )
+        found.append((Chosen(name, value), order))
+    if len(found) == 1:
+        name, value = found[0][0].name, found[0][0].value
+        if name not in (NAME, "array") and value.dtype.kind == "f" and not np.signbit(value).any():
+            raise FileError(
+                f"{path}: {name} {value.shape} is real and nowhere negative, such as delays or powers; "
+                "--variable "
+                f"{name} takes it as channels all the same"
+            )
+        _warn(path, name)
+    return found
+
+
+def _with_ri(shape: tuple[int, ...]) -> list[str]:
+    names = ["channels", "users", "antennas"]
+    place = shape.index(2) if shape[0] == 2 else len(shape) - 1 - shape[::-1].index(2)
+    return [*names[:place], "ri", *names[place:]]
+
+
+def _warn(path: Path, name: str) -> None:
+    said = "%s: %s is real: channels without an imaginary part; --imag names an array of it"
+    logging.getLogger("beamfold").warning(said, path.name, name)
+
+
+def _odd(held: Held) -> str:
+    """What else is in the file."""
+    return "".join(f"; {name} is {what}" for name, what in list(held.odd.items())[:3])

@@ -1,0 +1,76 @@
+"""What is in a file, for someone who does not know yet: shapes, kinds, scales, possible readings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beamfold.files.arrays import Array, numbers, read_file
+from beamfold.files.atomic import Pathlike
+from beamfold.files.axes import written
+from beamfold.files.candidates import FACTS, joined_pairs
+from beamfold.files.orders import likely
+from beamfold.files.tools import TOOLS
+
+KINDS = {"c": "complex", "f": "real", "i": "integer", "u": "integer", "b": "logical", "U": "text"}
+
+
+def inspected(path: Pathlike) -> list[dict[str, Any]]:
+    """One row for each array: name, shape, kind, root mean square, the readings that are possible, and a
+    word.
+
+    Raises:
+        FileError: a file that can't be read.
+    """
+    held = read_file(Path(path))
+    arrays = numbers(held.arrays)
+    pairs = joined_pairs(arrays)
+    halves = {name for pair in pairs for name in pair.parts}
+    rows = []
+    for name, value in held.arrays.items():
+        known = name in FACTS or name in halves or value.dtype.kind == "U"
+        about = (
+            "part of a pair"
+            if name in halves
+            else str(value.reshape(-1)[0])[:60]
+            if value.dtype.kind == "U"
+            else ""
+        )
+        rows.append(_row(name, value, [] if known else _readings(value), about))
+    rows += [_row(pair.name, pair.value, _readings(pair.value), pair.told[0]) for pair in pairs]
+    return rows + [
+        {"name": name, "shape": [], "kind": "other", "rms": None, "readings": [], "about": what}
+        for name, what in held.odd.items()
+    ]
+
+
+def _row(name: str, value: Array, readings: list[str], about: str) -> dict[str, Any]:
+    with np.errstate(all="ignore"):
+        size = None if value.dtype.kind == "U" or not value.size else np.sqrt(np.mean(np.abs(value) ** 2.0))
+    rms = None if size is None else float(f"{float(size):.3g}")
+    kind = KINDS[value.dtype.kind]
+    return {
+        "name": name,
+        "shape": list(value.shape),
+        "kind": kind,
+        "rms": rms,
+        "readings": readings,
+        "about": about,
+    }
+
+
+def _readings(value: Array) -> list[str]:
+    """The orders that are possible as options; what is taken without one is said to be."""
+    if value.ndim < 2 or value.size < 2:
+        return []
+    guess = likely(value, several=False)
+    found = [f"{written(guess.order)}, taken without an option"] if guess.order is not None else []
+    found += [guess.refusal] if guess.refusal else []
+    fits = [
+        name
+        for name, tool in TOOLS.items()
+        if value.dtype.kind == "c" and value.ndim in map(len, tool.orders)
+    ]
+    return found + ([f"the axes of --from {', '.join(fits)}"] if fits else [])

@@ -1,0 +1,57 @@
+"""`Goal`: sensing as one thing of a scenario, other than τ: its value, its gradient in X, and its limits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import Tensor
+
+from beamfold.radar.criteria import Criterion, crb, log_bounds, log_scnr, scnr_sum
+from beamfold.radar.scene import Scene
+
+Kind = Literal["crb", "scnr"]
+SENSING = ("tau", "crb", "scnr")
+"""What a design can sense for: the first is no `Goal`, but R − ω τ of the paper."""
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """c(X) of the objective R + ω c: log₂ det J for "crb", Σ_i log₂ SCNR_i for "scnr"; see `criteria`.
+
+    Attributes:
+        kind: "crb" or "scnr".
+        scene: what is sensed.
+    """
+
+    kind: Kind
+    scene: Scene
+
+    @property
+    def label(self) -> str:
+        """The objective in one line."""
+        return "R + w log2 det J" if self.kind == "crb" else "R + w sum log2 SCNR"
+
+    def measure(self, X: Tensor, power: Tensor) -> Criterion:
+        """c (…) and ∂c/∂X* of X (…, N, K), or (…, S, N, K) on a band, at P_t (…)."""
+        return (crb if self.kind == "crb" else scnr_sum)(X, self.scene, power)
+
+    def on_band(self, ratios: tuple[float, ...] | None) -> Goal:
+        """The same at the frequencies of a band."""
+        return self if ratios == self.scene.ratios else Goal(self.kind, replace(self.scene, ratios=ratios))
+
+    def excess(self, X: Tensor, power: Tensor, limit: float) -> list[Criterion]:
+        """g_i ≤ 0 where a limit is kept, each with its gradient: in nepers, so that all are of one size.
+
+        Args:
+            X: (…, N, K).
+            power: (…).
+            limit: of "crb" the largest √CRB of an angle, in rad: g = ln(√CRB_i/limit). Of "scnr" the least
+                SCNR of a target, linear: g = ln(limit/SCNR_i).
+        """
+        if self.kind == "crb":
+            each = log_bounds(X, self.scene, power)
+            return [Criterion(c.value / 2 - math.log(limit), c.gradient / 2) for c in each]
+        each = log_scnr(X, self.scene, power)
+        return [Criterion(math.log(limit) - c.value, -c.gradient) for c in each]
