@@ -1,4 +1,4 @@
-"""The fast design of bands: its pieces against autograd, its promises on equal and on changing subcarriers."""
+"""The fast design of bands: its pieces against autograd, its promises on equal and other subcarriers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from beamfold.kernels.band_work import ASCEND, LOAD, put_columns, set_desk, toge
 from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
 from beamfold.kernels.linalg import kernel
-from beamfold.kernels.team import SIZE
+from beamfold.kernels.team import SIZE, plain
 from beamfold.kernels.workspace import buffer_for
 from beamfold.networks import fully_connected, named_network
 from beamfold.objective import beam_error, rate
@@ -27,7 +27,7 @@ NOISE = 1.0
 
 
 def band_channels(count=2, subcarriers=6, users=3, antennas=16, bandwidth=1.0, seed=0, paths=4):
-    """H (count, S, K, N) of paths with delays up to 20 of 1/GHz; `bandwidth` in GHz, frequencies in [1, 1 + …]."""
+    """H (count, S, K, N) of paths with delays up to 20 ns; the bandwidth in GHz."""
     g = np.random.default_rng(seed)
     gains = g.standard_normal((2, count, users, paths)) / np.sqrt(2 * paths)
     delay, u = g.uniform(0, 20, (count, users, paths)), g.uniform(-1, 1, (count, users, paths))
@@ -79,9 +79,9 @@ def gradient_of(task, free, problem, constants, plan, team, shared, mine, rows, 
         put_columns(band.U, task.H.shape[1], task.U, 0, task.U.shape[1])
     load_F(band.F, there, task)
     set_basis(task, shared, constants.rounding)
-    together(np.int64(LOAD), np.int64(0), team, task, shared, mine, problem, constants, plan)
+    together(plain(LOAD), plain(0), team, task, shared, mine, problem, constants, plan)
     return by_band(
-        np.int64(ASCEND), steps, rows, np.int64(0), team, task, shared, mine, problem, constants, plan
+        plain(ASCEND), steps, rows, plain(0), team, task, shared, mine, problem, constants, plan
     )  # fmt: skip
 
 
@@ -94,8 +94,8 @@ def kernel_gradient(H, U, F, W, power, weight, steps=0):
         U, square, users=K, network=fully_connected(N, M), noise=NOISE, plan=plan, dtype=np.float64
     )  # fmt: skip
     task = Task(
-        H=H, U=setting.planes, square=square, chosen=np.arange(S), nearest=np.arange(S), share=np.full(S, 1 / S),
-        order=np.zeros((S, K), np.int64), updates=np.zeros(S, np.int64), F=F.copy(),
+        H=H, U=setting.planes, square=square, chosen=np.arange(S), nearest=np.arange(S),
+        share=np.full(S, 1 / S), order=np.zeros((S, K), np.int64), updates=np.zeros(S, np.int64), F=F.copy(),
         gram=np.zeros((M, M), np.complex128), W=W.copy(), f=np.zeros(S), loud=np.zeros(S, np.int64),
     )  # fmt: skip
     shared = buffer_for(band_layout(N, K, M, r, S, separate), np.float64)
@@ -103,7 +103,8 @@ def kernel_gradient(H, U, F, W, power, weight, steps=0):
     free, rows = setting.one.mask, np.zeros((1, 1, setting.one.mask[0].size))
     f = gradient_of(
         task, free, setting.one.problem(power, weight), CONSTANTS._replace(rounding=1e-12),
-        plan_of_band(plan)._replace(digital=-1), buffer_for((1, 1, SIZE), np.int64), shared, mine, rows, steps,
+        plan_of_band(plan)._replace(digital=-1), buffer_for((1, 1, SIZE), np.int64), shared, mine, rows,
+        steps,
     )  # fmt: skip
     return f, rows[0, 0].reshape(free.shape[1:])[:M, :N].T
 
@@ -118,7 +119,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_against_autograd(case):
-    """f is the mean of the narrowband ones; df/d∠F is that of f with X_s = E Z_s, its part in F's span taken out."""
+    """f is the mean of the narrowband ones; df/d∠F is its gradient without the part in F's span."""
     S, power, weight = 5, 7.0, 0.4
     H = band_channels(1, S, case["users"], case["antennas"])[0]
     U, _ = sensing(case["antennas"], count=S if case.get("separate") else 1)
@@ -306,7 +307,7 @@ class TestChoice:
         assert len(c.chosen) == 64
 
     def test_as_many_as_the_channels_change(self):
-        """More over more bandwidth, as many of twice the subcarriers; one of equal ones, whatever their phase."""
+        """More over more bandwidth, as many of twice the subcarriers, one of equal ones."""
         counts = [
             len(choose(band_channels(1, 64, bandwidth=b)[0], np.zeros(1)).chosen) for b in (0.01, 0.1, 0.4, 1)
         ]

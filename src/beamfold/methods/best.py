@@ -79,18 +79,17 @@ def best(
 
 
 def _on_band(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
-    """The best of several starts on a band, taken further."""
-    run = partial(search, s, dtype=np.float64, tolerance=1e-12, threads=threads, inner=4)
-    found = [run(which=which, steps=steps)[1] for which in range(starts)]
+    """The best of several starts on a band, taken further, with F found from all subcarriers."""
+    run = partial(
+        search, dtype=np.float64, tolerance=1e-12, threads=threads, inner=4, subset=s.subcarriers
+    )  # fmt: skip
+    found = [run(s, which=which, steps=steps)[1] for which in range(starts)]
     winner = torch.stack(found).argmax(0)
     F = torch.zeros((*s.batch, s.antennas, s.chains), dtype=torch.complex128)
     W = torch.zeros((*s.H.shape[:-2], s.chains, s.users), dtype=torch.complex128)
     for which in sorted(set(winner.flatten().tolist())):
         part = winner == which
-        point, _, _ = search(
-            s[part], dtype=np.float64, tolerance=1e-12, threads=threads, inner=4, which=which,
-            steps=max(polish, steps),
-        )  # fmt: skip
+        point, _, _ = run(s[part], which=which, steps=max(polish, steps))
         F[part], W[part] = point
     return conclude(s, "best", Point(F, W))
 
