@@ -98,18 +98,24 @@ def test_one_subcarrier_is_the_flat_channel(name):
     radar = three_beams(N)
     band = bf.make_scenario(H, radar, snr_db=6, chains=3, frequencies=[28e9])
     flat = bf.make_scenario(H[:, 0], radar, snr_db=6, chains=3)
-    options = {"layers": 20, "engine": "torch"} if name == "pga" else {}
+    options = {
+        "pga": {"layers": 20, "engine": "torch"},
+        "best": {"starts": 8},  # the default of flat channels is another one
+    }.get(name, {})
     a, b = (bf.design(s, name, **options) for s in (band, flat))
     assert relative(a.X[:, 0], b.X) < 1e-7
     assert relative(a.objective, b.objective) < 1e-7
 
 
-@pytest.mark.parametrize("name", ["pga", "phased-zf"])
+EQUAL = {"pga": {"layers": 10, "engine": "torch"}, "phased-zf": {}, "fast": {"precision": "double"}}
+
+
+@pytest.mark.parametrize("name", list(EQUAL))
 def test_equal_subcarriers_are_the_flat_channel(name):
     H = channels()[:, 2]
     band = on_band(H=H[:, None].expand(B, S, K, N))
     flat = bf.make_scenario(H, three_beams(N), snr_db=6, chains=3)
-    options = {"layers": 10, "engine": "torch"} if name == "pga" else {}
+    options = EQUAL[name]
     a, b = (bf.design(s, name, **options) for s in (band, flat))
     assert b.F is not None
     assert relative(a.F, b.F) < 1e-9
@@ -121,7 +127,7 @@ def test_equal_subcarriers_are_the_flat_channel(name):
 @pytest.mark.parametrize(("rule", "each"), [("subcarrier", False), ("band", True)])
 def test_every_able_method_gives_a_feasible_design(name, rule, each):
     s = on_band(rule=rule, each=each)
-    options = {"layers": 5} if name == "pga" else {}
+    options = {"pga": {"layers": 5}, "best": {"starts": 2, "polish": 300}}.get(name, {})
     d = bf.design(s, name, **options)
     assert d.usable.all()
     assert d.X.shape == (B, S, N, K)
@@ -169,6 +175,23 @@ def test_several_receive_antennas_on_a_band():
     d = bf.design(s, "pga", layers=5)
     assert d.W.shape == (B, S, 4, 4)
     assert d.usable.all()
+
+
+def test_power_moves_between_subcarriers_where_only_the_bands_is_kept():
+    """By the rule of the band the fast design is nowhere below that of equal powers, and above it somewhere."""
+    equal, free = (bf.design(on_band(rule=rule), "fast") for rule in ("subcarrier", "band"))
+    energy = torch.linalg.matrix_norm(free.X).square() / free.scenario.power[:, None]
+    assert torch.allclose(energy.mean(-1), torch.ones(B, dtype=torch.float64), atol=1e-9)
+    assert float((energy - 1).abs().max()) > 1e-3
+    assert bool((free.objective >= equal.objective - 1e-6).all())
+
+
+def test_fast_is_above_its_start_and_below_the_digital_ceiling():
+    s = on_band(chains=4)
+    found = {name: bf.design(s, name).objective for name in ("phased-zf", "fast", "best", "digital")}
+    assert bool((found["fast"] >= found["phased-zf"] - 1e-9).all())
+    assert bool((found["best"] >= found["fast"] - 1e-3).all())
+    assert bool((found["digital"] >= found["best"] - 1e-3).all())
 
 
 def test_a_part_of_the_batch_keeps_the_band():

@@ -1,4 +1,4 @@
-"""The fast design of bands: its pieces against autograd, its promises on equal and on changing subcarriers."""
+"""The fast design of bands: its pieces against autograd, its promises on equal and other subcarriers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import relative
 
 from beamfold.constraints import modulus_error
 from beamfold.kernels.band import BandSetting, plan_of_band, run_band
@@ -16,8 +15,8 @@ from beamfold.kernels.band_design import by_band, load_F, set_basis
 from beamfold.kernels.band_work import ASCEND, LOAD, put_columns, set_desk, together
 from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
-from beamfold.kernels.linalg import kernel, number
-from beamfold.kernels.team import SIZE
+from beamfold.kernels.linalg import kernel
+from beamfold.kernels.team import SIZE, plain
 from beamfold.kernels.workspace import buffer_for
 from beamfold.networks import fully_connected, named_network
 from beamfold.objective import beam_error, rate
@@ -28,7 +27,7 @@ NOISE = 1.0
 
 
 def band_channels(count=2, subcarriers=6, users=3, antennas=16, bandwidth=1.0, seed=0, paths=4):
-    """H (count, S, K, N) of paths with delays up to 20 of 1/GHz; `bandwidth` in GHz, frequencies in [1, 1 + …]."""
+    """H (count, S, K, N) of paths with delays up to 20 ns; the bandwidth in GHz."""
     g = np.random.default_rng(seed)
     gains = g.standard_normal((2, count, users, paths)) / np.sqrt(2 * paths)
     delay, u = g.uniform(0, 20, (count, users, paths)), g.uniform(-1, 1, (count, users, paths))
@@ -80,9 +79,9 @@ def gradient_of(task, free, problem, constants, plan, team, shared, mine, rows, 
         put_columns(band.U, task.H.shape[1], task.U, 0, task.U.shape[1])
     load_F(band.F, there, task)
     set_basis(task, shared, constants.rounding)
-    together(number(LOAD), number(0), team, task, shared, mine, problem, constants, plan)
+    together(plain(LOAD), plain(0), team, task, shared, mine, problem, constants, plan)
     return by_band(
-        number(ASCEND), steps, rows, number(0), team, task, shared, mine, problem, constants, plan
+        plain(ASCEND), steps, rows, plain(0), team, task, shared, mine, problem, constants, plan
     )  # fmt: skip
 
 
@@ -95,8 +94,8 @@ def kernel_gradient(H, U, F, W, power, weight, steps=0):
         U, square, users=K, network=fully_connected(N, M), noise=NOISE, plan=plan, dtype=np.float64
     )  # fmt: skip
     task = Task(
-        H=H, U=setting.planes, square=square, chosen=np.arange(S), nearest=np.arange(S), share=np.full(S, 1 / S),
-        order=np.zeros((S, K), np.int64), updates=np.zeros(S, np.int64), F=F.copy(),
+        H=H, U=setting.planes, square=square, chosen=np.arange(S), nearest=np.arange(S),
+        share=np.full(S, 1 / S), order=np.zeros((S, K), np.int64), updates=np.zeros(S, np.int64), F=F.copy(),
         gram=np.zeros((M, M), np.complex128), W=W.copy(), f=np.zeros(S), loud=np.zeros(S, np.int64),
     )  # fmt: skip
     shared = buffer_for(band_layout(N, K, M, r, S, separate), np.float64)
@@ -104,7 +103,8 @@ def kernel_gradient(H, U, F, W, power, weight, steps=0):
     free, rows = setting.one.mask, np.zeros((1, 1, setting.one.mask[0].size))
     f = gradient_of(
         task, free, setting.one.problem(power, weight), CONSTANTS._replace(rounding=1e-12),
-        plan_of_band(plan)._replace(digital=-1), buffer_for((1, 1, SIZE), np.int64), shared, mine, rows, steps,
+        plan_of_band(plan)._replace(digital=-1), buffer_for((1, 1, SIZE), np.int64), shared, mine, rows,
+        steps,
     )  # fmt: skip
     return f, rows[0, 0].reshape(free.shape[1:])[:M, :N].T
 
@@ -119,7 +119,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_against_autograd(case):
-    """f is the mean of the narrowband ones; df/d∠F is that of f with X_s = E Z_s, its part in F's span taken out."""
+    """f is the mean of the narrowband ones; df/d∠F is its gradient without the part in F's span."""
     S, power, weight = 5, 7.0, 0.4
     H = band_channels(1, S, case["users"], case["antennas"])[0]
     U, _ = sensing(case["antennas"], count=S if case.get("separate") else 1)
@@ -175,7 +175,7 @@ def test_one_subcarrier_is_the_narrowband_design_bit_for_bit(dtype):
     point, f, done = run_fast(s, plan, dtype=dtype)
     factor = s.radar.factor({np.float32: 1e-3, np.float64: 1e-7}[dtype]).U.numpy()
     square = np.array([float(torch.linalg.matrix_norm(s.Psi)) ** 2])
-    d = design(H, factor[None], square, power=float(s.power), net=s.network, dtype=dtype, plan=plan)
+    d = design(H, factor[None], square, power=float(s.power[0]), net=s.network, dtype=dtype, plan=plan)
     assert np.array_equal(d.F, point.F.numpy())
     assert np.array_equal(d.W[:, 0], point.W.numpy())
     assert np.array_equal(d.f, f.numpy())
@@ -234,7 +234,7 @@ def test_networks_keep_their_zeros(name):
     d = design(H, U, square, net=net, plan=plan_for(3, net, 3, steps=20))
     assert np.array_equal(d.F != 0, np.broadcast_to(net.mask.numpy() != 0, d.F.shape))
     assert (d.f > start.f).all()
-    np.testing.assert_allclose(d.f, value(H, U, d), rtol=1e-9)
+    np.testing.assert_allclose(d.f, value(H, U, d), rtol=0, atol=1e-8)  # channels are on a grid of 2⁻³⁰
 
 
 def test_a_dynamic_network_hangs_each_antenna_on_one_chain():
@@ -307,7 +307,7 @@ class TestChoice:
         assert len(c.chosen) == 64
 
     def test_as_many_as_the_channels_change(self):
-        """More over more bandwidth, as many of twice the subcarriers; one of equal ones, whatever their phase."""
+        """More over more bandwidth, as many of twice the subcarriers, one of equal ones."""
         counts = [
             len(choose(band_channels(1, 64, bandwidth=b)[0], np.zeros(1)).chosen) for b in (0.01, 0.1, 0.4, 1)
         ]
@@ -329,4 +329,4 @@ def test_what_is_left_out_costs_little():
     H, (U, square) = band_channels(4, 48, bandwidth=0.3), sensing()
     some, every = design(H, U, square), design(H, U, square, subset=48)
     assert len(choose(H[0], np.zeros(1)).chosen) < 24
-    assert relative(some.f.mean(), every.f.mean()) < 5e-3
+    assert some.f.mean() > every.f.mean() - 5e-3 * abs(every.f.mean())

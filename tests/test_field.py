@@ -554,3 +554,22 @@ def test_without_names_the_antennas_are_never_misread(order, channels, antennas,
     rows = found.H.reshape(-1, found.H.shape[-1]).numpy()
     assert found.H.shape[-1] == antennas and rows.shape == (channels * users, antennas)
     assert np.array_equal(rows[np.argsort(rows[:, 0].real)], right.reshape(-1, antennas))
+
+
+def test_the_published_file_names_both_of_its_channels(tmp_path, reference):
+    """Among some thirty steering vectors, gains, delays and settings."""
+    refused(
+        reference / "test_data_matlab.mat", "H_test (1, 100, 4, 64), H_train (1, 500, 4, 64)", "--variable"
+    )
+    found = read(reference / "test_data_matlab.mat", variable="H_test", rows="h^T")
+    assert found.H.shape == (100, 4, 64) and "mean ‖h‖² = 63.2, rows h^T" in found.told
+    several = reference / "wideband" / "data_comm_8x2x2.mat"
+    axes = "antennas,users,subcarriers,channels"
+    refused(several, "H (8, 2, 2, 5), Q0_all (8, 2, 2, 5, 8)", "--variable")
+    refused(several, "H has axes (8, 2, 2, 5)", f"--axes {axes}", variable="H")
+    assert read(several, axes=axes, subcarrier="all").H.shape == (10, 2, 8)
+    with pytest.raises(bf.InputError, match="7 matrices; choose one with --index snr=i"):
+        bf.read_sensing(reference / "radar_data.mat", variable="J")
+    assert (
+        abs(float(bf.read_sensing(reference / "radar_data.mat", index="snr=6").Psi.trace().real) - 1) < 1e-12
+    )

@@ -306,3 +306,25 @@ def test_the_page_on_conventions_runs_as_it_stands(run, capsys):  # noqa: F811
         assert code == 0, err
     assert all(f"| `{tool}` |" in page for tool in TOOLS)
     assert all(f"`{name}`" in page for name in (*KNOWN, RI, *SUMMED, DROPPED))
+
+
+def test_the_street_canyon_of_sionna_rt_is_seen_from_the_right_side():
+    """24 users in Sionna RT's own scene (tools/street_canyon.py): each row points where its user stands."""
+    with np.load(ROOT / "tests" / "data" / "street-canyon.npz") as held:
+        h, seen, clear = held["h"], held["seen_deg"], held["clear"]
+    with pytest.raises(bf.InputError, match="24 users and 16 antennas"):
+        bf.from_sionna(h)
+    found = bf.from_sionna(h, users=4)
+    assert found.H.shape == (6, 4, 16) and "--normalise set makes the mean 16" in found.told
+    grid = torch.from_numpy(np.deg2rad(np.arange(-90, 90.01, 0.1)))
+    gain = (found.H.reshape(-1, 16) @ found.array.steering(grid).mT).abs()
+    peak = np.rad2deg(grid[gain.argmax(-1)].numpy())
+    assert np.median(np.abs(peak - seen)[clear]) < 0.5
+    aside = clear & (np.abs(seen) > 10)
+    assert aside.sum() >= 4 and np.abs(peak - seen)[aside].max() < 2
+    even = bf.from_sionna(h, users=4, normalise="user")
+    for target in TARGETS:
+        radar = bf.solve_covariance(even.array, list(TARGETS))
+        d = bf.design(bf.make_scenario(even.H, radar, snr_db=12), "fast")
+        level = d.beampattern(torch.deg2rad(torch.tensor([target, -target], dtype=torch.float64))).mean(0)
+        assert float(level[0]) > 3 * float(level[1])

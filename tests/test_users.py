@@ -14,8 +14,9 @@ from beamfold.constraints import full_power
 from beamfold.files.designs import read_designs, streams_in
 from beamfold.objective import Users, rate, rate_gradient, signal_gradient
 from beamfold.objective.rate import LN2, log_det, rate_core
+from beamfold.optim.few_bits import rounded
 from beamfold.registry import METHODS
-from beamfold.start import block_diagonal, proposed
+from beamfold.start import Point, block_diagonal, proposed
 from beamfold.testing import three_beams
 from beamfold.verifier import verify
 
@@ -227,3 +228,30 @@ def test_files_and_the_command_line(tmp_path, suffix, run):  # noqa: F811
     run("verify", designs, channels)
     with pytest.raises(ValueError, match="give --streams"):
         bf.read_channels(channels)
+
+
+@pytest.mark.parametrize("bits", [1, 3])
+def test_few_bits_for_users_with_several_antennas(bits):
+    """F on the levels, W better than the rounded point's and at a maximum: no W near it does better."""
+    plain = several(snr_db=6.0, chains=8)
+    s = bf.make_scenario(
+        plain.H.unflatten(-2, (3, 2)),
+        plain.radar,
+        snr_db=6.0,
+        streams=2,
+        network=bf.subarrays(16, 8, bits=bits),
+    )
+    found = bf.design(s, "pga", inner=2, layers=20)
+    assert bool(found.usable.all()) and float(s.network.violation(found.F).max()) < 1e-12
+    start = bf.design(bf.make_scenario(plain.H.unflatten(-2, (3, 2)), plain.radar, snr_db=6.0, streams=2,
+                                       network=bf.subarrays(16, 8)), "pga", inner=2, layers=20)  # fmt: skip
+    turned = rounded(Point(start.F, start.W), bits)
+    naive = s.objective(full_power(turned.F @ turned.W, s.power))
+    assert bool((found.objective > naive).all())
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        D = torch.randn(found.W.shape, dtype=torch.complex128, generator=generator)
+        D = 1e-3 * D * (found.W.norm() / D.norm())
+        value = s.objective(full_power(found.F @ (found.W + D), s.power))
+        # A step d along a slope of at most 1e-3 / ‖Y‖ gains at most 1e-3 ‖d‖/‖W‖.
+        assert bool((value <= found.objective + 1e-5).all())

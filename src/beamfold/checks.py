@@ -53,6 +53,25 @@ def shared(H: Tensor, streams: int | None) -> tuple[Tensor, Users]:
     return H.flatten(-3, -2), Users(receive, streams)
 
 
+def with_sensing(per_user: Users, H: Tensor, count: int, known: bool) -> Users:
+    """The users with D sensing streams beside theirs.
+
+    Raises:
+        InputError: D below 0 or more than N − K, streams that are known but are not there, or users of
+            several antennas.
+    """
+    most = H.shape[-1] - H.shape[-2]
+    if not 0 <= count <= most:
+        raise InputError(f"sensing streams are 0 to N - K = {most}, got {count}")
+    if known and not count:
+        raise InputError("no sensing streams that the users could know; give sensing_streams")
+    if count and not per_user.single:
+        raise InputError(
+            f"sensing streams are for users of one antenna, these have {per_user.receive}; leave them out"
+        )
+    return per_user._replace(sensing=count, known=known)
+
+
 def check_channels(H: Tensor, chains: int, per_user: Users) -> None:
     """Raise InputError unless H (…, K R, N) is finite and of sizes that fit."""
     if H.ndim < 2:

@@ -31,6 +31,8 @@ class Supports(NamedTuple):
     """The subcarriers of a band."""
     goals: bool = False
     """Another sensing objective than τ, see `radar.goal`; with continuous phases."""
+    sensing_streams: bool = False
+    """Columns of X that serve no user."""
     device: bool = False
     """Channels on any device: it is written in torch. Compiled methods need them on the CPU."""
 
@@ -83,6 +85,10 @@ def lacking(supports: Supports, s: Scenario) -> str:
         (
             s.band is not None and not supports.band,
             f"is for flat channels, these have {s.subcarriers} subcarriers",
+        ),
+        (
+            s.per_user.sensing > 0 and not supports.sensing_streams,
+            f"has a column for each user alone, the scenario asks for {s.per_user.sensing} sensing streams",
         ),
         (
             s.goal is not None and not supports.goals,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from beamfold.arrays import Array
 from beamfold.band import Band, PowerRule
-from beamfold.checks import Numbers, check_channels, sensing_given, shared, tensor_of
+from beamfold.checks import Numbers, check_channels, sensing_given, shared, tensor_of, with_sensing
 from beamfold.constraints import power_error
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
@@ -48,7 +48,7 @@ class Scenario:
         chains: M, RF chains of a hybrid design.
         weight: (…) real, ω ≥ 0.
         noise: σ_n² > 0, linear.
-        per_user: R antennas and d streams of each user; one each in the paper.
+        per_user: R antennas and d streams of each user, one each in the paper, and D sensing streams.
         network: which antenna hangs on which chain, and with which phases; unless given, all on all.
         band: the subcarriers of a wideband scenario, whose F serves all of them; None for a flat channel.
         goal: what sensing is for where it is not τ: the objective is then R + ω c(X), see `radar.goal`.
@@ -93,8 +93,8 @@ class Scenario:
 
     @property
     def columns(self) -> int:
-        """K d, the columns of X and W."""
-        return self.users * self.per_user.streams
+        """K d + D, the columns of X and W."""
+        return self.users * self.per_user.streams + self.per_user.sensing
 
     @property
     def batch(self) -> torch.Size:
@@ -274,6 +274,8 @@ def make_scenario(
     power_rule: PowerRule = "subcarrier",
     sensing: str = "tau",
     scene: Scene | None = None,
+    sensing_streams: int = 0,
+    known_to_users: bool = False,
 ) -> Scenario:
     """Check channels and Ψ once and make the scenario that every method takes.
 
@@ -297,6 +299,8 @@ def make_scenario(
         sensing: what the objective has beside R: "tau" (R − ω τ), "crb" (R + ω log₂ det J) or "scnr"
             (R + ω Σ_i log₂ SCNR_i), see `radar.criteria`.
         scene: what is sensed, for the last two; default the targets of Ψ, see `radar.scene.scene_of`.
+        sensing_streams: D further columns of X that serve no user, X = F [W_c, W_r]; for one-antenna users.
+        known_to_users: whether the users cancel them; else they are interference.
 
     Returns:
         A `Scenario` in complex128.
@@ -310,6 +314,7 @@ def make_scenario(
     chains = network.chains if chains is None and network is not None else chains
     chains = per_user.columns(H.shape[-2]) if chains is None and H.ndim >= 2 else chains or 0
     check_channels(H, chains, per_user)
+    per_user = with_sensing(per_user, H, sensing_streams, known_to_users)
     if network is not None and (network.antennas, network.chains) != (H.shape[-1], chains):
         raise InputError(
             f"the network {network.label} is for {network.antennas} antennas and {network.chains} chains, "

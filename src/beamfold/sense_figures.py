@@ -79,3 +79,39 @@ def _band(axes: Axes, of: xr.Dataset, name: str, style: dict[str, Any]) -> None:
         return
     axes.plot(x, mean, **style)
     axes.fill_between(x, low, high, color=style["color"], alpha=0.12, lw=0)
+
+
+def front(ds: xr.Dataset) -> Figure:
+    """R over the bound or SCNR of the worst target, and over P_D: curves, the paper's designs as points."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    crb = json.loads(ds.attrs["parameters"])["sensing"] == "crb"
+    for axes, name in ((left, "rcrb_deg" if crb else "scnr"), (right, "detected")):
+        for i, method in enumerate(ds["method"].values):
+            of = ds.sel({"method": method})
+            style = _style(i, str(method)) | {"marker": "o", "ms": 4}
+            axes.plot(_shown(of, name, ""), of["rate_mean"], **style)
+        for i, mark in enumerate(ds["mark"].values):
+            of = ds.sel({"mark": mark})
+            style = _style(i + ds.sizes["method"], label(str(mark))) | {"marker": "D", "ls": "", "ms": 7}
+            axes.plot(_shown(of, name, "mark_"), of["mark_rate_mean"], **style)
+        axes.grid(alpha=0.3, which="both")
+    worst = "of the worst target"
+    if crb:
+        left.set(xscale="log", xlabel=f"root Cramér-Rao bound {worst} [°]", ylabel="sum rate R [bit/s/Hz]")
+        left.xaxis.set_major_formatter("{x:g}")
+        left.xaxis.set_minor_formatter("{x:g}")
+        left.tick_params(axis="x", which="minor", labelsize=7)
+    else:
+        left.set(xlabel=f"SCNR {worst} [dB]", ylabel="sum rate R [bit/s/Hz]")
+    right.set(xlabel=f"probability of detection {worst}")
+    legend(figure, (left,))
+    return figure
+
+
+def _shown(of: xr.Dataset, name: str, prefix: str) -> Any:
+    """The mean, of SCNR in dB."""
+    mean = of[f"{prefix}{name}_mean"].values
+    return 10 * np.log10(mean) if name == "scnr" else mean

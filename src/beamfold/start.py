@@ -83,7 +83,7 @@ def block_diagonal(H: Tensor, users: Users) -> Tensor:
         H: (…, K R, N).
         users: R and d.
     """
-    R, d = users
+    R, d = users.receive, users.streams
     each = by_user(H, users)
     count, antennas = each.shape[-3], each.shape[-1]
     if antennas - (count - 1) * R < d:
@@ -135,7 +135,7 @@ def extra_columns(radar: Sensing, missing: int) -> Tensor:
 
 
 def _with_extra(s: Scenario, columns: Tensor) -> Tensor:
-    extra = extra_columns(s.radar, s.chains - s.columns).to(columns.dtype)
+    extra = extra_columns(s.radar, s.chains - columns.shape[-1]).to(columns.dtype)
     return torch.cat([columns, extra.expand(*s.batch, *extra.shape)], -1)
 
 
@@ -221,7 +221,7 @@ def _pointing(s: Scenario, columns: Tensor) -> Point:
     """F of the phases of the K columns and the M − K further ones, and its W in (26)."""
     F = _connected(s, torch.exp(1j * _with_extra(s, columns).angle()))
     # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
-    W = s.on_band(torch.linalg.pinv(F, rtol=1 / CANCELS)) @ zero_forcing(s.H, s.per_user)
+    W = s.on_band(torch.linalg.pinv(F, rtol=1 / CANCELS)) @ served(s)
     return Point(F, s.to_power(s.transmitted(F, W), W))
 
 
@@ -230,12 +230,38 @@ def sensing_start(s: Scenario) -> Tensor:
 
     U holds Ψ's K d leading eigenvectors times the root of their eigenvalues, and Q is the polar factor of
     Uᴴ X_MR of `maximum_ratio`: of all X with this covariance, the one with the most Σ_k Re h_kᴴ x_k/‖h_k‖.
-    For flat channels.
+    Sensing streams get all of these eigenvectors alike, with phases of a discrete Fourier transform. For flat
+    channels.
     """
     values, vectors = torch.linalg.eigh(s.Psi)
-    U = (vectors * values.clamp_min(0).sqrt())[:, -s.columns :]
-    left, _, right = torch.linalg.svd(U.mH @ maximum_ratio(s.H, s.per_user))
-    return s.to_power(U @ (left @ right))
+    U, D = vectors * values.clamp_min(0).sqrt(), s.per_user.sensing
+    own = U[:, -(s.columns - D) :]
+    left, _, right = torch.linalg.svd(own.mH @ maximum_ratio(s.H, s.per_user))
+    X = own @ (left @ right)
+    if D:
+        turns = torch.arange(s.columns, device=U.device)[:, None] * torch.arange(D, device=U.device)
+        mixing = torch.exp(2j * math.pi * turns / s.columns).to(U.dtype) / math.sqrt(s.columns)
+        X = torch.cat([X, (U[:, -s.columns :] @ mixing).expand(*X.shape[:-1], D)], -1)
+    return s.to_power(X)
+
+
+def padded(s: Scenario, X: Tensor) -> Tensor:
+    """X with D columns of zeros for the sensing streams behind those of the users."""
+    return torch.nn.functional.pad(X, (0, s.per_user.sensing))
+
+
+SENSING_SHARE = 0.3
+"""Of `sensing_start` in a start with sensing streams: a column of zeros would stay one."""
+
+
+def served(s: Scenario) -> Tensor:
+    """X_ZF, and with sensing streams (1 − b) X_ZF + b X_Ψ, whose last D columns are not 0."""
+    X = zero_forcing(s.H, s.per_user)
+    if not s.per_user.sensing:
+        return X
+    parts = [sensing_start(part) for part in s.parts()]
+    sense = parts[0] if len(parts) == 1 else torch.stack(parts, -3)
+    return (1 - SENSING_SHARE) * s.to_power(padded(s, X)) + SENSING_SHARE * sense
 
 
 SHARES = (0.0, 0.3, 0.7)
@@ -244,7 +270,7 @@ SHARES = (0.0, 0.3, 0.7)
 
 def mixed(s: Scenario) -> Tensor:
     """X (…, N, K d): the best (1 − b) X_ZF + b X_Ψ for b of `SHARES`, scaled to (7c); flat channels only."""
-    communicate, sense = s.to_power(zero_forcing(s.H, s.per_user)), sensing_start(s)
+    communicate, sense = s.to_power(padded(s, zero_forcing(s.H, s.per_user))), sensing_start(s)
     tried = [s.to_power((1 - b) * communicate + b * sense) for b in SHARES]
     best = torch.stack([s.objective(X) for X in tried]).nan_to_num(-math.inf).argmax(0)
     return torch.stack(tried, -3).take_along_dim(best[..., None, None, None], -3).squeeze(-3)

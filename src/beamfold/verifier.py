@@ -73,6 +73,8 @@ def verify(
     network: tuple[Array, int, bool] | None = None,
     ratios: Array | None = None,
     power_rule: str = "subcarrier",
+    sensing: int = 0,
+    known: bool = False,
 ) -> Residuals:
     """Recompute the figures of designs (B, …) one channel, and one subcarrier, after another.
 
@@ -94,6 +96,8 @@ def verify(
         positions: (N, 3) of the antennas in wavelengths of the carrier; default n/2 along y.
         ratios: (S,) of a band, the subcarriers' frequencies over the carrier's: R, τ and the MSE are means
             over them. Default a flat channel.
+        sensing: D, so many last columns serve no user.
+        known: whether the users cancel them; else they are interference.
         power_rule: of a band, "subcarrier" where ‖F W_s‖² = P_t on each, "band" where their mean is P_t.
 
     Returns:
@@ -108,7 +112,10 @@ def verify(
     for b in range(count):
         X = [W[b, i] if F is None else F[b] @ W[b, i] for i in range(bands)]
         parts = np.array(
-            [_figures(H[b, i], X[i], each[i], power[b], noise, receive, steering[i]) for i in range(bands)]
+            [
+                _figures(H[b, i], X[i], each[i], power[b], noise, receive, steering[i], sensing, known)
+                for i in range(bands)
+            ]
         )
         found[:4, b] = parts[:, :4].mean(0)
         share = parts[:, 4] if power_rule == "subcarrier" else parts[:, 4].mean()
@@ -136,12 +143,21 @@ def verify(
 
 
 def _figures(
-    H: Array, X: Array, Psi: Array, power: float, noise: float, receive: int, steering: Array
+    H: Array,
+    X: Array,
+    Psi: Array,
+    power: float,
+    noise: float,
+    receive: int,
+    steering: Array,
+    sensing: int,
+    known: bool,
 ) -> tuple[float, float, float, float, float]:
     """R, τ, the MSE, the mean square of Ψ's own pattern, and ‖X‖²/P_t, for one channel at one frequency."""
     users = len(H) // receive
-    single = X.shape[1] == len(H) == users
-    total = _single_rate(H, X, noise) if single else _rate(H, X, noise, receive)
+    heard = X[:, : X.shape[1] - sensing] if known else X
+    single = X.shape[1] - sensing == len(H) == users
+    total = _single_rate(H, heard, noise) if single else _rate(H, X, noise, receive)
     covariance = X @ X.conj().T
     pattern = np.sum(steering.conj() * ((covariance / power - Psi) @ steering), axis=0).real
     wanted = np.sum(steering.conj() * (Psi @ steering), axis=0).real
@@ -154,7 +170,7 @@ def _single_rate(H: Array, X: Array, noise: float) -> float:
     """R of (4), one user after another."""
     total, users = 0.0, len(H)
     for k in range(users):
-        gains = [abs(np.sum(H[k] * X[:, j])) ** 2 for j in range(users)]
+        gains = [abs(np.sum(H[k] * X[:, j])) ** 2 for j in range(X.shape[1])]
         interference = sum(g for j, g in enumerate(gains) if j != k)
         total += np.log1p(gains[k] / (interference + noise)) / np.log(2)
     return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,12 @@ Budget = Annotated[float | None, typer.Option(help="Microseconds per design that
 TauMax = Annotated[
     float | None, typer.Option(help="Problem (7): max R with tau at most this; omega plays no part.")
 ]
+RcrbMax = Annotated[
+    float | None, typer.Option(help="Problem (7): max R with every root CRB at most this, in degrees.")
+]
+ScnrMin = Annotated[
+    float | None, typer.Option(help="Problem (7): max R with every target's SCNR at least this, in dB.")
+]
 TauMaxDb = Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")]
 Shown = Annotated[
     list[str] | None,
@@ -101,7 +108,8 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: 
     """The design of all channels behind a progress bar."""
     from beamfold.registry import design
 
-    say_if_compiling(method, options.get("precision", "single"))
+    if s.goal is None:
+        say_if_compiling(method, options.get("precision", "single"))
     with progress(s.batch[-1], text) as tick:
         return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 
@@ -120,6 +128,8 @@ def design(
     budget_us: Budget = None,
     tau_max: TauMax = None,
     tau_max_db: TauMaxDb = None,
+    rcrb_max_deg: RcrbMax = None,
+    scnr_min_db: ScnrMin = None,
     precision: Precision = None,
     settings: Settings = None,
     measure: Shown = None,
@@ -142,17 +152,23 @@ def design(
     from beamfold.cli.options import options_for
     from beamfold.files import write_design
 
-    limited = tau_max is not None or tau_max_db is not None
-    method = method or ("constrained" if limited else "unfolded" if model or inner else METHOD)
+    spec = _for_limit(spec, rcrb_max_deg, scnr_min_db)
+    limits = {
+        "tau_max": tau_max, "tau_max_db": tau_max_db, "rcrb_max_deg": rcrb_max_deg, "scnr_min_db":
+    scnr_min_db, }  # fmt: skip
+    limited = any(value is not None for value in limits.values())
+    usual = METHOD if spec.sensing in (None, "tau") else "best"
+    method = method or ("constrained" if limited else "unfolded" if model or inner else usual)
     given = {
         "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
-        "precision": precision, "tau_max": tau_max, "tau_max_db": tau_max_db, "model": model,
+        "precision": precision, "model": model, **limits,
     }  # fmt: skip
     options = options_for(
         method, {key: value for key, value in given.items() if value is not None}, settings or ()
     )
     _check_budget(method, budget_us)
-    measures = _measures(measure)
+    sensed = SENSED[:2] if spec.sensing in ("crb", "scnr") else ()
+    measures = _measures(list(dict.fromkeys([*(measure or ()), *sensed])))
     if model is not None:
         options = _with_model(model, options)
     with torch_threads():  # also what is read and measured: see beamfold.threads
@@ -164,6 +180,13 @@ def design(
         facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
         write_design(output, result, facts)
         _tell(output, result, recorded(spec, s), told, measures, as_json)
+
+
+def _for_limit(spec: ScenarioSpec, rcrb_max_deg: float | None, scnr_min_db: float | None) -> ScenarioSpec:
+    """The scenario with the sensing objective of a limit, where none is stated."""
+    if spec.sensing is not None or (rcrb_max_deg is None and scnr_min_db is None):
+        return spec
+    return replace(spec, sensing="crb" if rcrb_max_deg is not None else "scnr")
 
 
 def _with_model(model: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +235,10 @@ def _tell(
                     "weight": scenario["weight"], "scenario": scenario, "understood": told,
                     "results": figures})  # fmt: skip
     else:
-        table(figures, _headings(measures))
+        headings = _headings(measures)
+        if s.goal is not None:
+            headings["objective"] = s.goal.label
+        table(figures, headings)
         say(f"{output}: F, W and their figures for {s.batch[-1]} channels")
 
 

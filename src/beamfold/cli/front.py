@@ -44,6 +44,12 @@ HEADINGS = {
 }
 
 
+SENSED = {
+    "method": "method", "value": "omega", "rate": "R [bit/s/Hz]", "tau": "tau", "rcrb_deg": "RCRB [deg]",
+    "scnr_db": "SCNR [dB]", "detected": "P_D",
+}  # fmt: skip
+
+
 @with_scenario(one_snr=True)
 def front(
     spec: ScenarioSpec,
@@ -62,6 +68,9 @@ def front(
 ) -> None:
     """The R-tau front of a channel set as data and picture: each method a curve, the paper's as points.
 
+    With --sensing crb or scnr the front of R and of what the radar sees; curves are then best, digital or
+    pga.
+
     Example: beamfold front channels.mat --snr-db 12 -o front.nc
     """
     import numpy as np
@@ -78,6 +87,9 @@ def front(
     s, told = loaded(spec)
     if quick:
         s, points = s[: QUICK[0]], min(points, QUICK[1])
+    if s.goal is not None:
+        _of_goal(s, spec, output, method, weights, points, told, as_json)
+        return
     with progress(1000, "front") as tick:
         ds = run(
             s,
@@ -92,6 +104,55 @@ def front(
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **facts))
     write_figure(picture, ds, output.parent, output.stem)
     _tell(output, ds, recorded(spec, s), told, as_json)
+
+
+def _of_goal(
+    s: Scenario,
+    spec: ScenarioSpec,
+    output: Path,
+    method: list[str] | None,
+    weights: list[float] | None,
+    points: int,
+    told: str,
+    as_json: bool,
+) -> None:
+    """The front for another sensing objective than τ."""
+    import numpy as np
+
+    from beamfold.experiments.sense_front import METHODS, sense_front, summary
+    from beamfold.experiments.store import save
+    from beamfold.figures import write_figure
+    from beamfold.sense_figures import front as picture
+    from beamfold.styles import label
+
+    with progress(1000, "front") as tick:
+        ds = sense_front(
+            s,
+            methods=tuple(method) if method else METHODS,
+            weights=np.array(weights) if weights else None,
+            points=points,
+            source=channel_file(spec).name,
+            tick=lambda share, text: tick(round(1000 * share), f"front: {text}"),
+        )
+    facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
+    save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **facts))
+    write_figure(picture, ds, output.parent, output.stem)
+    found = summary(ds)
+    if as_json:
+        parameters = json.loads(ds.attrs["parameters"])
+        print_json({"output": str(output), **parameters, "scenario": recorded(spec, s), "points": found})
+        return
+    shown = [
+        {
+            **row,
+            "method": label(row["method"]),
+            "value": f"{row['value']:.3g}",
+            "rcrb_deg": f"{row['rcrb_deg']:.3g}",
+        }
+        for row in found
+    ]
+    table(shown, SENSED, title=ds.attrs["title"] + f", mean over {ds.sizes['channel']} channels")
+    say(f"{output}: the front; {output.with_suffix('.png')}, .pdf: its picture")
 
 
 def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:

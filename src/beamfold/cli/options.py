@@ -9,7 +9,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from beamfold.errors import InputError
 from beamfold.registry import METHODS, check_options, method_named
 
-OFTEN = ("inner", "layers", "engine", "depth", "precision", "tau_max", "tau_max_db", "any_size", "model")
+OFTEN = (
+    "inner",
+    "layers",
+    "engine",
+    "depth",
+    "precision",
+    "tau_max",
+    "tau_max_db",
+    "rcrb_max_deg",
+    "scnr_min_db",
+    "any_size",
+    "model",
+)
 """Options that have one of their own in `beamfold design`; all others are given by --set."""
 
 

@@ -13,7 +13,7 @@ import typer
 from beamfold.cli.common import print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, direction, directions
+from beamfold.files.entries import Angle, direction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -122,28 +122,19 @@ def _scene(
     receive: str | None,
 ) -> Scene:
     """The scene of a design file's array and the options."""
-    from beamfold.files.antennas import array_called
-    from beamfold.radar import make_scene
-    from beamfold.radar.scene import CNR_DB, SNR_DB
+    from beamfold.files.entries import ScenarioSpec
+    from beamfold.files.goals import written_scene
 
-    found = directions(targets) if targets else held.targets_deg
-    if not found:
+    if not targets and not held.targets_deg:
         raise InputError("the designs name no targets; give --targets-deg")
-    return make_scene(
-        held.array,
-        _as_seen(held, found),
-        target_snr_db=target_snr_db or SNR_DB,
-        receive=None if receive is None else array_called(receive, held.array.antennas),
-        clutter_deg=_as_seen(held, directions(clutter or [])),
-        clutter_db=clutter_db or CNR_DB,
+    spec = ScenarioSpec(
+        target_snr_db=target_snr_db,
         snapshots=snapshots,
-        false_alarm=false_alarm,
+        clutter_deg=clutter,
+        clutter_db=clutter_db,
+        receive_array=receive,
     )
-
-
-def _as_seen(held: Precoders, found: Any) -> Any:
-    """Azimuths alone as pairs of elevation 0 where the array sees elevation."""
-    return found if held.array.is_line else [(x, 0.0) if isinstance(x, float) else tuple(x) for x in found]
+    return written_scene(spec, held.array, targets or held.targets_deg, false_alarm)
 
 
 def _tell(output: Path, ds: xr.Dataset, rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -38,20 +38,21 @@ def verify(
     checked. Nor is why a method stopped, and whether a design is below its start.
     Exit code 1 where a residual exceeds the tolerance. Example: beamfold verify designs.mat channels.mat
     """
-    from beamfold.files.designs import read_designs, streams_in
+    from beamfold.files.designs import read_designs, sensing_in, streams_in
 
     streams = streams_in(designs)
     read = read_channels(replace(spec, streams=streams))
     H = read.H.numpy()
     receive = 1 if streams is None else H.shape[-2]
     users = H.shape[-2 if streams is None else -3]
-    held = read_designs(designs, H.shape[0], users * (streams or 1), H.shape[-1])
+    sensing = sensing_in(designs)
+    held = read_designs(designs, H.shape[0], users * (streams or 1) + sensing[0], H.shape[-1])
     if streams is not None:
         H = H.reshape(*H.shape[:-3], -1, H.shape[-1])
     for name, one in held.items():
         _check_band(designs, name, one, None if read.band is None else read.band.ratios)
     say(f"note: {read.told}")
-    worst = {name: _one(one, H, receive) for name, one in held.items()}
+    worst = {name: _one(one, H, receive, sensing) for name, one in held.items()}
     unstated = [
         key for key in ("objective", "mse", "faults") if any(key not in one.stated for one in held.values())
     ]
@@ -66,7 +67,7 @@ def verify(
         say(f"not checked: {designs} does not state {' and '.join(unstated)} with what it depends on")
     if failed:
         say(f"failed: residuals above {tolerance:g} in {', '.join(failed)}")
-        other = {name: _one(held[name], H.conj(), receive) for name in failed}
+        other = {name: _one(held[name], H.conj(), receive, sensing) for name in failed}
         if all(max(w.values()) <= tolerance for w in other.values()):
             turned = "h^H" if (spec.rows or ROWS) == "h^T" else "h^T"
             say(f"with --rows {turned} they pass: the rows of the channels were taken the wrong way")
@@ -85,7 +86,7 @@ def _check_band(designs: Path, name: str, held: HeldDesign, ratios: list[float] 
         raise InputError(f"{designs}: {name} is for other frequencies than those of the channel file")
 
 
-def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
+def _one(held: HeldDesign, H: NDArray[Any], receive: int, sensing: tuple[int, bool]) -> dict[str, float]:
     """The worst residuals of one method of the file, over all SNRs and channels."""
     import numpy as np
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -118,6 +119,7 @@ def _one(held: HeldDesign, H: NDArray[Any], receive: int) -> dict[str, float]:
                 held.network,
                 held.ratios,
                 held.power_rule,
+                *sensing,
             ).worst()
             worst = {key: max(value, worst.get(key, 0.0)) for key, value in found.items()}
     return worst

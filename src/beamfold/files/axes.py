@@ -98,8 +98,7 @@ def fitted(what: str, value: Array, axes: Sequence[str]) -> Array:
     if len(ways) > 1:
         raise FileError(
             f"{what} has axes {value.shape}, of which {len(axes)} are named: {written(axes)}; say with - "
-            "which "
-            "axis of length 1 is dropped"
+            "which axis of length 1 is dropped"
         )
     return value.reshape(next(iter(ways)))
 
@@ -164,9 +163,8 @@ def _in_order(
         length = value.shape[names.index(SYMBOLS)]
         if length != 1:
             raise FileError(
-                f"{what} has {length} symbols; choose one with --index symbols=i, or take each as a "
-                "channel of "
-                "its own with --index symbols=all"
+                f"{what} has {length} symbols; choose one with --index symbols=i, or take each as a channel "
+                "of its own with --index symbols=all"
             )
         spread.append(SYMBOLS)
     kept = [CHANNELS, *spread, *(n for n in KNOWN if n not in (CHANNELS, *spread))]
@@ -193,7 +191,6 @@ def _joined(what: str, value: Array) -> Array:
     if value.shape[-1] != 2 or value.dtype.kind not in "biuf":
         raise FileError(
             f"{what}: the axis ri has length {value.shape[-1]} and {value.dtype} numbers; it is the real "
-            "and the "
-            "imaginary part, of length 2"
+            "and the imaginary part, of length 2"
         )
     return value[..., 0] + 1j * value[..., 1]

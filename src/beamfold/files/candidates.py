@@ -72,8 +72,8 @@ def _together(path: Path, real: str, a: Array, imag: str, b: Array) -> Array:
     """a + j b of two real arrays of one shape."""
     if a.shape != b.shape or a.dtype.kind == "c" or b.dtype.kind == "c":
         raise FileError(
-            f"{path}: {real} {a.shape} {a.dtype} and {imag} {b.shape} {b.dtype} are no real and imaginary "
-            "part"
+            f"{path}: {real} {a.shape} {a.dtype} and {imag} {b.shape} "
+            f"{b.dtype} are no real and imaginary part"
         )
     return a + 1j * b
 
@@ -110,6 +110,7 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
     complexes = [Chosen(name, value) for name, value in arrays.items() if value.dtype.kind == "c"]
     found = [(c, likely(c.value, several, antennas)) for c in [*complexes, *pairs]]
     found = [(c, order) for c, order in found if order.order is not None or order.refusal]
+    found = [(c, order) for c, order in found if c.name == NAME or not _is_vector(c.value)] or found
     if not found and not any(c.value.size > 1 for c in complexes):
         found = _real(path, arrays, several, antennas)
     if not found:
@@ -120,11 +121,12 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
         )
     alone = found if len(found) == 1 else [(c, o) for c, o in found if c.name == NAME and o.order is not None]
     delays = [name for name in arrays if name.rsplit(".", 1)[-1].lower() in DELAYS]
-    if delays and not any(c.name == NAME for c, _ in alone):
+    delays = [name for name in delays if any(_of_paths(c.value, arrays[name]) for c, _ in found)]
+    if delays and not any(c.name == NAME for c, _ in found):
         raise FileError(
-            f"{path} holds single paths, with their delays in {delays[0]}; --from quadriga sums those of "
-            "QuaDRiGa, else save the tool's channel matrix (Sionna: paths.cfr), or name an array with "
-            "--variable"
+            f"{path} holds single paths, with their delays in {delays[0]}; --from "
+            "quadriga sums those of QuaDRiGa, else save the tool's channel matrix "
+            "(Sionna: paths.cfr), or name an array with --variable"
         )
     if len(alone) == 1:
         chosen, order = alone[0]
@@ -133,6 +135,17 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
         return chosen, order
     ways = ", ".join(f"{c.name} {c.value.shape}" for c, _ in found)
     raise FileError(f"{path} holds several arrays that could be channels: {ways}; choose with --variable")
+
+
+def _of_paths(value: Array, delays: Array) -> bool:
+    """Whether an array can have an axis of the paths that these are the delays of."""
+    counts = {delays.size, *delays.shape[:1], *delays.shape[-1:]} - {1}
+    return bool(counts & set(value.shape))
+
+
+def _is_vector(value: Array) -> bool:
+    """Whether it is one row or column, which beside matrices is a steering vector or the gains of paths."""
+    return sum(n > 1 for n in value.shape) < 2
 
 
 def _real(
@@ -148,15 +161,13 @@ def _real(
         if last in {part for pair in PARTS for part in pair} | {"abs", "mag", "angle", "phase"}:
             raise FileError(
                 f"{path}: {name} {value.shape} is one part of complex channels; name the other with "
-                "--variable "
-                f"{name} --imag NAME"
+                f"--variable {name} --imag NAME"
             )
         if 2 in value.shape and value.ndim == 4 and not several:
             raise FileError(
                 f"{path}: {name} {value.shape} is real, expected (channels, users, antennas) of complex "
-                "numbers; where the axis of length 2 is real and imaginary "
-                "part, "
-                f"name it ri: --axes {','.join(_with_ri(value.shape))}"
+                "numbers; where the axis of length 2 is real and imaginary part, name it ri: --axes "
+                f"{','.join(_with_ri(value.shape))}"
             )
         found.append((Chosen(name, value), order))
     if len(found) == 1:
@@ -164,8 +175,7 @@ def _real(
         if name not in (NAME, "array") and value.dtype.kind == "f" and not np.signbit(value).any():
             raise FileError(
                 f"{path}: {name} {value.shape} is real and nowhere negative, such as delays or powers; "
-                "--variable "
-                f"{name} takes it as channels all the same"
+                f"--variable {name} takes it as channels all the same"
             )
         _warn(path, name)
     return found

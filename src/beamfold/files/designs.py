@@ -67,8 +67,12 @@ def design_arrays(design: Design) -> dict[str, Any]:
     }
     if s.band is not None:
         arrays |= {**band_entries(s.band.frequencies, s.band.carrier), POWER: s.band.rule}
+    if s.goal is not None:  # not R - omega tau, which `objective` states
+        arrays |= {"sensing": s.goal.kind, "sensing_objective": arrays.pop("objective")}
     if not s.network.usual:
         arrays |= mask_arrays(s.network)
+    if s.per_user.sensing:
+        arrays |= {"sensing_streams": s.per_user.sensing, "known_to_users": int(s.per_user.known)}
     if not s.per_user.single:
         arrays |= {"receive": s.per_user.receive, "streams": s.per_user.streams}
     if design.F is not None:
@@ -129,6 +133,14 @@ def streams_in(path: Path) -> int | None:
     """The streams to each user of a file of designs for users with several antennas, else None."""
     held = read_all(path)
     return int(held["streams"].reshape(-1)[0]) if "streams" in held else None
+
+
+def sensing_in(path: Path) -> tuple[int, bool]:
+    """D, the sensing streams of a file of designs, and whether the users know them."""
+    held = read_all(path)
+    if "sensing_streams" not in held:
+        return 0, False
+    return int(held["sensing_streams"].reshape(-1)[0]), bool(held["known_to_users"].reshape(-1)[0])
 
 
 def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict[str, HeldDesign]:

@@ -84,6 +84,8 @@ OF_PSI = f"{DESIGN} train bench"
 """Those that need a Ψ."""
 
 
+OF_GOAL = "design front"
+"""Those that design for another sensing objective than τ."""
 BAND = "generate covariance train squint"
 """Those that make something for a band."""
 
@@ -124,8 +126,7 @@ class ScenarioSpec:
         str | None,
         Key(
             "Its axes in order, such as antennas,users,channels: channels, subcarriers, symbols, users, "
-            "receive, "
-            "antennas, ri (real and imaginary part), paths or taps (summed), - (one of length 1).",
+            "receive, antennas, ri (real and imaginary part), paths or taps (summed), - (one of length 1).",
             "channels,users,antennas where that is sure",
             OF_FILE,
         ),
@@ -152,8 +153,7 @@ class ScenarioSpec:
         str | None,
         Key(
             "The tool that made the channels: sionna, deepmimo, quadriga, matlab5g, phased, nyusim or "
-            "hermes. "
-            "Sets axes and array.",
+            "hermes. Sets axes and array.",
             "",
             f"{DESIGN} verify covariance",
         ),
@@ -235,6 +235,33 @@ class ScenarioSpec:
         Key(
             "The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train network squint"
         ),
+    ] = None
+    sensing: Annotated[
+        str | None,
+        Key("What sensing is for: tau (R - w tau), crb (R + w log2 det J) or scnr.", "tau", OF_GOAL),
+    ] = None
+    target_snr_db: Annotated[
+        list[float] | None,
+        Key(
+            "Of crb and scnr: |alpha|^2 P_t/noise in dB, one for all targets or one of each.", "-35", OF_GOAL
+        ),
+    ] = None
+    snapshots: Annotated[int | None, Key("Of crb and scnr: L.", "64", OF_GOAL)] = None
+    clutter_deg: Annotated[
+        Directions | None, Key("Of crb and scnr: the direction of a clutter patch.", "none", OF_GOAL)
+    ] = None
+    clutter_db: Annotated[
+        list[float] | None, Key("Power of the clutter like that of targets.", "-20", OF_GOAL)
+    ] = None
+    receive_array: Annotated[
+        str | None,
+        Key("Of crb and scnr: receive antennas, written as --array.", "the transmit antennas", OF_GOAL),
+    ] = None
+    sensing_streams: Annotated[
+        int | None, Key("D, further columns of X that serve no user.", "0", "design")
+    ] = None
+    known_to_users: Annotated[
+        bool | None, Key("The users cancel the sensing streams.", "they are interference", "design")
     ] = None
     targets_deg: Annotated[
         Directions | None,

@@ -63,14 +63,10 @@ def _row(name: str, value: Array, readings: list[str], about: str) -> dict[str, 
 
 def _readings(value: Array) -> list[str]:
     """The orders that are possible as options; what is taken without one is said to be."""
-    if value.ndim < 2 or value.size < 2:
+    if sum(n > 1 for n in value.shape) < (2 if value.dtype.kind == "c" else 3):
         return []
     guess = likely(value, several=False)
     found = [f"{written(guess.order)}, taken without an option"] if guess.order is not None else []
     found += [guess.refusal] if guess.refusal else []
-    fits = [
-        name
-        for name, tool in TOOLS.items()
-        if value.dtype.kind == "c" and value.ndim in map(len, tool.orders)
-    ]
-    return found + ([f"the axes of --from {', '.join(fits)}"] if fits else [])
+    fits = [name for name, tool in TOOLS.items() if value.ndim > 3 and value.ndim in map(len, tool.orders)]
+    return found + ([f"the number of axes fits --from {', '.join(fits)}"] if fits else [])

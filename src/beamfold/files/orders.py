@@ -28,6 +28,7 @@ Order = tuple[str, ...]
 NATIVE: Order = ("channels", "users", "antennas")
 ONE: Order = ("users", "antennas")
 SEVERAL: Order = ("channels", "users", "receive", "antennas")
+UNSURE = "whose order the shape does not tell"
 SIONNA = 6  # axes from which an array can only be a simulator's
 
 
@@ -60,13 +61,13 @@ def likely(value: Array, several: bool, antennas: int | None = None) -> Found:
     if several:
         if value.ndim == 4 and value.shape[1] <= value.shape[3]:
             return Found(SEVERAL, value)
-        return Found(None, value, f"expected {told(SEVERAL)}; {_several(shape, _orders(shape))}")
+        return Found(None, value, f"expected {told(SEVERAL)}; {_give(_orders(shape))}")
     if value.ndim not in (2, 3):
         hint = (
             "a band needs `frequencies` and `carrier` in Hz beside it; for users with several antennas give "
-            "--streams or --receive"
+            "--streams or --receive, else"
         )
-        return Found(None, value, f"expected {told(NATIVE)}; {hint}, or {_several(shape, _orders(shape))}")
+        return Found(None, value, f"expected {told(NATIVE)}; {hint} {_give(_orders(shape))[5:]}")
     return _sure(value, antennas)
 
 
@@ -74,9 +75,9 @@ def _simulators(shape: Sequence[int], several: bool) -> str:
     """The refusal of a shape that is a simulator's; "" for others."""
     many = sum(n > 1 for n in shape) > 1
     if len(shape) >= SIONNA and many and not _leading_ones(shape, 4 if several else 3):
-        return "which is the order of a simulator; give --from sionna, or --axes"
+        return "the order of a simulator; give --from sionna, or --axes"
     if len(shape) == 4 and not several and shape[1] == 1 and shape[0] > 1:
-        return _several(shape, ["users,receive,antennas,subcarriers"], "--from deepmimo")
+        return f"{UNSURE}; {_give(['users,receive,antennas,subcarriers'], '--from deepmimo')}"
     return ""
 
 
@@ -102,15 +103,17 @@ def _sure(value: Array, antennas: int | None) -> Found:
     if antennas is not None and antennas in shape:
         if last == antennas and users <= last and shape.count(antennas) == 1:
             return Found(native, value)
-        return Found(None, value, _several(shape, _orders(shape, antennas)))
+        return Found(None, value, f"{UNSURE}; {_give(_orders(shape, antennas))}")
     rivals = [n for n in _rivals(shape) if n >= FEW]
     listed = value.ndim == 3 and users == 1 and shape[0] > 2  # users one after another, one antenna each
     unusual = not _power_of_two(last) or any(_power_of_two(n) for n in rivals)
     if users > last:
-        count = f"has {users} users and {last} antennas as {told(native)}, fewer antennas than users"
-        return Found(None, value, f"{count}: {_several(shape, _orders(shape))}")
+        count = (
+            f"{users} users and {last} antennas as {told(native)}; there are never fewer antennas than users"
+        )
+        return Found(None, value, f"{count}; {_give(_orders(shape))}")
     if (rivals and unusual) or listed or users == last > 1:
-        return Found(None, value, _several(shape, _orders(shape)))
+        return Found(None, value, f"{UNSURE}; {_give(_orders(shape))}")
     return Found(native, value)
 
 
@@ -141,7 +144,9 @@ EVERY: dict[int, tuple[Order, ...]] = {
     4: (
         SEVERAL,
         ("antennas", "receive", "users", "channels"),
+        ("channels", "subcarriers", "users", "antennas"),
         ("channels", "users", "antennas", "subcarriers"),
+        ("antennas", "users", "subcarriers", "channels"),
         ("users", "receive", "antennas", "subcarriers"),
     ),
 }
@@ -160,12 +165,11 @@ def _orders(shape: Sequence[int], antennas: int | None = None) -> list[str]:
     return found
 
 
-def _several(shape: Sequence[int], orders: list[str], *options: str) -> str:
-    """The refusal of a shape: what can be given to read it."""
+def _give(orders: list[str], *options: str) -> str:
+    """The options that read a shape."""
     if not orders and not options:
-        return "which is no order of axes that is known; name them with --axes"
-    given = " or ".join([*(f"--axes {order}" for order in orders), *options])
-    return f"which its shape does not tell; give {given}"
+        return "give the names of its axes with --axes"
+    return "give " + " or ".join([*(f"--axes {order}" for order in orders), *options])
 
 
 def told(order: Order) -> str:

@@ -189,9 +189,8 @@ def _one(path: Path, name: str, value: Array, index: str | None) -> Array:
         chosen = parsed_index(index).get("snr")
         if chosen is None or chosen >= count:
             raise FileError(
-                f"{path}: {name} has axes {value.shape}, {count} matrices; choose one with --index snr=i, "
-                "i from 0 "
-                f"to {count - 1}"
+                f"{path}: {name} has axes {value.shape}, {count} matrices; choose one with --index snr=i, i "
+                f"from 0 to {count - 1}"
             )
         value = np.expand_dims(value.take(chosen, axis=rest[0]), rest[0])
     return value.reshape(value.shape[sides[0]], -1)

@@ -29,7 +29,7 @@ from beamfold.files.axes import (
     parsed_axes,
     parsed_index,
 )
-from beamfold.files.bands import Frequencies, frequencies_in
+from beamfold.files.bands import ENTRY, Frequencies, frequencies_in
 from beamfold.files.candidates import Chosen, joined_pairs, named, only
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.orders import NATIVE, SEVERAL, likely
@@ -117,8 +117,7 @@ def _of(index: dict[str, int | None], order: tuple[str, ...], spec: ScenarioSpec
     if unknown and (spec.psi is None or SUBCARRIERS in unknown):
         raise InputError(
             f"no axis {unknown[0]!r} to choose a position of: the channels have {', '.join(order)}; name "
-            "the axes "
-            "with --axes"
+            "the axes with --axes"
         )
     return {name: i for name, i in index.items() if name in order}
 
@@ -153,7 +152,7 @@ def _ordered(
         own = _own_axes(held, alone[0]) if alone else None
         if own is not None:
             return alone[0], own, alone[0].value, []
-        if "frequencies" in held.arrays:
+        if ENTRY in held.arrays:
             chosen = _alone(path, held, spec)
             return chosen, _band_axes(path, held, chosen, several) or (), chosen.value, [ASSUMED]
         chosen, guess = only(path, held, several, N)
@@ -252,8 +251,8 @@ def _reduced(
     told = [*more, *groups, *scale, *path_less(what, H)]
     if H.shape[2] > H.shape[-1]:
         raise FileError(
-            f"{what} has {H.shape[2]} users and {H.shape[-1]} antennas; there are never fewer antennas "
-            "than users: "
+            f"{what} has {H.shape[2]} users and {H.shape[-1]} antennas; "
+            "there are never fewer antennas than users: "
             + (
                 "give --users K for channels of K of them"
                 if USERS in found.named
@@ -266,9 +265,13 @@ def _reduced(
 def _band(path: Path, held: Held, found: Arranged) -> Frequencies | None:
     """The band, where several subcarriers are kept and the file states their frequencies."""
     S = found.value.shape[1]
-    band = frequencies_in(path, held.arrays) if S > 1 else None
+    named = [name for name in held.arrays if name.lower().startswith("freq")]
+    name = ENTRY if ENTRY in named else named[0] if len(named) == 1 else ""
+    if S == 1 or not name:
+        return None
+    band = frequencies_in(path, {**held.arrays, ENTRY: held.arrays[name]})
     if band is not None and len(band.frequencies) != S:
-        raise FileError(f"{path}: frequencies has {len(band.frequencies)} values for {S} subcarriers")
+        raise FileError(f"{path}: {name} has {len(band.frequencies)} values for {S} subcarriers")
     return band
 
 

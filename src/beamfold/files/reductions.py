@@ -29,8 +29,7 @@ def one_antenna(
         if R > 1 and streams is None:
             raise FileError(
                 f"{what} has users of {R} receive antennas; give --streams d for users with several, or "
-                "reduce "
-                "them to one with --receive first, strongest or combine"
+                "reduce them to one with --receive first, strongest or combine"
             )
         return H, []
     if receive not in RECEIVE:

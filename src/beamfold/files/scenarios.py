@@ -67,7 +67,9 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
             refuses.
     """
     from beamfold.files.covariance_of import radar_of
+    from beamfold.files.goals import of_goal
     from beamfold.scenario import make_scenario
+    from beamfold.sensing import Sensing
 
     path, H, band = channel_file(spec), read.H, read.band
     users, antennas = H.shape[1 if band is None else 2], H.shape[-1]
@@ -81,9 +83,10 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
             f"{asked[1]}{grouped}"
         )
     levels = spec.snr_db or [SNR_DB]
+    radar = radar_of(spec, antennas, band)
     return make_scenario(
         H,
-        radar_of(spec, antennas, band),
+        radar,
         snr_db=levels if len(levels) > 1 else levels[0],
         chains=spec.chains,
         weight=_or(spec.weight, WEIGHT),
@@ -91,6 +94,9 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
         streams=spec.streams,
         network=network_of(spec, antennas, _or(spec.chains, users * (spec.streams or 1))),
         **_of_band(spec, band),
+        sensing_streams=spec.sensing_streams or 0,
+        known_to_users=bool(spec.known_to_users),
+        **of_goal(spec, radar if isinstance(radar, Sensing) else radar[0]),
     )
 
 
@@ -117,8 +123,8 @@ def channel_file(spec: ScenarioSpec) -> Path:
     """The file of the channels; InputError where none is named."""
     if spec.channels is None:
         raise InputError(
-            "no channels: give the channel file as an argument, or name it as `channels` in the file "
-            "of --scenario"
+            "no channels: give the channel file as an argument, or name it "
+            "as `channels` in the file of --scenario"
         )
     return spec.channels
 
@@ -207,7 +213,7 @@ def _is_path(name: str, value: object) -> bool:
     from beamfold.files.antennas import is_named
     from beamfold.networks import NAMES
 
-    named = {"array": is_named, "network": NAMES.__contains__}
+    named = {"array": is_named, "receive_array": is_named, "network": NAMES.__contains__}
     return isinstance(value, Path) or (name in named and not named[name](str(value)))
 
 

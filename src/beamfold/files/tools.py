@@ -68,8 +68,8 @@ def _coefficients(path: Path, held: Held) -> tuple[Chosen, Order] | None:
     counts = {len(snaps) for snaps in summed.values()}
     if len(shapes) > 1 or len(counts) > 1:
         raise FileError(
-            f"{path}: its links differ in antennas {sorted(shapes)} or snapshots {sorted(counts)}; keep "
-            "one kind"
+            f"{path}: its links differ in antennas {sorted(shapes)} or "
+            f"snapshots {sorted(counts)}; keep one kind"
         )
     value = np.stack([np.stack(snaps) for snaps in summed.values()])
     told = (f"{len(summed)} links as users, sum over the paths",)
@@ -178,8 +178,7 @@ def order_of(path: str, name: str, chosen: Chosen) -> tuple[Order, Array]:
     ways = " or ".join(f"({', '.join(order)})" for order in tool.orders)
     raise FileError(
         f"{path}: {chosen.name} has axes {value.shape}, --from {name} expects {ways}; name others with "
-        "--axes "
-        f"{written(tool.orders[-1])}"
+        f"--axes {written(tool.orders[-1])}"
     )
 
 
@@ -207,9 +206,8 @@ def tool_array(name: str, text: str | AntennaArray | None, antennas: int) -> Ant
         usual = array_called(text, antennas)
         if tool.planar is None:
             raise InputError(
-                f"the order of elements in a planar array of {name} is not known here; give --array a "
-                "file with "
-                "positions (antennas, 3) in wavelengths, in the order of the channels"
+                f"the order of elements in a planar array of {name} is not known here; give --array a file "
+                "with positions (antennas, 3) in wavelengths, in the order of the channels"
             )
         across, up = (int(part) for part in text.partition(":")[2].split("x"))
         found = AntennaArray(torch.from_numpy(sign * tool.planar(across, up)))

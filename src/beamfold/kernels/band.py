@@ -24,7 +24,7 @@ from beamfold.kernels.fast_workspace import Constants, Problem
 from beamfold.kernels.planes import to_planes, up
 from beamfold.kernels.simd import LANES
 from beamfold.kernels.team import SIZE
-from beamfold.kernels.workspace import buffer_for
+from beamfold.kernels.workspace import buffer_for, floats
 from beamfold.networks import Network
 from beamfold.threads import cores, parallel_for
 
@@ -95,8 +95,11 @@ class Room:
     def for_band(self, chosen: int) -> Planes:
         """Zeros for the arrays of a band of so many chosen subcarriers."""
         layout = band_layout(*self._setting.sizes, chosen, self._setting.separate)
-        self.shared = buffer_for(layout, self._setting.dtype)
-        return self.shared
+        if floats(layout) > len(self.shared):
+            self.shared = buffer_for(layout, self._setting.dtype)
+        else:
+            self.shared[: floats(layout)] = 0
+        return self.shared[: floats(layout)]
 
 
 def design_one(
@@ -191,6 +194,27 @@ def helpers_of(count: int) -> Iterator[ThreadPoolExecutor | None]:
         return
     with ThreadPoolExecutor(count) as pool:
         yield pool
+
+
+class PreparedBand:
+    """The fast design of the bands of one deployment: call it with H (S, K, N), get F, all W_s and the steps.
+
+    Everything that does not depend on the channel is ready. One caller at a time: the working space and the
+    helping threads are the object's. The design is not compared with the start (26), which would take longer.
+    """
+
+    def __init__(self, setting: BandSetting, power: float, weight: float, threads: int) -> None:
+        pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._setting, self._numbers = setting, (power, weight)
+        self._room = Room(setting, threads - 1, pool)
+
+    def __call__(self, H: Complex) -> tuple[Complex, Complex, int]:
+        """F (N, M), W (S, M, K) for H (S, K, N) with rows h_kᴴ, and the steps of F that were made."""
+        N, K, M, _ = self._setting.sizes
+        F, W = np.zeros((N, M), np.complex128), np.zeros((len(H), M, K), np.complex128)
+        H = np.ascontiguousarray(H, np.complex128)
+        _, done = design_one(F, W, H, self._setting, *self._numbers, self._room)
+        return F, W, done
 
 
 class BandResult(NamedTuple):

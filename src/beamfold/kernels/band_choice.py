@@ -40,10 +40,10 @@ class Choice(NamedTuple):
 
 def angles(rows: NDArray[Any]) -> Real:
     """The angles (S − 1, …) between neighbours of rows (S, …, N); 0 where one of them is zero."""
-    largest = np.abs(rows).max(-1, keepdims=True)
-    unit = rows / np.where(largest > 0, largest, 1.0)
-    norm = np.linalg.norm(unit, axis=-1)
-    product = np.abs((unit[1:].conj() * unit[:-1]).sum(-1))
+    largest = np.maximum(np.abs(rows.real).max(-1), np.abs(rows.imag).max(-1))
+    unit = rows / np.where(largest > 0, largest, 1.0)[..., None]
+    norm = np.sqrt(np.einsum("...n,...n->...", unit.conj(), unit).real)
+    product = np.abs(np.einsum("...n,...n->...", unit[1:].conj(), unit[:-1]))
     both = norm[1:] * norm[:-1]
     cosine = np.where(both > 0, product / np.where(both > 0, both, 1.0), 1.0)
     return np.arccos(np.minimum(cosine, 1.0))

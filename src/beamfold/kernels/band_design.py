@@ -45,10 +45,10 @@ from beamfold.kernels.fast_design import entries, one_chain_each
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_start import RIDGE, connect, connect_best, deal
 from beamfold.kernels.fast_workspace import Constants, Problem, rows_of
-from beamfold.kernels.linalg import Planes, copy, dot, inner, kernel, leaf, number, one, row_copy
+from beamfold.kernels.linalg import Planes, copy, dot, inner, kernel, leaf, one, row_copy
 from beamfold.kernels.phases import phases_of, rotate, store_unit
 from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, root, splat, store, subtract
-from beamfold.kernels.team import STOP, Team, publish
+from beamfold.kernels.team import STOP, Team, plain, publish
 
 
 @kernel
@@ -138,7 +138,7 @@ def band_start(
     first_span(F, band.X, K, columns)
     orthonormal(F, columns)
     for _ in range(plan.turns):
-        groups = together(number(SPAN), columns, team, task, shared, mine, problem, constants, plan)
+        groups = together(plain(SPAN), columns, team, task, shared, mine, problem, constants, plan)
         copy(F, sum_groups(band.G, groups), columns)
         orthonormal(F, columns)
     copy(kept, F, columns)
@@ -147,10 +147,10 @@ def band_start(
     connect(F, free, M)
     phases_of(F, kept, mixing, M, free)
     for _ in range(plan.alternations):
-        groups = together(number(SPAN), M, team, task, shared, mine, problem, constants, plan)
+        groups = together(plain(SPAN), M, team, task, shared, mine, problem, constants, plan)
         alternate(task, shared, groups, free, allowed, dynamic)
     set_basis(task, shared, constants.rounding)
-    together(number(FIT), number(0), team, task, shared, mine, problem, constants, plan)
+    together(plain(FIT), plain(0), team, task, shared, mine, problem, constants, plan)
 
 
 @kernel
@@ -196,9 +196,9 @@ def ascend_band(
     columns = 1 if one_chain_each(V, M) else free.shape[1]
     memory = rows_of(one_of.memory, columns * V.shape[2])
     rows = memory.rows
-    old, new = number(OLD), number(NEW)
+    old, new = plain(OLD), plain(NEW)
     tolerance = like(V, constants.tolerance)
-    f = by_band(number(ASCEND), plan.first, rows, old, team, task, shared, mine, problem, constants, plan)
+    f = by_band(plain(ASCEND), plan.first, rows, old, team, task, shared, mine, problem, constants, plan)
     reach = like(V, constants.phases) * np.sqrt(like(V, entries(free)))
     search = first_direction(memory, old, reach)
     t, done, fresh = one(V), 0, True
@@ -206,7 +206,7 @@ def ascend_band(
     while done < plan.steps and search.along > tolerance:
         done += 1
         rotate(V, base, rows, DIRECTION, t)
-        kind = number(ASCEND) if fresh else number(GO_BACK)
+        kind = plain(ASCEND) if fresh else plain(GO_BACK)
         after = by_band(kind, plan.inner, rows, new, team, task, shared, mine, problem, constants, plan)
         fresh = after >= f + like(V, 1e-4) * t * search.along
         if fresh:
@@ -285,11 +285,11 @@ def design_band(
     if plan.digital < 0:
         load_F(band.F, there, task)
         set_basis(task, shared, constants.rounding)
-    together(number(LOAD), number(0), team, task, shared, mine, problem, constants, plan)
+    together(plain(LOAD), plain(0), team, task, shared, mine, problem, constants, plan)
     if plan.digital >= 0:
         band_start(mixing, free, dynamic, team, task, shared, mine, problem, constants, plan)
     done = ascend_band(team, task, shared, mine, problem, constants, plan)
     store_F(task, band.F, there, plan.digital >= 0 or plan.steps > 0)
-    together(number(FINISH), number(0), team, task, shared, mine, problem, constants, plan)
-    publish(team, number(STOP), helpers, number(0))
+    together(plain(FINISH), plain(0), team, task, shared, mine, problem, constants, plan)
+    publish(team, plain(STOP), helpers, plain(0))
     return done

@@ -16,7 +16,7 @@ from beamfold.kernels.linalg import Planes
 from beamfold.kernels.planes import to_planes, to_tensor, up
 from beamfold.kernels.simd import LANES
 from beamfold.kernels.subarrays import Connected
-from beamfold.objective import DigitalGradient
+from beamfold.objective import SINGLE, DigitalGradient
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import Point
@@ -43,7 +43,8 @@ def one_chain_each(F: Tensor) -> bool:
 
 def compiled_for(s: Scenario, F: Tensor) -> bool:
     """Whether the layers are compiled for it: one-antenna users, flat, τ, and all chains or one on each."""
-    return s.band is None and s.goal is None and s.per_user.single and (s.network.full or one_chain_each(F))
+    usual = s.per_user == SINGLE and s.goal is None
+    return s.band is None and usual and (s.network.full or one_chain_each(F))
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,12 @@ else:  # the system takes the processor from a thread that waits
 
 
 @kernel
+def plain(constant: int) -> int:
+    """A constant as any other number: Numba would compile every kernel anew for each task that it is told."""
+    return int(np.int64(constant))
+
+
+@kernel
 def publish(team: Team, task: int, groups: int, steps: int) -> None:
     """The next task; all groups of the one before must be done."""
     number = read(team, TICKET) >> 2 * BITS

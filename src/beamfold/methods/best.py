@@ -36,8 +36,8 @@ def best(
     network that is not fully connected without alternations. All run `steps`
     steps of F; the best one of each channel goes on to `polish` steps or until nothing is gained.
 
-    For another sensing objective than τ the steps are those of L-BFGS in torch over F and W together
-    (`optim.goal_search`), from the phases of X Q of the best fully digital X.
+    For another sensing objective than τ, and with sensing streams, the steps are those of L-BFGS in torch
+    over F and W together (`optim.goal_search`), from the phases of X Q of the best fully digital X.
 
     Args:
         s: the scenario, on the CPU.
@@ -52,11 +52,12 @@ def best(
     from beamfold.kernels.fast import DROPPED, plan_for, run_fast
 
     check_supported(METHOD, s)
-    starts = (32 if s.goal is None and s.band is None else 8) if starts is None else starts
+    torch_path = s.goal is not None or s.per_user.sensing > 0
+    starts = (8 if torch_path or s.band is not None else 32) if starts is None else starts
     if starts < 1:
         raise InputError(f"the reference needs at least one start, got {starts}")
-    if s.goal is not None:
-        return _for_goal(s, starts, steps, polish, threads)
+    if torch_path:
+        return _in_torch(s, starts, steps, polish, threads)
     if s.band is not None:
         return _on_band(s, starts, steps, polish, threads)
     rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
@@ -78,24 +79,23 @@ def best(
 
 
 def _on_band(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
-    """The best of several starts on a band, taken further."""
-    run = partial(search, s, dtype=np.float64, tolerance=1e-12, threads=threads, inner=4)
-    found = [run(which=which, steps=steps)[1] for which in range(starts)]
+    """The best of several starts on a band, taken further, with F found from all subcarriers."""
+    run = partial(
+        search, dtype=np.float64, tolerance=1e-12, threads=threads, inner=4, subset=s.subcarriers
+    )  # fmt: skip
+    found = [run(s, which=which, steps=steps)[1] for which in range(starts)]
     winner = torch.stack(found).argmax(0)
     F = torch.zeros((*s.batch, s.antennas, s.chains), dtype=torch.complex128)
     W = torch.zeros((*s.H.shape[:-2], s.chains, s.users), dtype=torch.complex128)
     for which in sorted(set(winner.flatten().tolist())):
         part = winner == which
-        point, _, _ = search(
-            s[part], dtype=np.float64, tolerance=1e-12, threads=threads, inner=4, which=which,
-            steps=max(polish, steps),
-        )  # fmt: skip
+        point, _, _ = run(s[part], which=which, steps=max(polish, steps))
         F[part], W[part] = point
     return conclude(s, "best", Point(F, W))
 
 
-def _for_goal(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
-    """The best of several climbs on R + ω c."""
+def _in_torch(s: Scenario, starts: int, steps: int, polish: int, threads: int | None) -> Design:
+    """The best of several climbs on the scenario's objective."""
     with torch_threads(threads or 1):
         point, _, residual = best_hybrid(flatten(s), starts, steps, polish)
     assert isinstance(point, Point)
@@ -109,5 +109,5 @@ METHOD = Method(
     best,
     "R - omega tau: the best of many starts, offline",
     part=SLOW,
-    supports=Supports(networks=True, bits=True, band=True, goals=True),
+    supports=Supports(networks=True, bits=True, band=True, goals=True, sensing_streams=True),
 )

@@ -119,19 +119,19 @@ def digital(
         InputError: no start, an unknown one, one of another shape, or a negative limit.
     """
     check_limits(tolerance, iterations)
-    if s.goal is not None:
-        return _for_goal(s, starts, iterations)
+    if s.goal is not None or s.per_user.sensing:
+        return _together(s, starts, iterations)
     return _for_tau(s, starts=starts, tolerance=tolerance, iterations=iterations)
 
 
-def _for_goal(s: Scenario, starts: Sequence[str | Tensor] | None, iterations: int) -> Design:
-    """The best X for R + ω c, from the starts of `goal_search` and from those that are given."""
+def _together(s: Scenario, starts: Sequence[str | Tensor] | None, iterations: int) -> Design:
+    """The best X of the scenario's objective, from the starts of `goal_search` and from those given."""
     flat = flatten(s)
     begin = digital_starts(flat)
     for x in starts or ():
         if isinstance(x, str):
             raise InputError(
-                "the starts of another sensing objective than tau are X, not names; leave them out"
+                "with another sensing objective than tau, or sensing streams, starts are X, not names"
             )
         begin.append(digital_start(s, x).reshape(begin[0].shape))
     X, _, residual = best_digital(flat, begin, iterations)
@@ -172,5 +172,5 @@ METHOD = Method(
     digital,
     "R - omega tau without (7b): fully digital ceiling",
     part=SLOW,
-    supports=Supports(digital=True, rows=True, band=True, goals=True, device=True),
+    supports=Supports(digital=True, rows=True, band=True, goals=True, sensing_streams=True, device=True),
 )

@@ -7,20 +7,22 @@ serve every SNR, weight and size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
-from beamfold.optim.band_search import conclude, search
+from beamfold.optim.band_search import conclude, factors, search
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
-from beamfold.threads import torch_threads
+from beamfold.threads import check_threads, torch_threads
 
 if TYPE_CHECKING:
+    from beamfold.kernels.band import PreparedBand
     from beamfold.kernels.fast import Plan, Prepared
 
 DEPTHS: dict[str, dict[str, int]] = {
@@ -39,7 +41,7 @@ ON_A_NETWORK: dict[str, dict[str, int]] = {
 SEVERAL = ("starts", "trial")
 """Of `ON_A_NETWORK` what a band leaves out: its kernel takes one start."""
 ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
-"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains nothing."""
+"""In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains little."""
 
 
 def _work(depth: str | None, steps: int | None, users: int, network: Network) -> dict[str, int]:
@@ -54,6 +56,11 @@ def _work(depth: str | None, steps: int | None, users: int, network: Network) ->
         several = ON_A_NETWORK | ONE_START if one_start else ON_A_NETWORK
         given |= {"alternations": 10} | several.get(depth or "deep", {})
     return given if steps is None else given | {"steps": steps}
+
+
+def _on_band(work: dict[str, int]) -> dict[str, int]:
+    """The same for a band."""
+    return {key: value for key, value in work.items() if key not in SEVERAL}
 
 
 def _plan(
@@ -100,9 +107,7 @@ def fast(
     check_supported(METHOD, s)
     dtype: Any = np.float64 if precision == "double" else np.float32
     if s.band is not None:
-        work = {
-            key: value for key, value in _work(depth, steps, s.users, s.network).items() if key not in SEVERAL
-        }
+        work = _on_band(_work(depth, steps, s.users, s.network))
         with torch_threads():
             point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
             return conclude(s, "fast", point, done)
@@ -184,6 +189,53 @@ def prepare_fast(
         channels = saleh_valenzuela(radar.antennas, users, 20, seed=0).numpy()
         go.steps = calibrate(go, channels, budget_us)
     return go
+
+
+def prepare_band(
+    radar: Sensing | Sequence[Sensing],
+    *,
+    users: int,
+    chains: int,
+    snr_db: float,
+    weight: float = WEIGHT,
+    noise: float = 1.0,
+    steps: int | None = None,
+    depth: str | None = None,
+    precision: Literal["single", "double"] = "single",
+    network: Network | None = None,
+    threads: int = 1,
+) -> PreparedBand:
+    """The fast design of bands made ready: `prepare_band(…)(H)` gives F, W and the steps for H (S, K, N).
+
+    Args:
+        radar: Ψ of all subcarriers, or a sequence with one for each.
+        users: K.
+        chains: M.
+        snr_db: P_t/σ² in dB, on every subcarrier.
+        weight: ω.
+        noise: σ².
+        steps: steps of F.
+        depth: a name of `DEPTHS`.
+        precision: arithmetic of the kernel.
+        network: the analog network, with continuous phases; default fully connected.
+        threads: how many work on one band; the result does not depend on it.
+
+    Raises:
+        InputError: an unknown depth, steps < 0, or more threads than processors.
+    """
+    import numpy as np
+
+    from beamfold.kernels.band import BandSetting, PreparedBand
+    from beamfold.kernels.fast import DROPPED, plan_for
+
+    radars = (radar,) if isinstance(radar, Sensing) else tuple(radar)
+    network = fully_connected(radars[0].antennas, chains) if network is None else network
+    dtype: Any = np.float64 if precision == "double" else np.float32
+    U, square = factors(radars, DROPPED[dtype])
+    work = _on_band(_work(depth, steps, users, network))
+    plan = plan_for(users, network, U.shape[-1], **work)
+    setting = BandSetting(U, square, users=users, network=network, noise=noise, plan=plan, dtype=dtype)
+    return PreparedBand(setting, noise * 10 ** (snr_db / 10), weight, check_threads(threads))
 
 
 METHOD = Method(

@@ -78,5 +78,7 @@ METHOD = Method(
     "pga",
     pga,
     "R - omega tau: projected gradient ascent, J steps of F per layer",
-    supports=Supports(rows=True, networks=True, bits=True, band=True, goals=True, device=True),
+    supports=Supports(
+        rows=True, networks=True, bits=True, band=True, goals=True, sensing_streams=True, device=True
+    ),
 )

@@ -26,20 +26,24 @@ LN2 = math.log(2.0)
 
 
 class Users(NamedTuple):
-    """How many rows of H and columns of X belong to each user: its antennas and its streams."""
+    """How many rows of H and columns of X belong to each user, and how many columns serve no user."""
 
     receive: int = 1
     """R, antennas of a user."""
     streams: int = 1
     """d ≤ R, streams to a user."""
+    sensing: int = 0
+    """D, sensing streams: the last columns of X = F [W_c, W_r], which carry data for nobody. For R = 1."""
+    known: bool = False
+    """Whether the users know the sensing streams and cancel them; else they are interference."""
 
     @property
     def single(self) -> bool:
         """One antenna and one stream each, the paper's users."""
-        return self == (1, 1)
+        return self.receive == self.streams == 1
 
     def columns(self, rows: int) -> int:
-        """K d, the columns of X for K R rows of H."""
+        """K d, the columns of X that serve users, for K R rows of H."""
         return rows // self.receive * self.streams
 
 
@@ -47,28 +51,32 @@ SINGLE = Users()
 """The paper's users."""
 
 
-def received(H: Tensor, X: Tensor, noise: float) -> tuple[Tensor, Tensor, Tensor]:
+def received(H: Tensor, X: Tensor, noise: float, users: Users = SINGLE) -> tuple[Tensor, Tensor, Tensor]:
     """A = H X with the powers of Eq. (4): all that user k receives, and what of it is not k's.
 
-    For users of one antenna and one stream.
+    For users of one antenna and one stream. Of sensing streams that the users know nothing is received.
 
     Returns:
-        A (…, K, K), A_kl = h_kᴴ x_l; total (…, K) = Σ_l |A_kl|² + σ²; other (…, K) = total − |A_kk|².
+        A (…, K, K + D), A_kl = h_kᴴ x_l; total (…, K) = Σ_l |A_kl|² + σ²; other (…, K) = total − |A_kk|².
     """
     A = H @ X
-    power = A.real.square() + A.imag.square()
+    if users.known:
+        A = A * (torch.arange(A.shape[-1], device=A.device) < A.shape[-2])
+    power = squared_modulus(A)
+    off = _others(*power.shape[-2:], power.dtype, power.device)
     # The interference is summed without the signal: total − signal would lose it at high SNR.
-    return (
-        A,
-        power.sum(-1) + noise,
-        (power * _others(power.shape[-1], power.dtype, power.device)).sum(-1) + noise,
-    )
+    return A, power.sum(-1) + noise, (power * off).sum(-1) + noise
 
 
 @lru_cache(maxsize=64)
-def _others(users: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(K, K), 0 on the diagonal and 1 elsewhere."""
-    return 1 - torch.eye(users, dtype=dtype, device=device)
+def _others(users: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(K, K + D), 0 on the diagonal and 1 elsewhere."""
+    return 1 - torch.eye(users, columns, dtype=dtype, device=device)
+
+
+def squared_modulus(Z: Tensor) -> Tensor:
+    """|Z|² of every entry."""
+    return torch.view_as_real(Z.resolve_conj()).square().sum(-1)
 
 
 class Receivers(NamedTuple):
@@ -147,12 +155,16 @@ def rate(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Ten
     Returns:
         (…) real.
     """
-    return rate_from(*received(H, X, noise)) if users.single else log_det(H @ X, noise, users).sum(-1) / LN2
+    return (
+        rate_from(*received(H, X, noise, users))
+        if users.single
+        else log_det(H @ X, noise, users).sum(-1) / LN2
+    )
 
 
 def user_rates(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
     """R_k of every user (…, K), whose sum is `rate`; arguments as there."""
-    nats = _log_ratios(*received(H, X, noise)) if users.single else log_det(H @ X, noise, users)
+    nats = _log_ratios(*received(H, X, noise, users)) if users.single else log_det(H @ X, noise, users)
     return nats / LN2
 
 
@@ -176,17 +188,22 @@ def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGL
         (…, N, K d).
     """
     if users.single:
-        return rate_gradient_from(H, *received(H, X, noise))
+        return rate_gradient_from(H, *received(H, X, noise, users))
     return H.mH @ (rate_core(H @ X, noise, users) / LN2)
 
 
 def rate_gradient_from(H: Tensor, A: Tensor, total: Tensor, other: Tensor) -> Tensor:
     """`rate_gradient` from what `received` returns."""
     own = A.diagonal(dim1=-2, dim2=-1)
-    signal = own.real.square() + own.imag.square()
+    signal = squared_modulus(own)
     C = A * (-signal / (total * other))[..., None]
     C.diagonal(dim1=-2, dim2=-1).copy_(own / total)
     return H.mH @ (C / LN2)
+
+
+def _first_columns(diagonal: Tensor, count: int) -> Tensor:
+    """[diag(z), 0] (…, K, count) of z (…, K)."""
+    return torch.nn.functional.pad(torch.diag_embed(diagonal), (0, count - diagonal.shape[-1]))
 
 
 def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
@@ -201,5 +218,5 @@ def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SIN
     """
     if not users.single:
         return H.mH @ (rate_core(H @ X, noise, users, signal_only=True) / LN2)
-    A, total, _ = received(H, X, noise)
-    return H.mH @ torch.diag_embed(A.diagonal(dim1=-2, dim2=-1) / total / LN2)
+    A, total, _ = received(H, X, noise, users)
+    return H.mH @ _first_columns(A.diagonal(dim1=-2, dim2=-1) / total / LN2, X.shape[-1])

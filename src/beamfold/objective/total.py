@@ -80,7 +80,7 @@ def measure(
     tau = beam_error_from(X, C, Psi, PsiX, power)
     on_tau = 2 * (X @ C - power[..., None, None] * PsiX)
     if users.single:
-        A = received(H, X, noise)
+        A = received(H, X, noise, users)
         R, on_R = rate_from(*A), rate_gradient_from(H, *A)
     else:
         R, on_R = rate(H, X, noise, users), rate_gradient(H, X, noise, users)

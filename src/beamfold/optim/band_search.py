@@ -41,6 +41,7 @@ def search(
     dtype: Any = np.float32,
     tolerance: float = 0.0,
     which: int = 0,
+    subset: int | None = None,
     threads: int | None = None,
     **plan: int,
 ) -> tuple[Point, Tensor, Tensor]:
@@ -51,6 +52,7 @@ def search(
         dtype: np.float32 or np.float64.
         tolerance: stop where the next step of F promises less than this.
         which: the start, see `kernels.fast.mixing`.
+        subset: how many subcarriers F is found from; None for as many as the channels need.
         threads: how many work.
         plan: what differs from `kernels.fast.plan_for`.
     """
@@ -65,7 +67,7 @@ def search(
     found = run_band(
         H, U, square, power, weight, noise=s.noise, network=s.network,
         plan=plan_for(s.users, s.network, U.shape[-1], **plan), dtype=dtype, tolerance=tolerance, which=which,
-        threads=threads,
+        subset=subset, threads=threads,
     )  # fmt: skip
     F, W, f, done = (torch.from_numpy(z).reshape(*s.batch, *z.shape[1:]) for z in found)
     return Point(F, W), f, done

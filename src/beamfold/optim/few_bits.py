@@ -10,6 +10,9 @@ A design with continuous phases is brought onto the levels in four steps.
    (`kernels.levels`).
 4. A kick moves a few entries to a neighbouring level, step 3 is repeated from there, and the better end is
    kept: entries that have to change together are found that way.
+
+Steps 2 to 4 are compiled for users of one antenna, on the CPU. Elsewhere step 1 is followed by the best W for
+the rounded F alone.
 """
 
 from __future__ import annotations
@@ -23,9 +26,10 @@ import torch
 from numpy.typing import NDArray
 
 from beamfold.constraints import total_power
-from beamfold.errors import InputError
 from beamfold.networks import quantised
-from beamfold.optim.matrices import flatten
+from beamfold.optim.in_span import in_basis
+from beamfold.optim.lbfgs import maximise
+from beamfold.optim.matrices import flatten, least_squares
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 from beamfold.threads import parallel_for
@@ -40,6 +44,8 @@ PASSES = 12
 """At most so many passes over the entries in step 3."""
 SHARES, STEPS = 16, 20
 """Shares of step 2, and steps of the other phases after each."""
+TOLERANCE, ITERATIONS = 1e-3, 300
+"""Of `refitted`: 2 ‖∂f/∂Y*‖ ‖Y‖ at which it stops, and the most steps."""
 SHARE = 0.06
 """Share of the entries that a kick moves."""
 
@@ -104,6 +110,23 @@ def held_by_parts(s: Scenario, point: Point, bits: int, threads: int | None = No
     return Point(quantised(F, bits), W)
 
 
+def refitted(s: Scenario, point: Point) -> Point:
+    """W that maximises R − ω τ for F fixed, from the point's W on, with ‖F W‖² = P_t.
+
+    X = B Y for an orthonormal basis B of F's columns, and W = F^† B Y.
+
+    Args:
+        s: one leading axis.
+        point: F (B, N, M), W (B, M, K d).
+    """
+    F, W = point
+    U, values, _ = torch.linalg.svd(F, full_matrices=False)
+    # Directions beyond F's rank become columns of zeros: nothing is sent along them.
+    basis = U * (values > 1e-6 * values[..., :1])[..., None, :]
+    Y, _, _ = maximise(in_basis(s, basis), basis.mH @ (F @ W), TOLERANCE, ITERATIONS)
+    return Point(F, total_power(F, least_squares(F, basis @ Y), s.power))
+
+
 def on_levels(
     s: Scenario, point: Point, *, passes: int = PASSES, kicks: int = 0, threads: int | None = None
 ) -> Point:
@@ -116,15 +139,15 @@ def on_levels(
         kicks: how often step 4 is done.
         threads: how many share the batch.
 
-    Raises:
-        InputError: users with several antennas, or channels on another device than the CPU.
+    Users with several antennas, and channels on another device, get F rounded and W `refitted`.
     """
     bits = s.network.bits
     assert bits is not None
-    if not s.per_user.single or s.H.device.type != "cpu":
-        raise InputError("phase shifters of few bits are designed for users of one antenna, on the CPU")
     flat = flatten(s)
     whole = Point(*(Z.reshape(-1, *Z.shape[-2:]) for Z in point))
+    if not s.per_user.single or s.H.device.type != "cpu":
+        found = refitted(flat, rounded(whole, bits))
+        return Point(found.F.reshape(point.F.shape), found.W.reshape(point.W.shape))
     start = held_by_parts(flat, whole, bits, threads) if passes else rounded(whole, bits)
     F, W = (np.array(Z.resolve_conj().numpy(), np.complex128, order="C") for Z in start)
     H, Psi = np.ascontiguousarray(flat.H.numpy()), np.ascontiguousarray(s.Psi.to(torch.complex128).numpy())

@@ -23,12 +23,12 @@ from torch import Tensor
 
 from beamfold.band import side_by_side
 from beamfold.objective import rate_gradient
-from beamfold.optim.free import Aim, End, Weighted, climb
+from beamfold.optim.free import Aim, End, Free, Weighted, climb
 from beamfold.radar.goal import Goal
 from beamfold.radar.scene import Scene
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
-from beamfold.start import Point, from_digital, sensing_start, zero_forcing
+from beamfold.start import Point, from_digital, padded, sensing_start, zero_forcing
 
 SHARES = (0.1, 0.4, 0.8)
 """Of the beams to the targets in the digital starts."""
@@ -47,13 +47,13 @@ def target_beams(scene: Scene) -> Sensing:
 
 
 def digital_starts(s: Scenario) -> list[Tensor]:
-    """(1 − b) X_ZF + b X_targets for b of `SHARES`, as X."""
-    assert s.goal is not None
-    lit = replace(s, radar=target_beams(s.goal.scene), goal=None)
-    if lit.band is not None:
+    """(1 − b) X_ZF + b X_targets for b of `SHARES`, as X; for τ with the beams of Ψ itself."""
+    lit = s if s.goal is None else replace(s, radar=target_beams(s.goal.scene), goal=None)
+    if s.goal is not None and lit.band is not None:
         lit = replace(lit, band=replace(lit.band, each=None))
-    [flat] = lit.parts()
-    sense, communicate = sensing_start(flat), flat.to_power(zero_forcing(flat.H, flat.per_user))
+    parts = lit.parts()
+    pairs = [(sensing_start(p), p.to_power(padded(p, zero_forcing(p.H, p.per_user)))) for p in parts]
+    sense, communicate = (z[0] if len(parts) == 1 else torch.stack(z, -3) for z in zip(*pairs, strict=True))
     return [s.to_power((1 - b) * communicate + b * sense) for b in SHARES]
 
 
@@ -166,6 +166,47 @@ class Limited(NamedTuple):
     """(B,), of the Lagrangian."""
 
 
+class Nearest(NamedTuple):
+    """φ = −max_i g_i, to come back within the limit."""
+
+    goal: Goal
+    limit: float
+
+    def part(self, index: Tensor) -> Nearest:
+        """The same: the limit is one for all."""
+        return self
+
+    def value(self, s: Scenario, X: Tensor) -> Tensor:
+        """−max_i g_i (B,)."""
+        return -torch.stack([c.value for c in self.goal.excess(X, s.power, self.limit)], -1).amax(-1)
+
+    def gradient(self, s: Scenario, X: Tensor) -> Tensor:
+        """Minus the gradient of the largest g_i."""
+        each = self.goal.excess(X, s.power, self.limit)
+        worst = torch.stack([c.value for c in each], -1).argmax(-1)
+        G = torch.stack([c.gradient for c in each])
+        return -G[worst, torch.arange(len(worst))]
+
+
+def within(s: Scenario, point: Point, limit: float) -> Point:
+    """From slightly beyond the limit to it, by Newton steps along the gradient of the largest g_i."""
+    assert s.goal is not None
+    free = Free(s, Nearest(s.goal, limit), point.F != 0)
+    Y = free.pack(point)
+    for _ in range(8):
+        missing = (SLACK - free.value(Y)).clamp_min(0)
+        if not bool((missing > SLACK).any()):
+            break
+        G = free.gradient(Y)
+        size = 2 * torch.linalg.matrix_norm(G).square().clamp_min(1e-300)
+        Y = Y + torch.where(missing > SLACK, missing / size, 0.0)[:, None, None] * G
+    return free.point(Y)
+
+
+NEAR = 1e-2
+"""Nepers beyond the limit up to which `within` brings a design back."""
+
+
 def limited(s: Scenario, limit: float, starts: int, steps: int) -> Limited:
     """max R with every g_i ≤ 0, from the best of several starts; s has one leading axis."""
     goal = s.goal
@@ -189,6 +230,12 @@ def limited(s: Scenario, limit: float, starts: int, steps: int) -> Limited:
         aim, before = aim._replace(lam=lam, rho=stiffer), left
         if bool(((left <= SLACK) & (residual <= TOLERANCE)).all()):
             break
+    near = (g.amax(-1) > 0) & (g.amax(-1) < NEAR)
+    if near.any():
+        back = within(whole[near], Point(point.F[near], point.W[near]), limit)
+        point = Point(point.F.clone(), point.W.clone())
+        point.F[near], point.W[near] = back
+    g = torch.stack([c.value for c in goal.excess(whole.transmitted(*point), whole.power, limit)], -1)
     over = g.amax(-1)
     R = whole.rate(whole.transmitted(*point))
     # Designs that keep the limit come first, the highest R of them; else the one that is nearest to it.

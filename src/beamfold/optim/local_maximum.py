@@ -7,7 +7,7 @@ from torch import Tensor
 
 from beamfold.objective import Measured, inner_product
 from beamfold.optim.few_bits import on_levels
-from beamfold.result import Design, Fault, Status, finish
+from beamfold.result import Design, Fault, Status, finish, where_fault
 from beamfold.scenario import Scenario
 from beamfold.start import Point, least_norm, proposed
 
@@ -85,7 +85,7 @@ def conclude_search(
     measured = s.measure(X)
     left = _residual(s, Point(F, W), X, measured)
     status = torch.where(left <= STATIONARY, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
-    faults = torch.where(start, int(Fault.START_RETURNED), 0)
+    faults = where_fault(start, Fault.START_RETURNED)
     return finish(
         s, method, F, W, status=status, faults=faults, measured=measured, residual=left, iterations=iterations
     )
