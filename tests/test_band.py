@@ -178,7 +178,7 @@ def test_several_receive_antennas_on_a_band():
 
 
 def test_power_moves_between_subcarriers_where_only_the_bands_is_kept():
-    """By the rule of the band the fast design is nowhere below that of equal powers, and above it somewhere."""
+    """By the rule of the band the fast design is nowhere below that of equal powers."""
     equal, free = (bf.design(on_band(rule=rule), "fast") for rule in ("subcarrier", "band"))
     energy = torch.linalg.matrix_norm(free.X).square() / free.scenario.power[:, None]
     assert torch.allclose(energy.mean(-1), torch.ones(B, dtype=torch.float64), atol=1e-9)

@@ -26,5 +26,7 @@ METHOD = "fast"
 """The method that needs no training and works for every size."""
 CARRIER_GHZ, BANDWIDTH_GHZ, DELAY_NS = 28.0, 1.0, 20.0
 """f_c, B and τ_max of a band."""
+SLACK = 0.01
+"""How far (6a) may be from its optimum for a Ψ_s near the carrier's, see `covariance.solve_band`."""
 POWER_RULE = "subcarrier"
 """Which power of a band is P_t, see `beamfold.band`."""

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from beamfold.arrays import Array
 from beamfold.channel import saleh_valenzuela
-from beamfold.defaults import CARRIER_GHZ, DELAY_NS, SNR_DB, TARGETS_DEG, USERS, WEIGHT
+from beamfold.defaults import CARRIER_GHZ, DELAY_NS, SLACK, SNR_DB, TARGETS_DEG, USERS, WEIGHT
 from beamfold.errors import InputError
 from beamfold.experiments.labelled import machine, revision, variable, with_intervals
 from beamfold.files.covariances import cached_band, cached_covariance
@@ -39,8 +39,6 @@ from beamfold.sensing import Sensing, angle_grid
 BANDWIDTHS_GHZ = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 CHAINS = (4, 8, 16)
 SUBCARRIERS = 64
-SLACK = 0.01
-"""How far (6a) of Ψ_s may be from its optimum, see `covariance.solve_band`."""
 SHOWN_GHZ = 1.0
 """The bandwidth of the pictures over angle and frequency, where it is among those of the study."""
 PICTURES = ("conventional", "blind", "common", "digital")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beamfold import cache
-from beamfold.defaults import TARGETS_DEG
+from beamfold.defaults import SLACK, TARGETS_DEG
 from beamfold.errors import InputError
 from beamfold.files.entries import SOLVED, ScenarioSpec, directions
 from beamfold.files.scenarios import array_of
@@ -66,8 +66,10 @@ def band_sensing_of(
 
 
 def radar_of(spec: ScenarioSpec, antennas: int, band: Frequencies | None) -> Sensing | tuple[Sensing, ...]:
-    """Ψ as `make_scenario` takes it: one for a flat channel, on a band one for each subcarrier or a common
-    one.
+    """Ψ as `make_scenario` takes it: of a flat channel one, of a band a common one or one for each subcarrier.
+
+    Solved for each subcarrier alone they lie far apart, which one F cannot follow. So each is taken near the
+    carrier's, with (6a) proven within `SLACK` of its optimum.
 
     Raises:
         InputError: a file with one Ψ for a band without `common`, one for another band, or what `sensing_of`
@@ -85,7 +87,7 @@ def radar_of(spec: ScenarioSpec, antennas: int, band: Frequencies | None) -> Sen
         cache.say_once(
             f"note: (6) is solved for {len(band.ratios)} subcarriers, once; --common takes one Psi"
         )
-    return band_sensing_of(spec, antennas, band.ratios)
+    return band_sensing_of(spec, antennas, band.ratios, slack=SLACK)
 
 
 def _from_file(spec: ScenarioSpec, antennas: int, psi: Path, band: Frequencies) -> tuple[Sensing, ...]:

@@ -1,0 +1,95 @@
+"""The unfolded model of a band against PGA with tuned constant steps, on channels that neither has seen.
+
+    python benchmarks/band_model.py              the comparison after every fifth layer, and from S = 16 to 64
+    python benchmarks/band_model.py tune         PGA's step sizes, `BEST`
+
+N = 64, K = 4, M = 8, J = 10, I = 30, 28 GHz, 1 GHz wide, delays to 20 ns, Ψ_s of each subcarrier; both begin
+at the start "mean_covariance" with η = 1 and the exact ∇_W R. PGA's constants are the best of `GRID` after 30
+layers on 8 other channels, for all SNRs together, as the model's steps are.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import product
+
+import torch
+
+from beamfold.channel import saleh_valenzuela
+from beamfold.covariance import solve_band
+from beamfold.defaults import SLACK
+from beamfold.experiments.labelled import interval
+from beamfold.files.models import find_model
+from beamfold.methods.pga import pga
+from beamfold.methods.unfolded import unfolded
+from beamfold.scenario import Scenario, make_scenario
+
+N, K, M, J, LAYERS = 64, 4, 8, 10, 30
+CARRIER = 28e9
+FRESH, TUNING = 2027, 78
+"""Seeds of the channels of the comparison and of PGA's tuning; training had seed 1."""
+SNRS = (0.0, 6.0, 12.0)
+COMMON = {"digital": "exact", "eta": 1.0, "start": "mean_covariance"}
+GRID = [{**COMMON, "mu": mu, "lam": lam} for mu, lam in product((0.06, 0.12, 0.24), (0.0001, 0.0003, 0.001))]
+BEST = {**COMMON, "mu": 0.24, "lam": 0.0003}
+"""What `tune` prints."""
+
+
+def scenario(count: int, snr_db: float, subcarriers: int = 16, seed: int = FRESH) -> Scenario:
+    """Channels of a band with Ψ_s of each subcarrier."""
+    H, f = saleh_valenzuela(N, K, count, seed=seed, subcarriers=subcarriers, carrier_hz=CARRIER)
+    radars = solve_band(N, ratios=(f / CARRIER).tolist(), slack=SLACK)
+    return make_scenario(H, radars, snr_db=snr_db, chains=M, frequencies=f, carrier_hz=CARRIER)
+
+
+def tune() -> None:
+    """The constants of `GRID` with the highest mean R − ω τ after 30 layers, over all SNRs."""
+    scenarios = [scenario(8, snr_db, seed=TUNING) for snr_db in SNRS]
+    found = []
+    for steps in GRID:
+        ends = [
+            float(pga(s, inner=J, layers=LAYERS, engine="torch", **steps).objective.mean()) for s in scenarios
+        ]
+        found.append(sum(ends) / len(ends))
+        print(steps["mu"], steps["lam"], " ".join(f"{e:.3f}" for e in ends), flush=True)
+    print("best:", GRID[found.index(max(found))])
+
+
+def compare(count: int) -> None:
+    """R − ω τ of both after every fifth layer, with the 95 % interval of the difference."""
+    model = find_model(N, K, M, J, band=True)
+    print("| SNR | layers | model | PGA | difference |\n| --- | --- | --- | --- | --- |")
+    for snr_db in SNRS:
+        s = scenario(count, snr_db)
+        ours = unfolded(s, model, engine="torch", record=True).trace
+        plain = pga(s, inner=J, layers=LAYERS, engine="torch", record=True, **BEST).trace
+        values = [t.rate - s.weight * t.tau for t in (ours, plain)]
+        for layer in range(5, LAYERS + 1, 5):
+            a, b = (v[layer].double() for v in values)
+            mean, low, _ = interval((a - b).numpy(), 0)
+            print(f"| {snr_db:g} dB | {layer} | {float(a.mean()):.3f} | {float(b.mean()):.3f} | "
+                  f"{float(mean):+.3f} ± {float(mean - low):.3f} |", flush=True)  # fmt: skip
+
+
+def transfer(count: int) -> None:
+    """The model, trained with S = 16, on the same channels with S = 16 and with S = 64."""
+    model = find_model(N, K, M, J, band=True)
+    for snr_db in SNRS:
+        means = [
+            float(unfolded(scenario(count, snr_db, S), model, engine="torch").objective.mean())
+            for S in (16, 64)
+        ]
+        print(f"{snr_db:g} dB: S = 16 {means[0]:.3f}, S = 64 {means[1]:.3f}", flush=True)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    if sys.argv[1:] == ["tune"]:
+        tune()
+        return
+    compare(24)
+    transfer(6)
+
+
+if __name__ == "__main__":
+    main()
