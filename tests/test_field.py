@@ -476,6 +476,7 @@ def test_users_without_a_path_are_counted(tmp_path):
             "--index takes all of antennas anyway",
         ),
         ({"from_": "sionna"}, "has axes (20, 4, 16), --from sionna expects (channels, users, receive, tx"),
+        ({"from_": "matlab5g"}, "--from matlab5g expects (subcarriers, symbols, receive, antennas)"),
         ({"from_": "matlab6g"}, "no tool 'matlab6g'; known: sionna"),
         ({"from_": "deepmimo", "rows": "h^T", "axes": "channels,users,antennas"}, "leave --rows out"),
     ],

@@ -223,12 +223,12 @@ def test_matlab_and_hermes_arrays(tmp_path):
     ("call", "message"),
     [
         (
-            lambda: bf.from_sionna(np.ones((2, 4, 16))),
+            lambda: bf.from_sionna(1j * np.ones((2, 4, 16))),
             r"axes \(2, 4, 16\), --from sionna expects \(channels, users",
         ),
         (lambda: bf.from_sionna("cfr.npy"), "expected an array of channels, got a str"),
         (
-            lambda: bf.from_sionna(np.ones((1, 1, 2, 16, 1, 1))),
+            lambda: bf.from_sionna(1j * np.ones((1, 1, 2, 16, 1, 1))),
             "'tx' is 2 long; choose one with --index tx=i",
         ),
         (
@@ -328,3 +328,17 @@ def test_the_street_canyon_of_sionna_rt_is_seen_from_the_right_side():
         d = bf.design(bf.make_scenario(even.H, radar, snr_db=12), "fast")
         level = d.beampattern(torch.deg2rad(torch.tensor([target, -target], dtype=torch.float64))).mean(0)
         assert float(level[0]) > 3 * float(level[1])
+
+
+def test_a_file_of_another_tool_is_told_what_is_missing(tmp_path):
+    np.savez(tmp_path / "c.npz", H=np.ones((3, 4, 5, 6)) * 1j, x=1)
+    for tool, words in (
+        ("nyusim", "or structures with H_ensemble"),
+        ("phased", r"expects \(antennas, receive\)"),
+    ):
+        with pytest.raises(bf.InputError, match=words):
+            read_set(tmp_path / "c.npz", ScenarioSpec(from_=tool))
+    with h5py.File(tmp_path / "q.h5", "w") as file:
+        file["channel_1/coeff_re"] = np.ones((5, 8, 2))
+    with pytest.raises(bf.InputError, match=r"is real; --from quadriga expects .* or coeff_re and coeff_im"):
+        read_set(tmp_path / "q.h5", ScenarioSpec(from_="quadriga", variable="channel_1.coeff_re"))

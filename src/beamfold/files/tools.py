@@ -40,6 +40,8 @@ class Tool(NamedTuple):
     """Its row entries are exp(+j 2π p_n · r̂)."""
     gather: Callable[[Path, Held], tuple[Chosen, Order] | None] | None = None
     """Puts together what it spreads over several arrays of a file; None where the file has no such arrays."""
+    parts: str = ""
+    """What `gather` looks for, in words."""
     planar: Callable[[int, int], Array] | None = None
     """(across, up) → the positions of its planar array in its own order, where that is known."""
     told: str = ""
@@ -123,6 +125,7 @@ TOOLS: Mapping[str, Tool] = {
             ("receive", "antennas", "subcarriers"),
         ),
         gather=_coefficients,
+        parts="coeff_re and coeff_im (rx, tx, paths) for each link",
     ),
     "matlab5g": Tool(
         "5G Toolbox: nrPerfectChannelEstimate",
@@ -137,6 +140,7 @@ TOOLS: Mapping[str, Tool] = {
         (("users", "receive", "antennas"), ("receive", "antennas")),
         mirrored=False,
         gather=_ensembles,
+        parts="structures with H_ensemble",
         told="azimuth is 90 - AOD degrees",
     ),
     "hermes": Tool(
@@ -165,21 +169,22 @@ def order_of(path: str, name: str, chosen: Chosen) -> tuple[Order, Array]:
     back.
 
     Raises:
-        FileError: another number of axes than the tool's arrays have.
+        FileError: a real array, or another number of axes than the tool's arrays have.
     """
     tool, value = tool_named(name), chosen.value
+    ways = [*(f"({', '.join(order)})" for order in tool.orders), *filter(None, [tool.parts])]
+    expected = f"--from {name} expects {' or '.join(ways)}"
+    if value.dtype.kind != "c":
+        raise FileError(f"{path}: {chosen.name} {value.shape} is real; {expected} of complex numbers")
     for order in tool.orders:
         if len(order) == value.ndim:
             return order, value
-    trailing = ("channels", "subcarriers", "taps", "antennas")
+    trailing = ("channels", "subcarriers", "taps")
     for order in tool.orders:
         if value.ndim < len(order) and all(axis in trailing for axis in order[value.ndim :]):
             return order, value.reshape(*value.shape, *[1] * (len(order) - value.ndim))
-    ways = " or ".join(f"({', '.join(order)})" for order in tool.orders)
-    raise FileError(
-        f"{path}: {chosen.name} has axes {value.shape}, --from {name} expects {ways}; name others with "
-        f"--axes {written(tool.orders[-1])}"
-    )
+    others = f"name others with --axes {written(tool.orders[-1])}"
+    raise FileError(f"{path}: {chosen.name} has axes {value.shape}, {expected}; {others}")
 
 
 def tool_array(name: str, text: str | AntennaArray | None, antennas: int) -> AntennaArray:
