@@ -66,7 +66,7 @@ def band_sensing_of(
 
 
 def radar_of(spec: ScenarioSpec, antennas: int, band: Frequencies | None) -> Sensing | tuple[Sensing, ...]:
-    """Ψ as `make_scenario` takes it: one for a flat channel; for a band a common one, or one of each subcarrier.
+    """Ψ as `make_scenario` takes it: of a flat channel one; of a band a common one, or one per subcarrier.
 
     Solved for each subcarrier alone they lie far apart, which one F cannot follow. So each is taken near the
     carrier's, with (6a) proven within `SLACK` of its optimum.
