@@ -1,11 +1,13 @@
 """Compiled versions of a method's inner loop: the same steps, tested against the readable path.
 
-Two families share the arithmetic, the letters and the way in which matrices are stored:
+Three families share the arithmetic, the letters and the way in which matrices are stored:
 
     layers of Algorithm 1   coordinates, layers, adjoint; subarrays, subarrays_adjoint for networks with one
                             chain on each antenna; packed; entry points unfolded (batch), single (one channel)
     fast design             fast_objective, fast_memory, fast_chains, fast_start, fast_channel, fast_design,
                             fast_guard, fast_loud; named tuples in fast_workspace; entry points fast
+    fast design of bands    band_choice, band_chains, band_sums, band_work, band_design, team (threads); named
+                            tuples in band_workspace; entry points band
     start (26)              proposed
     both                    simd (registers), linalg, cholesky, phases, planes, workspace, compiled
 

@@ -21,7 +21,7 @@ Real = NDArray[np.float64]
 Whole = NDArray[np.int64]
 STANDING = 1e-3
 """The path up to which the subcarriers count as equal."""
-PER_ANGLE, ENDS = 0.85, 2.0
+PER_ANGLE, ENDS = 0.85, 4.0
 """Subcarriers per radian of a long path, and how many more."""
 FIRST = 3.0
 """Subcarriers per radian of a short path."""
