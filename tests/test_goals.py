@@ -184,6 +184,21 @@ def test_bands(sensing):
     assert len(digital_starts(s)) == 3
 
 
+def test_a_difference_beam_says_as_much_of_the_angle_as_a_sum_beam():
+    """With equal arrays J is the same for power in ā and for power in ∂ā without its part along ā.
+
+    A share of 1e-8 stays in ā, as the amplitude can't be estimated from a target that is dark.
+    """
+    scene = make_scene(bf.line_array(12), [10.0])
+    a, slope = scene.transmit.split(1, -1)
+    difference = slope - a @ (a.mH @ slope) / 12
+    one, other = (X / torch.linalg.matrix_norm(X) for X in (a, difference))
+    beams = [one, torch.cat([other, 1e-4 * one], -1)]
+    J = [2 ** float(crb(X, scene).value) for X in beams]
+    assert J[0] == pytest.approx(J[1], rel=1e-7)
+    assert scnr(beams[1], scene) < 1.1e-8 * scnr(beams[0], scene)
+
+
 def test_what_is_refused():
     s = scenario("crb")
     for name in ("fast", "sca-manopt", "digital-jcas", "zf-digital"):
