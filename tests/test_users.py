@@ -165,7 +165,7 @@ def test_a_model_runs_on_users_with_several_antennas():
     a = bf.unfolded(s, model)
     b = bf.pga(s, layers=5, inner=2, mu=0.01, lam=0.01)
     assert float((a.X - b.X).abs().max()) < 1e-10
-    with pytest.raises(ValueError, match="engine='kernel' is for users of one antenna"):
+    with pytest.raises(ValueError, match="engine='kernel' is for flat channels and users of one antenna"):
         bf.pga(s, engine="kernel")
 
 

@@ -28,5 +28,7 @@ CARRIER_GHZ, BANDWIDTH_GHZ, DELAY_NS = 28.0, 1.0, 20.0
 """f_c, B and τ_max of a band."""
 SLACK = 0.01
 """How far (6a) may be from its optimum for a Ψ_s near the carrier's, see `covariance.solve_band`."""
+SAME_RATIO = 1e-9
+"""Frequency ratios that agree up to this are the same."""
 POWER_RULE = "subcarrier"
 """Which power of a band is P_t, see `beamfold.band`."""

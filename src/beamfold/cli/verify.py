@@ -12,9 +12,8 @@ from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson
 from beamfold.cli.reading import read_channels
 from beamfold.cli.scenario_options import with_scenario
-from beamfold.defaults import ROWS
+from beamfold.defaults import ROWS, SAME_RATIO
 from beamfold.errors import InputError
-from beamfold.files.bands import SAME
 from beamfold.files.entries import ScenarioSpec
 
 PART = 200  # designs between two steps of the progress
@@ -82,7 +81,7 @@ def _check_band(designs: Path, name: str, held: HeldDesign, ratios: list[float] 
     if ratios is None or theirs is None or len(ratios) != len(theirs):
         count = [f"{len(r)} subcarriers" if r is not None else "flat channels" for r in (theirs, ratios)]
         raise InputError(f"{designs}: {name} is for {count[0]}, the channel file has {count[1]}")
-    if max(abs(a - b) for a, b in zip(ratios, theirs, strict=True)) > SAME:
+    if max(abs(a - b) for a, b in zip(ratios, theirs, strict=True)) > SAME_RATIO:
         raise InputError(f"{designs}: {name} is for other frequencies than those of the channel file")
 
 

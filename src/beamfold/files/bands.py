@@ -18,8 +18,6 @@ from beamfold.files.atomic import FileError, Pathlike
 from beamfold.files.entries import OF_BAND, ScenarioSpec
 
 ENTRY, CARRIER = "frequencies", "carrier"
-SAME = 1e-9
-"""Frequency ratios that agree up to this are the same."""
 
 
 class Frequencies(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beamfold import cache
-from beamfold.defaults import SLACK, TARGETS_DEG
+from beamfold.defaults import SAME_RATIO, SLACK, TARGETS_DEG
 from beamfold.errors import InputError
 from beamfold.files.entries import SOLVED, ScenarioSpec, directions
 from beamfold.files.scenarios import array_of
@@ -94,7 +94,7 @@ def _from_file(spec: ScenarioSpec, antennas: int, psi: Path, band: Frequencies) 
     """Ψ_s of a file, which has to be of the channels' band."""
     from beamfold.files.arrays import numbers, read_all
     from beamfold.files.band_sensing import read_band_sensing
-    from beamfold.files.bands import SAME, frequencies_in
+    from beamfold.files.bands import frequencies_in
 
     arrays = numbers(read_all(psi))
     Psi = arrays.get("Psi")
@@ -106,7 +106,7 @@ def _from_file(spec: ScenarioSpec, antennas: int, psi: Path, band: Frequencies) 
     held = frequencies_in(psi, arrays)
     if held is not None and (
         len(held.ratios) != len(band.ratios)
-        or max(abs(a - b) for a, b in zip(held.ratios, band.ratios, strict=True)) > SAME
+        or max(abs(a - b) for a, b in zip(held.ratios, band.ratios, strict=True)) > SAME_RATIO
     ):
         raise InputError(
             f"{psi} is for {len(held.ratios)} subcarriers from {held.ratios[0]:.6g} to {held.ratios[-1]:.6g} "

@@ -14,6 +14,7 @@ from beamfold.arrays import line_array
 from beamfold.files.antennas import antennas_at
 from beamfold.files.arrays import numbers, read_all, text
 from beamfold.files.atomic import FileError
+from beamfold.files.bands import ENTRY
 from beamfold.files.designs import read_designs
 from beamfold.files.entries import Directions
 
@@ -36,13 +37,18 @@ def read_precoders(path: Path) -> Precoders:
     """X = F W of a file of `write_design` or `write_designs`.
 
     Raises:
-        FileError: not a design file, or one whose arrays do not fit each other.
+        FileError: not a design file, designs of a band, or one whose arrays do not fit each other.
     """
     everything = read_all(path)
     held = numbers(everything)
     W = next((held[name] for name in sorted(held) if name == "W" or name.endswith("_W")), None)
     if W is None or not {"Psi", "snr_db"} <= set(held):
         raise FileError(f"{path} is not a design file: it lacks W, Psi or snr_db")
+    if ENTRY in held:
+        raise FileError(
+            f"{path} holds designs of a band; expected those of flat channels. In Python "
+            "`beamfold.radar.scene.make_scene` takes the frequency ratios of a band"
+        )
     levels = tuple(float(x) for x in held["snr_db"].ravel())
     count = W.size // max(1, int(np.prod(W.shape[-2:])))
     if W.ndim < 2 or not levels or count % len(levels):
