@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import script
 
 from beamfold.constraints import modulus_error
 from beamfold.kernels.band import BandSetting, plan_of_band, run_band
@@ -18,10 +19,13 @@ from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
 from beamfold.kernels.linalg import kernel
 from beamfold.kernels.team import SIZE, plain
 from beamfold.kernels.workspace import buffer_for
+from beamfold.methods.fast import fast, prepare_band
 from beamfold.networks import fully_connected, named_network
 from beamfold.objective import beam_error, rate
+from beamfold.optim.band_search import search
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing
+from beamfold.threads import cores
 
 NOISE = 1.0
 
@@ -330,3 +334,30 @@ def test_what_is_left_out_costs_little():
     some, every = design(H, U, square), design(H, U, square, subset=48)
     assert len(choose(H[0], np.zeros(1)).chosen) < 24
     assert some.f.mean() > every.f.mean() - 5e-3 * abs(every.f.mean())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_prepared_for_a_deployment_is_the_design_of_the_batch(threads):
+    H, (U, _) = band_channels(2, 8), sensing()
+    radar = Sensing(torch.from_numpy(U[0] @ U[0].conj().T))
+    s = make_scenario(
+        torch.from_numpy(H), radar, snr_db=10, chains=4, frequencies=torch.arange(1.0, 9.0)
+    )  # fmt: skip
+    point, _, done = search(s, steps=15)
+    go = prepare_band(radar, users=3, chains=4, snr_db=10, steps=15, threads=min(threads, cores()))
+    for b in range(2):
+        F, W, steps = go(H[b])
+        assert np.array_equal(F, point.F[b].numpy())
+        assert np.array_equal(W, point.W[b].numpy())
+        assert steps == done[b]
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("name", "chains"), [("1GHz", 4), ("1GHz", 8), ("1GHz", 16), ("100MHz", 4), ("100MHz", 8)]
+)
+def test_the_table_of_the_reference(reference, name, chains):
+    """At least the general optimiser's R − 0.3 τ, on the mean of the reference's channels."""
+    band = script("band")
+    s = band.scenario(band.drawn(reference, name), band.published_radar(reference, 12), chains)
+    assert float(fast(s).objective.mean()) > band.README[name, chains]
