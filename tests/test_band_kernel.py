@@ -11,8 +11,9 @@ from conftest import script
 
 from beamfold.constraints import modulus_error
 from beamfold.kernels.band import BandSetting, plan_of_band, run_band
+from beamfold.kernels.band_basis import set_basis
 from beamfold.kernels.band_choice import choose, needed
-from beamfold.kernels.band_design import by_band, load_F, set_basis
+from beamfold.kernels.band_design import by_band, load_F
 from beamfold.kernels.band_work import ASCEND, LOAD, put_columns, set_desk, together
 from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
@@ -361,3 +362,10 @@ def test_the_table_of_the_reference(reference, name, chains):
     band = script("band")
     s = band.scenario(band.drawn(reference, name), band.published_radar(reference, 12), chains)
     assert float(fast(s).objective.mean()) > band.README[name, chains]
+
+
+def test_dependent_columns_of_F_in_single_precision():
+    """M = N: F's columns span all, some nearly depend on others, and f still is what the equations say."""
+    H, (U, square) = band_channels(3, 6, antennas=12), sensing(12)
+    d = design(H, U, square, chains=12, dtype=np.float32)
+    np.testing.assert_allclose(d.f, value(H, U, d), rtol=2e-3)
