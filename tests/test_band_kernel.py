@@ -7,21 +7,26 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import script
 
 from beamfold.constraints import modulus_error
 from beamfold.kernels.band import BandSetting, plan_of_band, run_band
+from beamfold.kernels.band_basis import set_basis
 from beamfold.kernels.band_choice import choose, needed
-from beamfold.kernels.band_design import by_band, load_F, set_basis
+from beamfold.kernels.band_design import by_band, load_F
 from beamfold.kernels.band_work import ASCEND, LOAD, put_columns, set_desk, together
 from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
 from beamfold.kernels.linalg import kernel
 from beamfold.kernels.team import SIZE, plain
 from beamfold.kernels.workspace import buffer_for
+from beamfold.methods.fast import fast, prepare_band
 from beamfold.networks import fully_connected, named_network
 from beamfold.objective import beam_error, rate
+from beamfold.optim.band_search import search
 from beamfold.scenario import make_scenario
 from beamfold.sensing import Sensing
+from beamfold.threads import cores
 
 NOISE = 1.0
 
@@ -330,3 +335,37 @@ def test_what_is_left_out_costs_little():
     some, every = design(H, U, square), design(H, U, square, subset=48)
     assert len(choose(H[0], np.zeros(1)).chosen) < 24
     assert some.f.mean() > every.f.mean() - 5e-3 * abs(every.f.mean())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_prepared_for_a_deployment_is_the_design_of_the_batch(threads):
+    H, (U, _) = band_channels(2, 8), sensing()
+    radar = Sensing(torch.from_numpy(U[0] @ U[0].conj().T))
+    s = make_scenario(
+        torch.from_numpy(H), radar, snr_db=10, chains=4, frequencies=torch.arange(1.0, 9.0)
+    )  # fmt: skip
+    point, _, done = search(s, steps=15)
+    go = prepare_band(radar, users=3, chains=4, snr_db=10, steps=15, threads=min(threads, cores()))
+    for b in range(2):
+        F, W, steps = go(H[b])
+        assert np.array_equal(F, point.F[b].numpy())
+        assert np.array_equal(W, point.W[b].numpy())
+        assert steps == done[b]
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("name", "chains"), [("1GHz", 4), ("1GHz", 8), ("1GHz", 16), ("100MHz", 4), ("100MHz", 8)]
+)
+def test_the_table_of_the_reference(reference, name, chains):
+    """At least the general optimiser's R − 0.3 τ, on the mean of the reference's channels."""
+    band = script("band")
+    s = band.scenario(band.drawn(reference, name), band.published_radar(reference, 12), chains)
+    assert float(fast(s).objective.mean()) > band.README[name, chains]
+
+
+def test_dependent_columns_of_F_in_single_precision():
+    """M = N: F's columns span all, some nearly depend on others, and f still is what the equations say."""
+    H, (U, square) = band_channels(3, 6, antennas=12), sensing(12)
+    d = design(H, U, square, chains=12, dtype=np.float32)
+    np.testing.assert_allclose(d.f, value(H, U, d), rtol=2e-3)

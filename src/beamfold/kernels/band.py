@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from beamfold.kernels.band_choice import Choice, choose, radar_angles
 from beamfold.kernels.band_design import design_band
 from beamfold.kernels.band_work import help_out
-from beamfold.kernels.band_workspace import BandPlan, Complex, Real, Task, band_layout, desk_layout
+from beamfold.kernels.band_workspace import GROUPS, BandPlan, Complex, Real, Task, band_layout, desk_layout
 from beamfold.kernels.fast import CONSTANTS, ROUNDING, Plan, Planes, Setting, mixing
 from beamfold.kernels.fast_loud import deepen, value
 from beamfold.kernels.fast_workspace import Constants, Problem
 from beamfold.kernels.planes import to_planes, up
 from beamfold.kernels.simd import LANES
-from beamfold.kernels.team import SIZE
+from beamfold.kernels.team import SIZE, STOP, publish
 from beamfold.kernels.workspace import buffer_for, floats
 from beamfold.networks import Network
 from beamfold.threads import cores, parallel_for
@@ -166,10 +166,14 @@ def _run(task: Task, setting: BandSetting, problem: Problem, plan: BandPlan, roo
     if room.pool is not None and n > 1:
         for desk in room.desks[1:]:
             helping += [room.pool.submit(help_out, team, task, shared, desk, problem, one.constants, plan)]
-    done = design_band(
-        task, setting.mixing(n), free, one.dynamic, problem, one.constants, plan, team, len(helping), shared,
-        room.desks[0],
-    )  # fmt: skip
+    try:
+        done = design_band(
+            task, setting.mixing(n), free, one.dynamic, problem, one.constants, plan, team, len(helping),
+            shared, room.desks[0],
+        )  # fmt: skip
+    except BaseException:  # the helpers would wait for ever
+        publish(team, STOP, len(helping), 0)
+        raise
     for each in helping:
         each.result()
     return done
@@ -204,6 +208,7 @@ class PreparedBand:
     """
 
     def __init__(self, setting: BandSetting, power: float, weight: float, threads: int) -> None:
+        threads = min(threads, GROUPS)
         pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
         self._setting, self._numbers = setting, (power, weight)
         self._room = Room(setting, threads - 1, pool)
@@ -270,7 +275,7 @@ def run_band(
         F, W = (np.array(z, np.complex128) for z in start)
     f, done = np.empty(count), np.empty(count, np.int64)
     workers = threads or cores()
-    helpers = workers - 1 if count < workers else 0
+    helpers = min(workers, GROUPS) - 1 if count < workers else 0
 
     def work(first: int, last: int) -> None:
         with helpers_of(helpers) as pool:

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from beamfold.kernels.band_basis import set_basis, take_out_span
 from beamfold.kernels.band_chains import SAVED
 from beamfold.kernels.band_sums import (
     add_product,
     add_scaled,
     orthonormal,
-    subtract_multiple,
     times_inverse,
     times_inverse_adjoint,
     turn_gradient,
@@ -77,17 +77,6 @@ def unit_of(V: Planes, G: Planes, M: int, mask: Planes) -> None:
             there = load(mask, 0, m, n, LANES)
             re, im = load(G, 0, m, n, LANES), load(G, 1, m, n, LANES)
             store_unit(V, V, m, n, multiply(there, re), multiply(there, im))
-
-
-@kernel
-def set_basis(task: Task, shared: Planes, rounding: float) -> None:
-    """L, the orthonormal basis E = F L^(−H), and T = [0, U]ᴴ E."""
-    band, M = band_of(shared, task), task.F.shape[1]
-    inner(band.L, band.F, band.L.shape[2], band.F, 0, M)
-    cholesky(band.L, M, 0, rounding)
-    copy(band.E, band.F, M)
-    times_inverse_adjoint(band.E, band.L, M)
-    inner(band.T, band.U, band.U.shape[1], band.E, 0, M)
 
 
 @leaf
@@ -151,15 +140,6 @@ def band_start(
         alternate(task, shared, groups, free, allowed, dynamic)
     set_basis(task, shared, constants.rounding)
     together(plain(FIT), plain(0), team, task, shared, mine, problem, constants, plan)
-
-
-@kernel
-def take_out_span(G: Planes, E: Planes, M: int) -> None:
-    """G ← (I − E Eᴴ) G for orthonormal columns of E."""
-    for j in range(M):
-        for i in range(M):
-            re, im = dot(E, i, G, j)
-            subtract_multiple(G, j, E, i, re, im)
 
 
 @kernel
