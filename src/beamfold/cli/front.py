@@ -156,15 +156,20 @@ def _of_goal(
 
 
 def _runnable(s: Scenario, inner: int) -> tuple[str, ...]:
-    """The usual curves, without the unfolded model where none is shipped for these sizes."""
+    """The usual curves that the scenario allows, the unfolded model only where one is shipped for it."""
     from beamfold.experiments.front import DEFAULT
     from beamfold.files.models import has_model
+    from beamfold.method import lacking
+    from beamfold.registry import METHODS
 
-    if has_model(s, inner):
-        return DEFAULT
-    sizes = f"N={s.antennas}, K={s.users}, M={s.chains}, J={inner}"
-    say(f"no shipped model for {sizes}: unfolded PGA is left out")
-    return tuple(m for m in DEFAULT if m != "unfolded")
+    if not has_model(s, inner):
+        sizes = f"N={s.antennas}, K={s.users}, M={s.chains}, J={inner}"
+        say(f"no shipped model for {sizes}: unfolded PGA is left out")
+    reasons = {name: lacking(METHODS[name].supports, s) for name in DEFAULT}
+    for name, reason in reasons.items():
+        if reason:
+            say(f"note: {name} is left out: it {reason}")
+    return tuple(m for m in DEFAULT if not reasons[m] and (m != "unfolded" or has_model(s, inner)))
 
 
 def _tell(output: Path, ds: xr.Dataset, scenario: dict[str, Any], told: str, as_json: bool) -> None:
