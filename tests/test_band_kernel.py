@@ -14,7 +14,8 @@ from beamfold.kernels.band import BandSetting, plan_of_band, run_band
 from beamfold.kernels.band_basis import set_basis
 from beamfold.kernels.band_choice import choose, needed
 from beamfold.kernels.band_design import by_band, load_F
-from beamfold.kernels.band_work import ASCEND, LOAD, put_columns, set_desk, together
+from beamfold.kernels.band_finish import put_columns
+from beamfold.kernels.band_work import ASCEND, LOAD, set_desk, together
 from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
 from beamfold.kernels.linalg import kernel

@@ -6,8 +6,8 @@ Three families share the arithmetic, the letters and the way in which matrices a
                             chain on each antenna; packed; entry points unfolded (batch), single (one channel)
     fast design             fast_objective, fast_memory, fast_chains, fast_start, fast_channel, fast_design,
                             fast_guard, fast_loud; named tuples in fast_workspace; entry points fast
-    fast design of bands    band_choice, band_basis, band_chains, band_sums, band_work, band_design, team
-                            (threads); named tuples in band_workspace; entry points band
+    fast design of bands    band_choice, band_basis, band_chains, band_sums, band_work, band_finish,
+                            band_design, team (threads); named tuples in band_workspace; entry points band
     start (26)              proposed
     both                    simd (registers), linalg, cholesky, phases, planes, workspace, compiled
 

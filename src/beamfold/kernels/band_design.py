@@ -19,6 +19,7 @@ import numpy as np
 
 from beamfold.kernels.band_basis import set_basis, take_out_span
 from beamfold.kernels.band_chains import SAVED
+from beamfold.kernels.band_finish import put_columns
 from beamfold.kernels.band_sums import (
     add_product,
     add_scaled,
@@ -34,7 +35,6 @@ from beamfold.kernels.band_work import (
     GO_BACK,
     LOAD,
     SPAN,
-    put_columns,
     set_desk,
     together,
 )

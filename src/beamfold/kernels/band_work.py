@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 
 from beamfold.kernels.band_chains import SAVED, ascend_basis, planes_of
+from beamfold.kernels.band_finish import finish_group, numbers_of, own_radar, put_columns
 from beamfold.kernels.band_sums import add_inner_at, add_product, add_scaled
 from beamfold.kernels.band_workspace import (
     GROUPS,
     BandPlan,
     Complex,
-    Real,
     Task,
     Whole,
     band_of,
     desk_of,
     of_one,
 )
-from beamfold.kernels.cholesky import solve_adjoint
 from beamfold.kernels.fast_chains import POINT
-from beamfold.kernels.fast_channel import canonical, load_channel
+from beamfold.kernels.fast_channel import load_channel
 from beamfold.kernels.fast_design import PATIENCE, digital_optimum
 from beamfold.kernels.fast_objective import set_masks
 from beamfold.kernels.fast_workspace import Chains, Constants, Objective, Problem, rows_of
@@ -52,27 +51,6 @@ LOAD, SPAN, FIT, ASCEND, GO_BACK, FINISH = range(6)
 """Tasks: each channel and its digital optimum X; the sum of X Xᴴ F; Z = Eᴴ X; the ascent of Z and the sums of
 which the gradient by F consists, from the present Z, or from that before the last step of F; W and f of all
 subcarriers."""
-
-
-@kernel
-def own_radar(task: Task, s: int) -> Planes:
-    """U of subcarrier s."""
-    return of_one(task.U, s if task.U.shape[0] > 2 else 0)
-
-
-@kernel
-def numbers_of(square: Real, s: int, problem: Problem) -> Problem:
-    """The numbers of (8) for subcarrier s."""
-    return Problem(problem.power, problem.gain, problem.omega, square[s if len(square) > 1 else 0])
-
-
-@kernel
-def put_columns(out: Planes, first: int, A: Planes, start: int, count: int) -> None:
-    """Columns `first` on of out = columns `start` on of A."""
-    for z in range(2):
-        for k in range(count):
-            for n in range(A.shape[2]):
-                out[z, first + k, n] = A[z, start + k, n]
 
 
 @kernel
@@ -133,72 +111,6 @@ def ascend(
     add_scaled(PZ, like(T, 1.0), mine)
     add_product(G, own, mine, 0, own.shape[1], M)
     return f, updates
-
-
-@kernel
-def finish(
-    s: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants, plan: BandPlan
-) -> None:
-    """W of subcarrier s for F, from the Z and B of the chosen one that is nearest; its f."""
-    band, desk = band_of(shared, task), desk_of(mine, task)
-    V, T, rows, B, i = desk.one.antennas.V, desk.T, desk.rows, desk.B, task.nearest[s]
-    H, U, order = task.H[s], own_radar(task, s), task.order[i]
-    K, M, most = H.shape[0], task.F.shape[1], 0.0
-    for k in range(K):
-        most = max(most, canonical(V[:, k], H[order[k]], problem.gain, constants.loudest))
-    task.loud[s] = 1 if constants.loudest < most < np.inf else 0
-    put_columns(V, K, U, 0, U.shape[1])
-    inner(T, V, (K + U.shape[1] + 3) // 4 * 4, band.E, 0, M)
-    copy_stack(rows, band.rows, i)
-    copy_stack(B, band.B, i)
-    numbers = numbers_of(task.square, s, problem)
-    chains = Chains(rows, B)
-    found = task.chosen[i] == s and len(task.chosen) > 1
-    steps = plan.inner if found else plan.last  # one subcarrier's W is as far as that of those equal to it
-    f, _ = ascend_basis(chains, T, desk.objective, numbers, constants.chains, steps, task.updates[i])
-    task.f[s] = f
-    Z = planes_of(rows, POINT, T.shape[1])
-    solve_adjoint(band.L, M, 0, Z, K)
-    store_W(task.W[s], Z, task.gram, order, problem.power)
-
-
-@kernel
-def copy_stack(out: Planes, stack: Planes, i: int) -> None:
-    """out = the i-th of the stack."""
-    for j in range(out.shape[1]):
-        for d in range(out.shape[2]):
-            out[0, j, d] = stack[i, j, d]
-
-
-@kernel
-def store_W(W: Complex, planes: Planes, gram: Complex, order: Whole, power: float) -> None:
-    """W (M, K) with ‖F W‖² = P_t, for users in `order`, gram = Fᴴ F."""
-    M, K = W.shape
-    total = 0.0
-    for k in range(K):
-        user = order[k]
-        for m in range(M):
-            W[m, user] = complex(np.float64(planes[0, k, m]), np.float64(planes[1, k, m]))
-        for m in range(M):
-            x = 0j
-            for a in range(M):
-                x += gram[m, a] * W[a, user]
-            total += W[m, user].real * x.real + W[m, user].imag * x.imag
-    q = np.sqrt(power / total)
-    for m in range(M):
-        for k in range(K):
-            W[m, k] *= q
-
-
-@kernel
-def finish_group(
-    group: int, groups: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants,
-    plan: BandPlan,
-) -> None:  # fmt: skip
-    """A group of `FINISH`."""
-    S = task.H.shape[0]
-    for s in range(group * S // groups, (group + 1) * S // groups):
-        finish(s, task, shared, mine, problem, constants, plan)
 
 
 @kernel
