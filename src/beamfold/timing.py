@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from beamfold.channel import saleh_valenzuela
-from beamfold.methods.fast import prepare_fast
+from beamfold.methods.fast import prepare_band, prepare_fast
 from beamfold.methods.unfolded import prepare
 from beamfold.networks import NAMES, Network
 from beamfold.registry import check_options, design, method_named
@@ -66,7 +66,9 @@ def latency(
     }
 
 
-def prepared(method: str, options: dict[str, Any], radar: Sensing, s: Scenario) -> Callable[[int], object]:
+def prepared(
+    method: str, options: dict[str, Any], radar: Sensing | Sequence[Sensing], s: Scenario
+) -> Callable[[int], object]:
     """One design per call: the prepared form of the layered methods and of fast where it can do the network.
 
     `design` for the rest.
@@ -74,11 +76,19 @@ def prepared(method: str, options: dict[str, Any], radar: Sensing, s: Scenario) 
     Args:
         method: a name of `registry.METHODS`.
         options: from `options_of`; `model` of the unfolded method, else constant step sizes.
-        radar: Ψ.
-        s: the channels (B, K, N); call i designs for channel i mod B.
+        radar: Ψ; of a band one for all subcarriers or one for each.
+        s: the channels (B, K, N), of a band (B, S, K, N); call i designs for channel i mod B.
     """
     H = s.H.numpy()
     snr_db, weight = 10 * float(np.log10(float(s.power[0]) / s.noise)), float(s.weight[0])
+    if method == "fast" and s.band is not None:
+        band = prepare_band(
+            radar, users=s.users, chains=s.chains, network=s.network, snr_db=snr_db, weight=weight,
+            noise=s.noise, **options,
+        )  # fmt: skip
+        return lambda i: band(H[i % len(H)])
+    if s.band is not None or not isinstance(radar, Sensing):
+        return lambda i: design(s[i % len(H)], method, **options)
     if method in LAYERED and one_by_one(s.network):
         layers = options["layers"]
         model = options.get("model") or untrained(s, layers, options.get("inner", 1))
@@ -110,7 +120,7 @@ def one_by_one(network: Network) -> bool:
 
 def loss(s: Scenario, method: str, options: dict[str, Any]) -> float:
     """Mean R − ω τ that the kernel gives away against the readable path in complex128; 0 without a kernel."""
-    if not (s.network.full or s.network.one_chain_each):
+    if s.band is not None or not (s.network.full or s.network.one_chain_each):
         return 0.0
     fast = design(s, method, **options, engine="kernel")
     exact = design(s, method, **options, engine="torch")
@@ -145,7 +155,18 @@ def untrained(s: Scenario, layers: int, inner: int) -> UnfoldedPGA:
     return UnfoldedPGA(info, layers, inner)
 
 
-def channels(users: int, network: Network, count: int, radar: Sensing, snr_db: float) -> Scenario:
-    """Fresh channels to measure on."""
-    H = saleh_valenzuela(network.antennas, users, count, seed=12345)
-    return make_scenario(H, radar, snr_db=snr_db, network=network)
+def channels(
+    users: int,
+    network: Network,
+    count: int,
+    radar: Sensing | Sequence[Sensing],
+    snr_db: float,
+    band: Mapping[str, Any] | None = None,
+) -> Scenario:
+    """Fresh channels to measure on; of a band, with what `saleh_valenzuela` takes for one, at its carrier."""
+    if band is None:
+        H = saleh_valenzuela(network.antennas, users, count, seed=12345)
+        return make_scenario(H, radar, snr_db=snr_db, network=network)
+    H, f = saleh_valenzuela(network.antennas, users, count, seed=12345, **band)
+    carrier = band["carrier_hz"]
+    return make_scenario(H, radar, snr_db=snr_db, network=network, frequencies=f, carrier_hz=carrier)

@@ -12,12 +12,13 @@ from beamfold.cli.data import AsJson
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import SNR_DB
 from beamfold.errors import InputError
-from beamfold.files.covariance_of import sensing_of
+from beamfold.files.covariance_of import radar_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import network_of, sizes_of
 
 if TYPE_CHECKING:
     from beamfold.scenario import Scenario
+    from beamfold.sensing import Sensing
 
 
 @with_scenario(one_snr=True)
@@ -55,9 +56,9 @@ def bench(
     chains = network.chains
     check_sizes(users, chains, antennas)
     _limit(threads)
-    radar = sensing_of(spec, antennas)
+    radar, band = _radar(spec, antennas)
     say("preparing: channels, compiled code (seconds the first time on a machine)")
-    s = timing.channels(users, network, min(count, 100), radar, *(spec.snr_db or [SNR_DB]))
+    s = timing.channels(users, network, min(count, 100), radar, (spec.snr_db or [SNR_DB])[0], band)
     check_supported(method_named(method), s, METHODS.values())
     facts = {"inner": None, "layers": None, **options}
     facts["trained"] = method == "unfolded" and _give_model(options, s)
@@ -66,7 +67,7 @@ def bench(
         result = timing.latency(call, count, lambda done: tick(done, "designs one by one"))
     result["designs_per_second"] = timing.throughput(s, method, options)
     result["objective_loss"] = timing.loss(s[:20], method, options) if method in timing.LAYERED else 0.0
-    if method == "unfolded":
+    if method == "unfolded" and band is None and not isinstance(radar, tuple):
         recipe = Recipe(
             layers=facts["layers"], inner=facts["inner"], epochs=2, network=options["model"].info.network
         )
@@ -74,12 +75,23 @@ def bench(
     result |= {
         "peak_memory_mib": timing.peak_memory_mib(), "method": method, **facts, "antennas": antennas,
         "users": users, "chains": chains, "network": network.name, "bits": network.bits, "count": count,
+        "subcarriers": s.subcarriers,
     }  # fmt: skip
     if as_json:
         print_json(result)
         return
     for name, value in result.items():
         typer.echo(f"{name:28s} {value if not isinstance(value, float) else round(value, 6)}")
+
+
+def _radar(spec: ScenarioSpec, antennas: int) -> tuple[Sensing | tuple[Sensing, ...], dict[str, Any] | None]:
+    """Ψ, and what describes the band of the channels; None for flat ones."""
+    from beamfold.files.bands import drawn_band, frequencies_of, stated_band
+
+    band = stated_band(spec)
+    if band is None:
+        return sensing_of(spec, antennas), None
+    return radar_of(spec, antennas, frequencies_of(band)), drawn_band(spec)
 
 
 def _give_model(options: dict[str, Any], s: Scenario) -> bool:

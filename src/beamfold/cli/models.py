@@ -13,7 +13,7 @@ import typer
 from beamfold.cli.common import print_json, progress, say
 from beamfold.cli.data import AsJson, Force, Output
 from beamfold.cli.scenario_options import with_scenario
-from beamfold.defaults import DELAY_NS, NETWORK, TARGETS_DEG, WEIGHT
+from beamfold.defaults import NETWORK, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
 from beamfold.files.covariance_of import radar_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
@@ -102,13 +102,10 @@ def train(
 
 def _of_band(spec: ScenarioSpec) -> dict[str, Any]:
     """What describes the band of a training; nothing for flat channels."""
-    from beamfold.files.bands import stated_band
+    from beamfold.files.bands import drawn_band
 
-    band = stated_band(spec)
-    if band is None:
-        return {}
-    delay_ns = DELAY_NS if spec.delay_ns is None else spec.delay_ns
-    return {**band._asdict(), "delay_s": 1e-9 * delay_ns, "common": bool(spec.common)}
+    band = drawn_band(spec)
+    return {} if band is None else {**band, "common": bool(spec.common)}
 
 
 def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from beamfold.channel import saleh_valenzuela
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
-from beamfold.experiments.labelled import machine, planes, revision, variable, with_intervals
+from beamfold.experiments.labelled import machine, revision, scenario_planes, variable, with_intervals
 from beamfold.experiments.setting import Steps, Tick
 from beamfold.experiments.tradeoff import TRAINING_SEED, best_scales, rescaled
 from beamfold.files.models import has_model, model_for
@@ -227,10 +227,9 @@ def _with_origin(ds: xr.Dataset, s: Scenario, inner: int, source: str) -> xr.Dat
     """With the channels and Ψ, so that the file alone can be recomputed, and who made it."""
     from beamfold import __version__
 
-    ds["H"] = planes(("channel", "user", "antenna"), s.H, long_name="channels, rows h_k^H", units="1")
-    ds["Psi"] = planes(("antenna", "antenna_column"), s.Psi, long_name="Psi at unit power", units="1")
+    ds = ds.assign(scenario_planes(s))
     snr_db = round(10 * float(np.log10(float(s.power[0]) / s.noise)), 9)
-    square = float(s.power[0] * torch.linalg.matrix_norm(s.Psi)) ** 2  # tau of no power at all
+    square = float((s.power[0] * torch.linalg.matrix_norm(s.Psi)).square().mean())  # tau of no power at all
     facts = {
         "antennas": s.antennas, "users": s.users, "chains": s.chains, "snr_db": snr_db, "noise": s.noise,
         "count": s.batch[0], "channels": source, "inner": inner, "psi_norm_squared": square,

@@ -22,6 +22,7 @@ from scipy.stats import t as student
 from beamfold.experiments.setting import Curve, Setting
 from beamfold.files.models import shipped_models
 from beamfold.result import FAULT_CODES, STATUS_CODES, Design
+from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 
 
@@ -80,6 +81,19 @@ def variable(name: str, dims: Sequence[str], values: Any, **attrs: Any) -> xr.Va
     about |= CODES.get(name, {})
     data = values.numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
     return xr.Variable(tuple(dims), data, {**about, **attrs})
+
+
+def scenario_planes(s: Scenario) -> dict[str, xr.Variable]:
+    """H and Ψ of a scenario, and on a band the frequencies: what a dataset needs to be recomputed."""
+    over, each = (["subcarrier"] if flag else [] for flag in (s.band is not None, s.Psi.ndim == 3))
+    found = {
+        "H": planes(("channel", *over, "user", "antenna"), s.H, long_name="channels, rows h_k^H", units="1"),
+        "Psi": planes((*each, "antenna", "antenna_column"), s.Psi, long_name="Psi at unit power", units="1"),
+    }
+    if s.band is not None:
+        facts = {"long_name": "frequencies", "units": "Hz", "carrier": s.band.carrier}
+        found["frequencies"] = xr.Variable(("subcarrier",), s.band.frequencies.numpy(), facts)
+    return found
 
 
 def planes(dims: Sequence[str], values: torch.Tensor | NDArray[Any], **attrs: Any) -> xr.Variable:

@@ -16,7 +16,7 @@ import xarray as xr
 
 from beamfold.constraints import total_power
 from beamfold.errors import InputError
-from beamfold.experiments.labelled import machine, planes, revision, variable, with_intervals
+from beamfold.experiments.labelled import machine, revision, scenario_planes, variable, with_intervals
 from beamfold.networks import NAMES, fully_connected, named_network, quantised
 from beamfold.optim.few_bits import on_levels
 from beamfold.registry import design
@@ -56,8 +56,14 @@ def network_cost(
         with `bits_` in front (stage, bits, channel); `continuous_objective` (channel).
 
     Raises:
-        InputError: chains that are fewer than the users, more than the antennas, or do not divide them.
+        InputError: a band, or chains that are fewer than the users, more than the antennas, or do not divide
+            them.
     """
+    if s.band is not None:
+        raise InputError(
+            f"the cost of a network is for flat channels, these have {s.subcarriers} subcarriers; design for "
+            "each network with `beamfold design --network`"
+        )
     for M in chains:
         if not s.columns <= M <= s.antennas or s.antennas % M:
             raise InputError(
@@ -85,8 +91,7 @@ def network_cost(
             **_figures(designs, ("network", "chains", "channel"), ""),
             **_figures(staged, ("stage", "bits", "channel"), "bits_"),
             "continuous_objective": variable("objective", ("channel",), continuous.objective.numpy()),
-            "H": planes(("channel", "user", "antenna"), s.H, long_name="channels, rows h_k^H", units="1"),
-            "Psi": planes(("antenna", "antenna_column"), s.Psi, long_name="Psi at unit power", units="1"),
+            **scenario_planes(s),
         },
         coords={"network": list(NAMES), "chains": list(chains), "stage": list(STAGES), "bits": list(bits)},
     )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from beamfold.errors import InputError
 from beamfold.experiments.front import default_weights, marks
-from beamfold.experiments.labelled import machine, planes, revision, variable, with_intervals
+from beamfold.experiments.labelled import machine, revision, scenario_planes, variable, with_intervals
 from beamfold.experiments.setting import Steps, Tick
 from beamfold.radar.detection import detection, scnr
 from beamfold.radar.fisher import bound
@@ -138,8 +138,7 @@ def _with_origin(ds: xr.Dataset, s: Scenario, source: str) -> xr.Dataset:
     from beamfold import __version__
 
     assert s.goal is not None
-    ds["H"] = planes(("channel", "user", "antenna"), s.H, long_name="channels, rows h_k^H", units="1")
-    ds["Psi"] = planes(("antenna", "antenna_column"), s.Psi, long_name="Psi at unit power", units="1")
+    ds = ds.assign(scenario_planes(s))
     snr_db = round(10 * float(np.log10(float(s.power[0]) / s.noise)), 9)
     facts = {
         "antennas": s.antennas, "users": s.users, "chains": s.chains, "snr_db": snr_db, "noise": s.noise,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from beamfold.channel import band_frequencies
-from beamfold.defaults import BANDWIDTH_GHZ, CARRIER_GHZ
+from beamfold.defaults import BANDWIDTH_GHZ, CARRIER_GHZ, DELAY_NS
 from beamfold.errors import InputError
 from beamfold.files.arrays import Array, read_arrays
 from beamfold.files.atomic import FileError, Pathlike
@@ -59,6 +59,18 @@ def stated_band(spec: ScenarioSpec) -> Stated | None:
     return Stated(spec.subcarriers, 1e9 * carrier, 1e9 * bandwidth)
 
 
+def drawn_band(spec: ScenarioSpec) -> dict[str, Any] | None:
+    """What `saleh_valenzuela` takes for the channels of a stated band; None for flat channels."""
+    band = stated_band(spec)
+    delay_ns = DELAY_NS if spec.delay_ns is None else spec.delay_ns
+    return None if band is None else {**band._asdict(), "delay_s": 1e-9 * delay_ns}
+
+
+def frequencies_of(band: Stated) -> Frequencies:
+    """The frequencies of a stated band."""
+    return Frequencies(band_frequencies(*band), band.carrier_hz)
+
+
 def band_of(spec: ScenarioSpec) -> Frequencies | None:
     """The band that a scenario states, else that of its channel file; None for flat channels.
 
@@ -67,7 +79,7 @@ def band_of(spec: ScenarioSpec) -> Frequencies | None:
     """
     stated = stated_band(spec)
     if stated is not None:
-        return Frequencies(band_frequencies(*stated), stated.carrier_hz)
+        return frequencies_of(stated)
     return None if spec.channels is None else read_frequencies(spec.channels)
 
 

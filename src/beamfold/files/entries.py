@@ -86,7 +86,7 @@ OF_PSI = f"{DESIGN} train bench"
 
 OF_GOAL = "design front"
 """Those that design for another sensing objective than τ."""
-BAND = "generate covariance train squint"
+BAND = "generate covariance train squint bench"
 """Those that make something for a band."""
 
 
@@ -208,7 +208,7 @@ class ScenarioSpec:
     ] = None
     delay_ns: Annotated[
         float | None,
-        Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate train squint"),
+        Key("The longest delay of a path in ns, on a band.", f"{DELAY_NS:g}", "generate train squint bench"),
     ] = None
     power: Annotated[
         str | None,
@@ -223,7 +223,7 @@ class ScenarioSpec:
         Key(
             "On a band, take one Psi, that of the carrier, for every subcarrier.",
             "one Psi for each",
-            f"{OF_NETWORK} covariance train",
+            f"{OF_NETWORK} covariance train bench",
         ),
     ] = None
     chains: Annotated[int | None, Key("M, RF chains.", "as many as users, or streams", OF_PSI)] = None
