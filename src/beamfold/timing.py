@@ -86,6 +86,7 @@ def prepared(
             radar, users=s.users, chains=s.chains, network=s.network, snr_db=snr_db, weight=weight,
             noise=s.noise, **options,
         )  # fmt: skip
+        band(H[0])  # compiles, or loads what was compiled
         return lambda i: band(H[i % len(H)])
     if s.band is not None or not isinstance(radar, Sensing):
         return lambda i: design(s[i % len(H)], method, **options)

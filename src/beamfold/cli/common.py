@@ -95,6 +95,7 @@ def _cell(value: Any) -> str:
 
 _FAST = (60, (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64")))
 _LAYERS = (15, (("layers", "forward", ""),))
+_BAND = (110, (("band_design", "design_band", ""),))
 COMPILED: dict[str, tuple[int, tuple[tuple[str, str, str], ...]]] = {
     "fast": _FAST, "best": _FAST, "constrained": _FAST,
     "pga": _LAYERS, "conventional-pga": _LAYERS, "unfolded": _LAYERS,
@@ -102,19 +103,20 @@ COMPILED: dict[str, tuple[int, tuple[tuple[str, str, str], ...]]] = {
 """Method → seconds of compiling, and module, name and precision ("" for the one asked for) of its kernels."""
 
 
-def say_if_compiling(method: str, precision: str = "single") -> None:
+def say_if_compiling(method: str, precision: str = "single", *, band: bool = False) -> None:
     """Announce, before a method runs, that its kernel is compiled first; nothing where it is compiled.
 
     Args:
         method: a name of `registry.METHODS`.
         precision: "single" or "double".
+        band: the channels are those of a band, for which fast and best have kernels of their own.
     """
-    if method not in COMPILED:
+    if method not in COMPILED or (band and COMPILED[method] is not _FAST):
         return
     from beamfold.kernels.compiled import is_compiled
 
     asked = {"single": "float32", "double": "float64"}[precision]
-    seconds, names = COMPILED[method]
+    seconds, names = _BAND if band else COMPILED[method]
     kernels = [
         (getattr(import_module(f"beamfold.kernels.{module}"), name), scalar or asked)
         for module, name, scalar in names

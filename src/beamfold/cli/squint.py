@@ -96,7 +96,7 @@ def squint(
         method=method,
         slack=slack,
     )
-    say_if_compiling(method)
+    say_if_compiling(method, band=True)
     with progress(1000, "squint") as tick:
         ds = study_of(
             study,
