@@ -23,9 +23,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = (
-    "arrays", "benchmark_methods", "constrained", "constraints_start", "contract", "covariance", "degenerate",
-    "fast", "fast_networks", "geometry_channel", "invariants", "kernels", "network_methods", "networks",
-    "objective", "optim", "pga", "published", "scenario", "subarray_layers", "training", "users",
+    "arrays", "band", "band_kernel", "benchmark_methods", "constrained", "constraints_start", "contract",
+    "covariance", "degenerate", "fast", "fast_networks", "geometry_channel", "goals", "invariants", "kernels",
+    "network_methods", "networks", "objective", "optim", "pga", "published", "radar", "scenario",
+    "sensing_streams", "squint", "subarray_layers", "training", "users",
 )  # fmt: skip
 """Test files of what BLAS, the compiled kernels and torch compute. Others test files, commands and plots."""
 
