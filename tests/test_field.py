@@ -146,14 +146,13 @@ def test_subcarriers(tmp_path):
     refused(path, "counted from 0, or all", subcarrier="last", **named)
     refused(path, "no axis 'subcarriers'", subcarrier="0", axes="users,antennas,channels")
     f = 28e9 + 1e6 * np.arange(5)
-    kept = read(saved(tmp_path / "d.npz", H=bands.transpose(1, 2, 0), frequencies=f), **named)
-    assert same(kept, bands[None]) and np.array_equal(kept.frequencies, f)
+    H = bands.transpose(1, 2, 0)
+    kept = read(saved(tmp_path / "d.npz", H=H, frequencies=f, carrier=28e9), **named)
+    assert same(kept, bands[None]) and np.array_equal(kept.band.frequencies, f)
     assert "5 subcarriers" in kept.told
-    with pytest.raises(bf.InputError, match="subcarrier=i or 'all'"):
-        bf.read_channels(tmp_path / "d.npz", **named)
-    refused(
-        saved(tmp_path / "e.npz", H=bands.transpose(1, 2, 0), frequencies=f[1:]), "4 values for 5", **named
-    )
+    assert np.array_equal(bf.read_channels(tmp_path / "d.npz", **named), bands[None])
+    refused(saved(tmp_path / "e.npz", H=H, frequencies=f[1:], carrier=28e9), "4 values for 5", **named)
+    refused(saved(tmp_path / "g.npz", H=H, frequencies=f), "has frequencies and needs carrier", **named)
 
 
 def test_axes_of_deepmimo_and_sionna_are_never_guessed(tmp_path):

@@ -12,9 +12,9 @@ from conftest import relative
 
 import beamfold as bf
 from beamfold.measures import measure_named
+from beamfold.objective import inner_product
 from beamfold.optim.free import Free, Weighted, climb, tangent
 from beamfold.optim.goal_search import Lagrangian, digital_starts
-from beamfold.optim.matrices import inner_product
 from beamfold.radar import make_scene
 from beamfold.radar.criteria import crb, log_bounds, log_scnr, scnr_sum
 from beamfold.radar.detection import scnr

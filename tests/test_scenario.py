@@ -118,7 +118,6 @@ def test_what_a_scenario_knows():
     assert (s.antennas, s.users, s.chains, s.batch, s.noise) == (N, 2, 4, (3,), 0.5)
     assert s.power.tolist() == pytest.approx([5.0] * 3)  # P_t = SNR σ²
     assert s.weight.tolist() == pytest.approx([0.7] * 3)
-    assert s.omega.shape == (3, 1, 1)
     assert s.radar.targets == RADAR.targets
     assert make_scenario(H, RADAR, snr_db=0).chains == 2  # M = K unless said
     assert make_scenario(H[0], RADAR, snr_db=0).batch == ()

@@ -33,6 +33,8 @@ from beamfold.start import STARTS, Point, random
 SIZES = (32, 64)
 PAPER_TABLE_2 = {"unfolded_j20": (10, 25), "pga_j20": (20, 70), "pga_j10": (40, 120)}
 """Table II: layers at N = 32 and 64."""
+PAPERS = ("proposed", "random", "svd", "svd_conjugated")
+"""The starts of Fig. 5, the singular vectors in two readings."""
 BASE: dict[str, Any] = {"snr_db": SNR_DB, "weight": WEIGHT, "layers": LAYERS}
 
 
@@ -87,7 +89,7 @@ def fig5(setting: Setting) -> xr.Dataset:
     A method whose model is not shipped for one N is NaN there.
     """
     names = ("pga_j10", "pga_j20", "unfolded_j10", "unfolded_j20")
-    starts = tuple(STARTS)
+    starts = PAPERS
     steps = Steps(setting.tick, len(SIZES) * len(names) * len(starts))
     held = np.full((len(SIZES), len(names), len(starts), 2, LAYERS + 1, setting.count), np.nan)
     origin: dict[str, xr.Variable] = {}
