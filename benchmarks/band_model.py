@@ -1,6 +1,7 @@
 """The unfolded model of a band against PGA with tuned constant steps, on channels that neither has seen.
 
     python benchmarks/band_model.py              the comparison after every fifth layer, and from S = 16 to 64
+    python benchmarks/band_model.py transfer     the latter alone
     python benchmarks/band_model.py tune         PGA's step sizes, `BEST`
 
 N = 64, K = 4, M = 8, J = 10, I = 30, 28 GHz, 1 GHz wide, delays to 20 ns, Ψ_s of each subcarrier; both begin
@@ -72,20 +73,22 @@ def compare(count: int) -> None:
 
 
 def transfer(count: int) -> None:
-    """The model, trained with S = 16, on the same channels with S = 16 and with S = 64."""
+    """The model, trained with S = 16, and PGA on the same paths with S = 16 and with S = 64."""
     model = find_model(N, K, M, J, band=True)
     for snr_db in SNRS:
-        means = [
-            float(unfolded(scenario(count, snr_db, S), model, engine="torch").objective.mean())
-            for S in (16, 64)
-        ]
-        print(f"{snr_db:g} dB: S = 16 {means[0]:.3f}, S = 64 {means[1]:.3f}", flush=True)
+        told = []
+        for S in (16, 64):
+            s = scenario(count, snr_db, S)
+            ours = float(unfolded(s, model, engine="torch").objective.mean())
+            plain = float(pga(s, inner=J, layers=LAYERS, engine="torch", **BEST).objective.mean())
+            told.append(f"S = {S} model {ours:.3f}, PGA {plain:.3f}")
+        print(f"{snr_db:g} dB: {'; '.join(told)}", flush=True)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    if sys.argv[1:] == ["tune"]:
-        tune()
+    if sys.argv[1:]:
+        {"tune": tune, "transfer": lambda: transfer(6)}[sys.argv[1]]()
         return
     compare(24)
     transfer(6)
