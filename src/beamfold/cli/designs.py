@@ -314,6 +314,7 @@ def compare(
     held = recorded(spec, s)
     sizes = f"N = {s.antennas}, K = {s.users}, M = {s.chains}"
     title = f"{sizes}, {held['snr_db'][0]:g} dB, mean over {s.batch[-1]} channels"
+    title += "" if s.band is None else f" and {s.subcarriers} subcarriers"
     write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
     figures = [row for d in designs for row in summary(d, measures)]
     if as_json:
