@@ -285,3 +285,56 @@ def test_the_verifier_agrees(name, rule, each):
     assert bf.verify(
         H, F, spoilt, s.Psi.numpy(), s.power.numpy(), s.noise, stated, ratios=F_HZ / 28e9, power_rule=rule
     ).worst()["power"] == pytest.approx(0.0201)
+
+
+def a_model(subcarriers: int) -> bf.UnfoldedPGA:
+    """Two layers of two steps for the sizes above."""
+    info = bf.ModelInfo(N, K, 3, 1.0, digital="exact", start="mean_covariance", subcarriers=subcarriers)
+    mu, lam = torch.full((2, 2), 0.02, dtype=torch.float64), torch.full((2,), 0.001, dtype=torch.float64)
+    return bf.UnfoldedPGA.from_steps(mu, lam, info)
+
+
+@pytest.mark.parametrize(("trained_with", "found"), [(1, "bands"), (4, "flat channels")])
+def test_a_model_of_the_other_kind_is_refused_without_any_size(trained_with, found):
+    s = on_band() if found == "bands" else on_band().parts()[0][:, 0]
+    with pytest.raises(
+        InputError, match=rf"these are {found}; take another model, or allow it with any_size"
+    ):
+        bf.design(s, "unfolded", model=a_model(trained_with))
+    assert bf.design(s, "unfolded", model=a_model(trained_with), any_size=True, engine="torch").usable.all()
+
+
+def test_a_model_of_a_band_is_pga_with_its_steps_and_start():
+    s = on_band()
+    ours = bf.design(s, "unfolded", model=a_model(4))
+    plain = bf.design(
+        s, "pga", inner=2, layers=2, mu=0.02, lam=0.001, eta=1.0, digital="exact", start="mean_covariance"
+    )
+    assert torch.equal(ours.F, plain.F) and torch.equal(ours.W, plain.W)
+
+
+def test_training_on_a_band_raises_its_objective():
+    """The steps that come out are better on the training channels than those that went in."""
+    H = channels()
+    band = Band(torch.from_numpy(F_HZ), 28e9)
+    recipe = bf.Recipe(
+        layers=2, inner=2, epochs=6, batch=3, rate=5e-3, decay=1.0, snr_db=(6, 6), eta=1.0, digital="exact",
+        initial=0.01, initial_lam=0.001, start="mean_covariance", rate_lam=1e-4,
+    )  # fmt: skip
+    steps = list(bf.train(recipe, H, three_beams(N), chains=3, band=band))
+    model = steps[-1].model
+    assert model.info.subcarriers == S
+    s = on_band()
+    before = bf.design(
+        s, "pga", inner=2, layers=2, mu=0.01, lam=0.001, eta=1.0, digital="exact", start="mean_covariance"
+    )
+    after = bf.design(s, "unfolded", model=model)
+    assert float(after.objective.mean()) > float(before.objective.mean())
+
+
+def test_the_shipped_model_of_a_band():
+    from beamfold.files.models import find_model
+
+    model = find_model(64, 4, 8, 10, band=True)
+    assert (model.layers, model.inner, model.info.subcarriers) == (30, 10, 16)
+    assert len(model.info.curve) == 10
