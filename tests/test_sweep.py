@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from test_cli import run  # noqa: F401
 
+import beamfold as bf
 from beamfold.channel import saleh_valenzuela
 from beamfold.experiments import store
 from beamfold.experiments import sweep as module
@@ -120,6 +121,37 @@ def test_what_a_sweep_accepts_runs(tmp_path, method):
         return
     found = compute(cell.model_dump(), benchmark(cell.antennas, cell.targets_deg))
     assert np.isfinite(found["objective"]).all()
+
+
+def test_bands_are_axes_of_a_sweep(tmp_path):
+    """A cell of a band is the design of channels that are drawn as `generate` does, with the carrier's Ψ."""
+    text = (
+        'methods = ["phased-zf", "wmmse"]\nantennas = [8]\nusers = [2]\ncount = 2\nsnr_db = [6]\n'
+        "subcarriers = [1, 3]\nbandwidth_ghz = [0.5, 2]\ndelay_ns = 5\ntargets_deg = [[-30, 30]]\n"
+    )
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    cells = read_grid(path).cells()
+    assert len(cells) == 2 * 3  # flat channels have no bandwidth
+    radar = bf.solve_covariance(8, (-30, 30))
+    for cell in cells:
+        found = compute(cell.model_dump(), radar)
+        given = {"seed": 0, "paths": 10}
+        if cell.subcarriers == 1:
+            H = bf.saleh_valenzuela(8, 2, 2, **given)
+            s = bf.make_scenario(H, radar, snr_db=6)
+        else:
+            H, f = bf.saleh_valenzuela(
+                8, 2, 2, **given, subcarriers=3, bandwidth_hz=1e9 * cell.bandwidth_ghz, delay_s=5e-9
+            )
+            s = bf.make_scenario(H, radar, snr_db=6, frequencies=f, carrier_hz=28e9)
+        assert np.array_equal(found["rate"], bf.design(s, cell.method).rate.numpy())
+    path.write_text(text.replace("wmmse", "conventional-pga"))
+    with pytest.raises(bf.InputError, match="conventional-pga is for flat channels, the sweep has 3"):
+        read_grid(path)
+    path.write_text(text.replace("0.5, 2", "0.5, 60"))
+    with pytest.raises(bf.InputError, match="a bandwidth of 60 GHz is above the carrier, 28 GHz"):
+        read_grid(path)
 
 
 def test_networks_and_bits_are_axes_of_a_sweep(tmp_path):

@@ -21,6 +21,7 @@ from beamfold.sensing import Sensing
 NONE = {
     **dict.fromkeys(("inner", "layers"), "-1: the method has no such number"),
     "bits": "-1: continuous phases",
+    **dict.fromkeys(("bandwidth_ghz", "carrier_ghz", "delay_ns"), "-1: flat channels"),
 }
 """What -1 stands for."""
 FIGURES = ("rate", "tau", "objective", "mse", "status", "faults")
@@ -49,8 +50,13 @@ def compute(parameters: dict[str, Any], radar: Sensing) -> dict[str, Any]:
     options: dict[str, Any] = dict(cell.options)
     one_thread()
     with threadpool_limits(1):
-        H = saleh_valenzuela(cell.antennas, cell.users, cell.count, seed=cell.seed, paths=cell.paths)
-        s = make_scenario(H, radar, snr_db=cell.snr_db, weight=cell.weight, network=cell.analog)
+        drawn, over = (cell.antennas, cell.users, cell.count), {}
+        if cell.band is None:
+            H = saleh_valenzuela(*drawn, seed=cell.seed, paths=cell.paths)
+        else:
+            H, f = saleh_valenzuela(*drawn, seed=cell.seed, paths=cell.paths, **cell.band)
+            over = {"frequencies": f, "carrier_hz": cell.band["carrier_hz"]}
+        s = make_scenario(H, radar, snr_db=cell.snr_db, weight=cell.weight, network=cell.analog, **over)
         found = design(s, cell.method, threads=1, **options)
         error = found.pattern_error(radar.angles)
     return {

@@ -12,6 +12,10 @@ inner = [10, 20]                              # J; for methods that have it
 layers = [120]                                # I; for methods that have it
 network = ["full", "subarrays", "mask.npz"]   # names, or files with a mask (N, M)
 bits = ["continuous", 3]                      # of the phase shifters
+subcarriers = [1, 16]                         # S of a band, 1 for flat channels
+bandwidth_ghz = [0.1, 1]                      # B of the bands
+carrier_ghz = 28                              # f_c, whose Psi serves every subcarrier
+delay_ns = 20                                 # the longest delay of a path
 targets_deg = [[-60, 0, 60], [-30, 30]]
 count = 100
 seed = 0
@@ -32,8 +36,9 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from beamfold.channel import band_frequencies
 from beamfold.covariance.problem import check_problem, desired_pattern
-from beamfold.defaults import NETWORK, SNR_DB, TARGETS_DEG
+from beamfold.defaults import BANDWIDTH_GHZ, CARRIER_GHZ, DELAY_NS, NETWORK, SNR_DB, TARGETS_DEG
 from beamfold.errors import InputError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.masks import network_called
@@ -52,12 +57,13 @@ Antennas = Annotated[int, Field(ge=1, le=4096)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Decibel = Annotated[float, Field(ge=-300, le=300)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bits = int | Literal["continuous"]
 Mask = tuple[str, ...]
 """A row of zeros and ones for each antenna, one for each chain."""
 LISTS = (
     "methods", "snr_db", "weight", "antennas", "users", "chains", "inner", "layers", "network", "bits",
-    "targets_deg",
+    "targets_deg", "subcarriers", "bandwidth_ghz",
 )  # fmt: skip
 
 
@@ -82,6 +88,11 @@ class Cell(BaseModel):
     bits: int | None = None
     mask: Mask | None = None
     """Of a network that has no name: the cell is computed from its parameters alone, without the file."""
+    subcarriers: int = 1
+    """S of a band, for which the three below are given; 1 for flat channels."""
+    bandwidth_ghz: float | None = None
+    carrier_ghz: float | None = None
+    delay_ns: float | None = None
 
     @property
     def analog(self) -> Network:
@@ -91,6 +102,16 @@ class Cell(BaseModel):
             InputError: none of these sizes.
         """
         return _network(self.network, self.mask, self.antennas, self.chains, self.bits)
+
+    @property
+    def band(self) -> dict[str, Any] | None:
+        """What `saleh_valenzuela` takes for a band; None for flat channels."""
+        if self.bandwidth_ghz is None or self.carrier_ghz is None or self.delay_ns is None:
+            return None
+        return {
+            "subcarriers": self.subcarriers, "carrier_hz": 1e9 * self.carrier_ghz,
+            "bandwidth_hz": 1e9 * self.bandwidth_ghz, "delay_s": 1e-9 * self.delay_ns,
+        }  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -107,7 +128,7 @@ class Cell(BaseModel):
     @property
     def work(self) -> float:
         """Roughly proportional to the time of the method, for scaling a trial of it."""
-        return self.count * self.antennas * (self.inner or 1) * (self.layers or 1)
+        return self.count * self.antennas * (self.inner or 1) * (self.layers or 1) * self.subcarriers
 
 
 class Grid(BaseModel):
@@ -128,6 +149,10 @@ class Grid(BaseModel):
     masks: dict[str, Mask] = {}
     """The masks of the files that `network` names; `read_grid` reads them."""
     targets_deg: list[list[Finite]] = Field(default=[list(TARGETS_DEG)], min_length=1)
+    subcarriers: list[Positive] = Field(default=[1], min_length=1)
+    bandwidth_ghz: list[Above] = Field(default=[BANDWIDTH_GHZ], min_length=1)
+    carrier_ghz: Above = CARRIER_GHZ
+    delay_ns: Weight = DELAY_NS
     count: Positive = 100
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     paths: Positive = 10
@@ -170,7 +195,9 @@ class Grid(BaseModel):
         axes: list[list[Any]] = [getattr(self, name) or [None] for name in LISTS]
         options = {method: METHODS[method].options for method in self.methods}
         for point in itertools.product(*axes):
-            method, snr_db, weight, antennas, users, chains, inner, layers, network, bits, targets = point
+            method, snr_db, weight, antennas, users, chains, inner, layers, network, bits = point[:10]
+            targets, subcarriers, bandwidth = point[10:]
+            band = subcarriers > 1
             takes, mask = options[method], self.masks.get(network)
             found[Cell(
                 method=method, snr_db=snr_db, weight=weight, antennas=antennas, users=users,
@@ -178,7 +205,9 @@ class Grid(BaseModel):
                 inner=inner if "inner" in takes else None,
                 layers=layers if "layers" in takes else None, targets_deg=tuple(targets),
                 count=self.count, seed=self.seed, paths=self.paths, network=network,
-                bits=None if bits == "continuous" else bits, mask=mask,
+                bits=None if bits == "continuous" else bits, mask=mask, subcarriers=subcarriers,
+                bandwidth_ghz=bandwidth if band else None, carrier_ghz=self.carrier_ghz if band else None,
+                delay_ns=self.delay_ns if band else None,
             )] = None  # fmt: skip
         return tuple(found)
 
@@ -251,9 +280,22 @@ def _check_problem(antennas: int, targets_deg: tuple[float, ...]) -> None:
 
 
 @lru_cache(maxsize=32)
-def _depth(antennas: int, users: int, chains: int, inner: int, network: str) -> int:
+def _depth(antennas: int, users: int, chains: int, inner: int, network: str, band: bool) -> int:
     """I of the shipped model."""
-    return find_model(antennas, users, chains, inner, network).layers
+    return find_model(antennas, users, chains, inner, network, band=band).layers
+
+
+def _lacking(cell: Cell) -> str:
+    """What the method can't do of a cell; "" where it can do all."""
+    supports = METHODS[cell.method].supports
+    if cell.band is None:
+        return lacking_network(supports, cell.analog)
+    band_frequencies(cell.subcarriers, cell.band["carrier_hz"], cell.band["bandwidth_hz"])
+    if not supports.band:
+        return f"is for flat channels, the sweep has {cell.subcarriers} subcarriers"
+    if cell.bits is not None and not supports.digital:
+        return f"is for continuous phases on a band, the sweep has {cell.bits} bits"
+    return lacking_network(supports, cell.analog)
 
 
 def check_cell(cell: Cell) -> None:
@@ -268,11 +310,13 @@ def check_cell(cell: Cell) -> None:
             f"the sweep has a cell with {cell.users} users, {cell.chains} RF chains and {cell.antennas} "
             "antennas; the paper needs K <= M <= N"
         )
-    missing = lacking_network(METHODS[cell.method].supports, cell.analog)
+    missing = _lacking(cell)
     if missing:
         raise InputError(f"the method {cell.method} {missing}; leave one of them out of the sweep")
     _check_problem(cell.antennas, cell.targets_deg)
     if cell.method == "unfolded":
-        depth = _depth(cell.antennas, cell.users, cell.chains, cell.inner or 0, cell.network)
+        depth = _depth(
+            cell.antennas, cell.users, cell.chains, cell.inner or 0, cell.network, cell.band is not None
+        )
         if (cell.layers or 0) > depth:
             raise InputError(f"the unfolded model has {depth} layers, the sweep asks for {cell.layers}")

@@ -256,7 +256,12 @@ def _benchmarks(grid: Grid, cells: Sequence[Cell], held: Folder) -> dict[str, xr
 
 def _steps(cells: Sequence[Cell]) -> dict[str, xr.Variable]:
     """The step sizes of every unfolded model, as `mu_unfolded_n…` and `lam_unfolded_n…`."""
-    used = {(c.antennas, c.users, c.chains, c.inner or 0, c.network) for c in cells if c.method == "unfolded"}
+    used = {
+        ((c.antennas, c.users, c.chains, c.inner or 0, c.network), c.band is not None)
+        for c in cells
+        if c.method == "unfolded"
+    }
     return steps_of(
-        learned_curve(model_name(*sizes).replace("-", "_"), find_model(*sizes)) for sizes in sorted(used)
+        learned_curve(model_name(*sizes, band=band).replace("-", "_"), find_model(*sizes, band=band))
+        for sizes, band in sorted(used)
     )
