@@ -332,7 +332,8 @@ def test_compiling_is_announced_only_where_something_is_compiled(capsys, monkeyp
     said = capsys.readouterr().err.splitlines()
     assert len(said) == (0 if ready else 2)
     assert all(
-        line.startswith("compiling the kernels for this machine, once per installation") for line in said
+        line.startswith("note: compiling the kernels for this machine, once per installation")
+        for line in said
     )
 
 

@@ -122,4 +122,4 @@ def say_if_compiling(method: str, precision: str = "single", *, band: bool = Fal
         for module, name, scalar in names
     ]
     if not all(is_compiled(*kernel) for kernel in kernels):
-        say(f"compiling the kernels for this machine, once per installation: about {seconds} s")
+        say(f"note: compiling the kernels for this machine, once per installation: about {seconds} s")
