@@ -72,13 +72,15 @@ def with_sensing(per_user: Users, H: Tensor, count: int, known: bool) -> Users:
     return per_user._replace(sensing=count, known=known)
 
 
-def check_channels(H: Tensor, chains: int, per_user: Users) -> None:
+def check_channels(H: Tensor, chains: int, per_user: Users, *, band: bool = False) -> None:
     """Raise InputError unless H (…, K R, N) is finite and of sizes that fit."""
     if H.ndim < 2:
         raise InputError(f"channels need axes (…, users, antennas), found shape {tuple(H.shape)}")
     rows, antennas = H.shape[-2:]
     check_sizes(rows // per_user.receive, chains, antennas, per_user.streams)
-    finite = torch.isfinite(torch.view_as_real(H)).flatten(-3).all(-1).flatten()
+    finite = (
+        torch.isfinite(torch.view_as_real(H)).flatten(-4 if band and H.ndim > 2 else -3).all(-1).flatten()
+    )
     if not finite.all():
         bad = torch.nonzero(~finite).flatten().tolist()
         raise InputError(f"channel {bad[0]} holds NaN or Inf ({len(bad)} of {finite.numel()} channels do)")

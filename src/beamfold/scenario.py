@@ -313,7 +313,7 @@ def make_scenario(
     H, per_user = shared(tensor_of(channels, torch.complex128), streams)
     chains = network.chains if chains is None and network is not None else chains
     chains = per_user.columns(H.shape[-2]) if chains is None and H.ndim >= 2 else chains or 0
-    check_channels(H, chains, per_user)
+    check_channels(H, chains, per_user, band=frequencies is not None)
     per_user = with_sensing(per_user, H, sensing_streams, known_to_users)
     if network is not None and (network.antennas, network.chains) != (H.shape[-1], chains):
         raise InputError(

@@ -95,6 +95,7 @@ def _cell(value: Any) -> str:
 
 _FAST = (60, (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64")))
 _LAYERS = (15, (("layers", "forward", ""),))
+OF_BANDS = ("fast", "best")
 _BAND = (110, (("band_design", "design_band", ""),))
 COMPILED: dict[str, tuple[int, tuple[tuple[str, str, str], ...]]] = {
     "fast": _FAST, "best": _FAST, "constrained": _FAST,
@@ -111,7 +112,7 @@ def say_if_compiling(method: str, precision: str = "single", *, band: bool = Fal
         precision: "single" or "double".
         band: the channels are those of a band, for which fast and best have kernels of their own.
     """
-    if method not in COMPILED or (band and COMPILED[method] is not _FAST):
+    if method not in COMPILED or (band and method not in OF_BANDS):
         return
     from beamfold.kernels.compiled import is_compiled
 
