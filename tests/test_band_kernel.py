@@ -15,8 +15,8 @@ from beamfold.kernels.band_basis import set_basis
 from beamfold.kernels.band_choice import choose, needed
 from beamfold.kernels.band_design import by_band, load_F
 from beamfold.kernels.band_finish import put_columns
-from beamfold.kernels.band_work import ASCEND, LOAD, set_desk, together
-from beamfold.kernels.band_workspace import Task, band_layout, band_of, desk_layout, desk_of
+from beamfold.kernels.band_work import ASCEND, LOAD, set_thread_arrays, together
+from beamfold.kernels.band_workspace import Task, band_layout, band_of, thread_arrays, thread_layout
 from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
 from beamfold.kernels.linalg import kernel
 from beamfold.kernels.team import SIZE, plain
@@ -78,8 +78,8 @@ def value(H, U, d, power=10.0, weight=0.3):
 @kernel
 def gradient_of(task, free, problem, constants, plan, team, shared, mine, rows, steps):
     """f and, in row 0, df/d∠F at the {F, W} of a task after so many steps of W."""
-    set_desk(mine, task)
-    band, there = band_of(shared, task), desk_of(mine, task).one.antennas.free
+    set_thread_arrays(mine, task)
+    band, there = band_of(shared, task), thread_arrays(mine, task).one.antennas.free
     there[:] = free
     if task.U.shape[0] == 2:
         put_columns(band.U, task.H.shape[1], task.U, 0, task.U.shape[1])
@@ -105,7 +105,7 @@ def kernel_gradient(H, U, F, W, power, weight, steps=0):
         gram=np.zeros((M, M), np.complex128), W=W.copy(), f=np.zeros(S), loud=np.zeros(S, np.int64),
     )  # fmt: skip
     shared = buffer_for(band_layout(N, K, M, r, S, separate), np.float64)
-    mine = buffer_for(desk_layout(N, K, M, r, separate), np.float64)
+    mine = buffer_for(thread_layout(N, K, M, r, separate), np.float64)
     free, rows = setting.one.mask, np.zeros((1, 1, setting.one.mask[0].size))
     f = gradient_of(
         task, free, setting.one.problem(power, weight), CONSTANTS._replace(rounding=1e-12),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from beamfold.kernels.band_choice import Choice, choose, radar_angles
 from beamfold.kernels.band_design import design_band
 from beamfold.kernels.band_work import help_out
-from beamfold.kernels.band_workspace import GROUPS, BandPlan, Complex, Real, Task, band_layout, desk_layout
+from beamfold.kernels.band_workspace import GROUPS, BandPlan, Complex, Real, Task, band_layout, thread_layout
 from beamfold.kernels.fast import CONSTANTS, ROUNDING, Plan, Planes, Setting, mixing
 from beamfold.kernels.fast_loud import deepen, value
 from beamfold.kernels.fast_workspace import Constants, Problem
@@ -83,12 +83,12 @@ class BandSetting:
         return to_planes(mixing(M, min(M, chosen * K), self.which).T.conj(), up(M, 4), self.dtype)
 
 
-class Room:
+class Space:
     """Working space for one channel at a time, and the threads that help with it."""
 
     def __init__(self, setting: BandSetting, helpers: int, pool: ThreadPoolExecutor | None) -> None:
-        layout = desk_layout(*setting.sizes, setting.separate)
-        self.desks = [buffer_for(layout, setting.dtype) for _ in range(helpers + 1)]
+        layout = thread_layout(*setting.sizes, setting.separate)
+        self.buffers = [buffer_for(layout, setting.dtype) for _ in range(helpers + 1)]
         self.pool, self.shared = pool, np.zeros(0, setting.dtype)
         self._setting = setting
 
@@ -103,7 +103,7 @@ class Room:
 
 
 def design_one(
-    F: Complex, W: Complex, H: Complex, setting: BandSetting, power: float, weight: float, room: Room, *,
+    F: Complex, W: Complex, H: Complex, setting: BandSetting, power: float, weight: float, space: Space, *,
     given: bool = False, free: Planes | None = None,
 ) -> tuple[float, int]:  # fmt: skip
     """Fill F (N, M) and W (S, M, K) for H (S, K, N); f and the steps of F made.
@@ -115,7 +115,7 @@ def design_one(
         setting: all that does not depend on the channel.
         power: P_t.
         weight: ω.
-        room: working space.
+        space: working space and threads.
         given: F and W hold the start.
         free: as of `Setting.planes_of`, 1 where F may change.
     """
@@ -134,7 +134,7 @@ def design_one(
     if given:
         plan = plan._replace(digital=-1)
     task = _task(F, W, H, setting, choice)
-    made = _run(task, setting, problem, plan, room, setting.one.mask if free is None else free)
+    made = _run(task, setting, problem, plan, space, setting.one.mask if free is None else free)
     for s in np.flatnonzero(task.loud).tolist():
         task.f[s] = _deepened(F, W[s], H[s], setting, s, problem)
     return float(task.f.mean()), max(made, done)
@@ -158,18 +158,20 @@ def _task(F: Complex, W: Complex, H: Complex, setting: BandSetting, choice: Choi
     )  # fmt: skip
 
 
-def _run(task: Task, setting: BandSetting, problem: Problem, plan: BandPlan, room: Room, free: Planes) -> int:
-    """The design of one band, by this thread and those of the room."""
+def _run(
+    task: Task, setting: BandSetting, problem: Problem, plan: BandPlan, space: Space, free: Planes
+) -> int:
+    """The design of one band, by this thread and those that help it."""
     n, one = len(task.chosen), setting.one
-    shared, team = room.for_band(n), buffer_for((1, 1, SIZE), np.int64)
+    shared, team = space.for_band(n), buffer_for((1, 1, SIZE), np.int64)
     helping = []
-    if room.pool is not None and n > 1:
-        for desk in room.desks[1:]:
-            helping += [room.pool.submit(help_out, team, task, shared, desk, problem, one.constants, plan)]
+    if space.pool is not None and n > 1:
+        for own in space.buffers[1:]:
+            helping += [space.pool.submit(help_out, team, task, shared, own, problem, one.constants, plan)]
     try:
         done = design_band(
             task, setting.mixing(n), free, one.dynamic, problem, one.constants, plan, team, len(helping),
-            shared, room.desks[0],
+            shared, space.buffers[0],
         )  # fmt: skip
     except BaseException:  # the helpers would wait for ever
         publish(team, STOP, len(helping), 0)
@@ -211,14 +213,14 @@ class PreparedBand:
         threads = min(threads, GROUPS)
         pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
         self._setting, self._numbers = setting, (power, weight)
-        self._room = Room(setting, threads - 1, pool)
+        self._space = Space(setting, threads - 1, pool)
 
     def __call__(self, H: Complex) -> tuple[Complex, Complex, int]:
         """F (N, M), W (S, M, K) for H (S, K, N) with rows h_kᴴ, and the steps of F that were made."""
         N, K, M, _ = self._setting.sizes
         F, W = np.zeros((N, M), np.complex128), np.zeros((len(H), M, K), np.complex128)
         H = np.ascontiguousarray(H, np.complex128)
-        _, done = design_one(F, W, H, self._setting, *self._numbers, self._room)
+        _, done = design_one(F, W, H, self._setting, *self._numbers, self._space)
         return F, W, done
 
 
@@ -279,10 +281,10 @@ def run_band(
 
     def work(first: int, last: int) -> None:
         with helpers_of(helpers) as pool:
-            room = Room(setting, helpers, pool)
+            space = Space(setting, helpers, pool)
             for b in range(first, last):
                 f[b], done[b] = design_one(
-                    F[b], W[b], H[b], setting, power[b], weight[b], room, given=start is not None,
+                    F[b], W[b], H[b], setting, power[b], weight[b], space, given=start is not None,
                     free=None if free is None else setting.one.planes_of(free[b]),
                 )  # fmt: skip
 

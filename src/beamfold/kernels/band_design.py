@@ -35,10 +35,10 @@ from beamfold.kernels.band_work import (
     GO_BACK,
     LOAD,
     SPAN,
-    set_desk,
+    set_thread_arrays,
     together,
 )
-from beamfold.kernels.band_workspace import BandPlan, Task, band_of, desk_of, of_one
+from beamfold.kernels.band_workspace import BandPlan, Task, band_of, of_one, thread_arrays
 from beamfold.kernels.cholesky import cholesky
 from beamfold.kernels.fast_chains import POINT
 from beamfold.kernels.fast_design import entries, one_chain_each
@@ -121,7 +121,7 @@ def band_start(
     problem: Problem, constants: Constants, plan: BandPlan,
 ) -> None:  # fmt: skip
     """F and all Z from the digital optima: eigenvectors, their phases, alternations."""
-    band, antennas = band_of(shared, task), desk_of(mine, task).one.antennas
+    band, antennas = band_of(shared, task), thread_arrays(mine, task).one.antennas
     F, free, kept = band.F, antennas.free, antennas.kept
     M, K, columns = task.F.shape[1], task.H.shape[1], mixing.shape[1]
     first_span(F, band.X, K, columns)
@@ -148,7 +148,7 @@ def by_band(
     problem: Problem, constants: Constants, plan: BandPlan,
 ) -> Any:  # fmt: skip
     """f at F with all Z brought near their best for it, and df/d∠F in a row."""
-    band, free, M = band_of(shared, task), desk_of(mine, task).one.antennas.free, task.F.shape[1]
+    band, free, M = band_of(shared, task), thread_arrays(mine, task).one.antennas.free, task.F.shape[1]
     set_basis(task, shared, constants.rounding)
     groups = together(kind, steps, team, task, shared, mine, problem, constants, plan)
     G, PZ = sum_groups(band.G, groups), sum_groups(band.PZ, groups)
@@ -171,7 +171,7 @@ def ascend_band(
 
     Returns the trials made until gᵀd is at most the tolerance.
     """
-    band, one_of, M = band_of(shared, task), desk_of(mine, task).one, task.F.shape[1]
+    band, one_of, M = band_of(shared, task), thread_arrays(mine, task).one, task.F.shape[1]
     V, base, free = band.F, one_of.antennas.base, one_of.antennas.free
     columns = 1 if one_chain_each(V, M) else free.shape[1]
     memory = rows_of(one_of.memory, columns * V.shape[2])
@@ -253,10 +253,10 @@ def design_band(
         team: zeros, see `team`.
         helpers: threads in `help_out`.
         shared: for the arrays of `band_layout`, zero.
-        mine: for the arrays of `desk_layout`.
+        mine: for the arrays of `thread_layout`.
     """
-    set_desk(mine, task)
-    band, there = band_of(shared, task), desk_of(mine, task).one.antennas.free
+    set_thread_arrays(mine, task)
+    band, there = band_of(shared, task), thread_arrays(mine, task).one.antennas.free
     for m in range(there.shape[1]):
         for d in range(there.shape[2]):
             there[0, m, d] = free[0, m, d]

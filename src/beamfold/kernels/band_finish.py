@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from beamfold.kernels.band_chains import ascend_basis, planes_of
-from beamfold.kernels.band_workspace import BandPlan, Complex, Real, Task, Whole, band_of, desk_of, of_one
+from beamfold.kernels.band_workspace import (
+    BandPlan,
+    Complex,
+    Real,
+    Task,
+    Whole,
+    band_of,
+    of_one,
+    thread_arrays,
+)
 from beamfold.kernels.cholesky import solve_adjoint
 from beamfold.kernels.fast_chains import POINT
 from beamfold.kernels.fast_channel import canonical
@@ -39,8 +48,8 @@ def finish(
     s: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants, plan: BandPlan
 ) -> None:
     """W of subcarrier s for F, from the Z and B of the chosen one that is nearest; its f."""
-    band, desk = band_of(shared, task), desk_of(mine, task)
-    V, T, rows, B, i = desk.one.antennas.V, desk.T, desk.rows, desk.B, task.nearest[s]
+    band, arrays = band_of(shared, task), thread_arrays(mine, task)
+    V, T, rows, B, i = arrays.one.antennas.V, arrays.T, arrays.rows, arrays.B, task.nearest[s]
     H, U, order = task.H[s], own_radar(task, s), task.order[i]
     K, M, most = H.shape[0], task.F.shape[1], 0.0
     for k in range(K):
@@ -54,7 +63,7 @@ def finish(
     chains = Chains(rows, B)
     found = task.chosen[i] == s and len(task.chosen) > 1
     steps = plan.inner if found else plan.last  # one subcarrier's W is as far as that of those equal to it
-    f, _ = ascend_basis(chains, T, desk.objective, numbers, constants.chains, steps, task.updates[i])
+    f, _ = ascend_basis(chains, T, arrays.objective, numbers, constants.chains, steps, task.updates[i])
     task.f[s] = f
     Z = planes_of(rows, POINT, T.shape[1])
     solve_adjoint(band.L, M, 0, Z, K)

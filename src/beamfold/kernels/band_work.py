@@ -24,8 +24,8 @@ from beamfold.kernels.band_workspace import (
     Task,
     Whole,
     band_of,
-    desk_of,
     of_one,
+    thread_arrays,
 )
 from beamfold.kernels.fast_chains import POINT
 from beamfold.kernels.fast_channel import load_channel
@@ -58,7 +58,7 @@ def load(
     i: int, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants, plan: BandPlan
 ) -> None:
     """The own columns of the i-th chosen subcarrier, and its digital optimum X, or Z = Lᴴ W of a given W."""
-    band, w, s = band_of(shared, task), desk_of(mine, task).one, task.chosen[i]
+    band, w, s = band_of(shared, task), thread_arrays(mine, task).one, task.chosen[i]
     own = of_one(band.own, i)
     V, H, U = w.antennas.V, task.H[s], own_radar(task, s)
     o, K, r = w.antennas.T.shape[1], H.shape[0], U.shape[1]
@@ -129,7 +129,7 @@ def start_group(
     kind: int, group: int, groups: int, columns: int, task: Task, shared: Planes, mine: Planes
 ) -> None:
     """A group of `SPAN`, for the first columns of F, or of `FIT`."""
-    band, part, n = band_of(shared, task), desk_of(mine, task).one.antennas.PW, len(task.chosen)
+    band, part, n = band_of(shared, task), thread_arrays(mine, task).one.antennas.PW, len(task.chosen)
     G, (K, _), M = of_one(band.G, group), task.H.shape[1:], band.T.shape[1]
     erase(G)
     for i in range(group * n // groups, (group + 1) * n // groups):
@@ -146,7 +146,7 @@ def ascend_group(
     problem: Problem, reach: float,
 ) -> None:  # fmt: skip
     """A group of `ASCEND` or `GO_BACK`."""
-    band, desk, n = band_of(shared, task), desk_of(mine, task), len(task.chosen)
+    band, arrays, n = band_of(shared, task), thread_arrays(mine, task), len(task.chosen)
     G, PZ = of_one(band.G, group), of_one(band.PZ, group)
     erase(G)
     erase(PZ)
@@ -154,9 +154,9 @@ def ascend_group(
         rows = band.rows[i : i + 1]
         row_copy(rows, POINT if kind == GO_BACK else SAVED, SAVED if kind == GO_BACK else POINT)
         band.f[0, 0, i], task.updates[i] = ascend(
-            Chains(rows, band.B[i : i + 1]), of_one(band.own, i), band.E, band.T, desk.T, desk.part, desk.PZ,
-            desk.objective, numbers_of(task.square, task.chosen[i], problem), reach, steps, task.updates[i],
-            task.share[i], G, PZ, task.W.shape[1],
+            Chains(rows, band.B[i : i + 1]), of_one(band.own, i), band.E, band.T, arrays.T, arrays.part,
+            arrays.PZ, arrays.objective, numbers_of(task.square, task.chosen[i], problem), reach, steps,
+            task.updates[i], task.share[i], G, PZ, task.W.shape[1],
         )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def help_out(
     plan: BandPlan,
 ) -> None:  # fmt: skip
     """What a helping thread does until the task is `STOP`."""
-    set_desk(mine, task)
+    set_thread_arrays(mine, task)
     while True:
         number, group = claim(team)
         if group < 0:
@@ -221,10 +221,10 @@ def help_out(
 
 
 @kernel
-def set_desk(mine: Planes, task: Task) -> None:
+def set_thread_arrays(mine: Planes, task: Task) -> None:
     """The buffer of a thread, ready."""
     for i in range(len(mine)):
         mine[i] = like(mine, 0.0)
-    desk, K, r = desk_of(mine, task), task.H.shape[1], task.U.shape[1]
-    set_masks(desk.one.objective.masks, desk.one.antennas.T.shape[1], K, r)
-    set_masks(desk.objective.masks, 0, K, r)
+    arrays, K, r = thread_arrays(mine, task), task.H.shape[1], task.U.shape[1]
+    set_masks(arrays.one.objective.masks, arrays.one.antennas.T.shape[1], K, r)
+    set_masks(arrays.objective.masks, 0, K, r)

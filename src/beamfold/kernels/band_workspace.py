@@ -108,7 +108,7 @@ class Band(NamedTuple):
     """(2 GROUPS, M, D), sums of P Zᴴ."""
 
 
-class Desk(NamedTuple):
+class ThreadArrays(NamedTuple):
     """The working space of one thread."""
 
     one: Workspace
@@ -150,12 +150,12 @@ def band_layout(N: int, K: int, M: int, r: int, n: int, separate: bool) -> Band:
 
 
 @kernel
-def desk_layout(N: int, K: int, M: int, r: int, separate: bool) -> Desk:
-    """The shapes of a `Desk`."""
+def thread_layout(N: int, K: int, M: int, r: int, separate: bool) -> ThreadArrays:
+    """The shapes of a `ThreadArrays`."""
     p = sizes(N, K, M, r)
     unknowns, D = 2 * p.K * p.M, up(K + r, LANES)
     wide, T = shape(2, p.K, D), shape(2, p.M, D)
-    return Desk(
+    return ThreadArrays(
         one=layout_of_one(N, K, M, r),
         objective=Objective(Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, D)),
         T=T,
@@ -183,10 +183,10 @@ def band_of(shared: Planes, task: Task) -> Band:
 
 
 @leaf
-def desk_of(mine: Planes, task: Task) -> Desk:
+def thread_arrays(mine: Planes, task: Task) -> ThreadArrays:
     """The arrays of a thread in its buffer."""
     (_, K, N), M, r = task.H.shape, task.F.shape[1], task.U.shape[1]
-    return carve(mine, desk_layout(N, K, M, r, task.U.shape[0] > 2))
+    return carve(mine, thread_layout(N, K, M, r, task.U.shape[0] > 2))
 
 
 @kernel
