@@ -7,23 +7,31 @@ serve every SNR, weight and size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
+
+import torch
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
 from beamfold.optim.band_search import conclude, factors, search
+from beamfold.optim.layers import Engine
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.result import Design
-from beamfold.scenario import Scenario
+from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.sensing import Sensing
+from beamfold.start import Point
 from beamfold.threads import check_threads, torch_threads
 
 if TYPE_CHECKING:
     from beamfold.kernels.band import PreparedBand
     from beamfold.kernels.fast import Plan, Prepared
+    from beamfold.kernels.fast_workspace import Constants
 
 DEPTHS: dict[str, dict[str, int]] = {
     "start": {"steps": 0},
@@ -31,36 +39,49 @@ DEPTHS: dict[str, dict[str, int]] = {
     "medium": {"steps": 30},
     "deep": {"steps": 60},
     "deeper": {"steps": 100},
-}
-"""Named depths: what differs from `kernels.fast.plan_for`."""
+    "raced": {
+        "digital": 40, "alternations": 40, "first": 3, "starts": 3, "trial": 2, "further": 30, "steps": 70,
+    },
+    "deepest": {
+        "digital": 40, "alternations": 40, "first": 3, "starts": 4, "trial": 15, "further": 30, "steps": 160,
+    },
+}  # fmt: skip
+"""Named depths: what differs from `kernels.fast.plan_for`. "raced" takes the time of "deeper", for several
+starts of which the best goes on; "deepest" twice that."""
 ON_A_NETWORK: dict[str, dict[str, int]] = {
     "deep": {"starts": 2, "trial": 10, "steps": 40},
     "deeper": {"starts": 3, "trial": 60, "steps": 60},
+    "raced": {"starts": 3, "trial": 60, "steps": 60},
+    "deepest": {"starts": 6, "trial": 60, "steps": 100},
 }
 """What differs from `DEPTHS` where not every chain is on every antenna: there the start decides more."""
-SEVERAL = ("starts", "trial")
-"""Of `ON_A_NETWORK` what a band leaves out: its kernel takes one start."""
+SEVERAL = ("starts", "trial", "further")
+"""What a band leaves out: its kernel takes one start."""
 ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
 """In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains little."""
 
 
-def _work(depth: str | None, steps: int | None, users: int, network: Network) -> dict[str, int]:
+ON_A_BAND: dict[str, dict[str, int]] = {"raced": {"steps": 100}, "deepest": {"steps": 200}}
+"""What differs from `DEPTHS` on a band, whose kernel takes one start."""
+
+
+def _work(
+    depth: str | None, steps: int | None, users: int, network: Network, *, band: bool = False
+) -> dict[str, int]:
     """What differs from `kernels.fast.plan_for` at a named depth, or with so many steps."""
     if depth is not None and depth not in DEPTHS:
         raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
     if steps is not None and steps < 0:
         raise InputError(f"the fast design needs steps >= 0, got {steps}")
-    given = dict(DEPTHS[depth or "deep"])
+    given = dict((DEPTHS | ON_A_BAND if band else DEPTHS)[depth or "deep"])
     if not network.full:
+        given = {"steps": given["steps"]}
         one_start = network.chains >= 2 * users and not network.dynamic
         several = ON_A_NETWORK | ONE_START if one_start else ON_A_NETWORK
         given |= {"alternations": 10} | several.get(depth or "deep", {})
-    return given if steps is None else given | {"steps": steps}
-
-
-def _on_band(work: dict[str, int]) -> dict[str, int]:
-    """The same for a band."""
-    return {key: value for key, value in work.items() if key not in SEVERAL}
+    if steps is not None:
+        given["steps"] = steps
+    return {key: value for key, value in given.items() if not (band and key in SEVERAL)}
 
 
 def _plan(
@@ -79,9 +100,11 @@ def fast(
     depth: str | None = None,
     precision: Literal["single", "double"] = "single",
     tolerance: float = 0.0,
+    engine: Engine = "auto",
+    learned: bool = False,
     threads: int | None = None,
 ) -> Design:
-    """The fast design of every channel of a scenario, on the CPU.
+    """The fast design of every channel of a scenario.
 
     Args:
         s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.
@@ -91,31 +114,88 @@ def fast(
             connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
-        threads: how many share the batch; default all cores.
+        engine: "kernel" (compiled, on the CPU), "torch" (the same steps written in torch, for flat channels
+        with
+            continuous phases on any device) or "auto": compiled where the channels are on the CPU.
+        learned: divide the same work as the shipped model of `files.divisions` says for this SNR, weight and
+            these sizes. A fully connected network and flat channels; outside of what it was trained on the
+            constants stay, with a warning.
+        threads: how many share the batch of a compiled design; default all cores.
 
     Returns:
         A `Design` that is nowhere worse than the paper's start (26). CONVERGED where its `residual` is at
         most `local_maximum.STATIONARY`, else ITERATION_LIMIT; the fault START_RETURNED where it is the start.
 
     Raises:
-        InputError: an unknown depth or steps < 0, or channels that are not on the CPU.
+        InputError: an unknown depth or steps < 0, or what the engine is not for.
     """
     import numpy as np
 
-    from beamfold.kernels.fast import run_fast
-
     check_supported(METHOD, s)
+    if engine not in ("auto", "kernel", "torch"):
+        raise InputError(f"engine is auto, kernel or torch, got {engine!r}")
+    if engine == "kernel":
+        check_on_cpu(s, "fast with engine='kernel'")
+    compiled = engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu")
+    if not compiled and (s.band is not None or s.network.bits is not None):
+        what = "continuous phases" if s.network.bits is not None else "flat channels"
+        raise InputError(
+            f"fast with engine='torch' is for {what}; move the channels to the CPU, s.to(\"cpu\")"
+        )
     dtype: Any = np.float64 if precision == "double" else np.float32
     if s.band is not None:
-        work = _on_band(_work(depth, steps, s.users, s.network))
+        if learned:
+            raise InputError("the learnt plan is for flat channels, these are of a band")
+        work = _work(depth, steps, s.users, s.network, band=True)
         with torch_threads():
             point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
             return conclude(s, "fast", point, done)
     usual = "deep" if s.network.full or steps is not None else "deeper"
     plan = _plan(depth or usual, steps, s.radar, s.users, s.network, dtype)
-    with torch_threads():
-        point, _, done = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
+    if not compiled:
+        from beamfold.optim.projected import run_projected
+
+        run: Any = partial(run_projected, dtype=torch.float64 if precision == "double" else torch.float32)
+    else:
+        from beamfold.kernels.fast import run_fast
+
+        run = partial(run_fast, dtype=dtype, threads=threads)
+    run = partial(run, tolerance=tolerance)
+    with torch_threads() if compiled else nullcontext():
+        point, done = _by_setting(s, plan, run, dtype) if learned else run(s, plan)[::2]
         return conclude_search(s, "fast", point, threads=threads, iterations=done)
+
+
+def _by_setting(s: Scenario, plan: Plan, run: Any, dtype: Any) -> tuple[Point, torch.Tensor]:
+    """F, W and the steps of all channels, those of one SNR and weight by the plan learnt for them."""
+    power, weight = (t.expand(s.batch) for t in (s.power, s.weight))
+    F = torch.empty((*s.batch, s.antennas, s.chains), dtype=torch.complex128, device=s.H.device)
+    W = torch.empty((*s.batch, s.chains, s.users), dtype=torch.complex128, device=s.H.device)
+    done = torch.empty(s.batch, dtype=torch.int64, device=s.H.device)
+    for p, w in sorted(set(zip(power.flatten().tolist(), weight.flatten().tolist(), strict=True))):
+        part = (power == p) & (weight == w)
+        snr_db = 10 * math.log10(p / s.noise)
+        own, constants = _learned(plan, s.radar, s.users, s.network, snr_db, w, dtype)
+        (F[part], W[part]), _, done[part] = run(s[part], own, constants=constants)
+    return Point(F, W), done
+
+
+def _learned(
+    plan: Plan, radar: Sensing, users: int, network: Network, snr_db: float, weight: float, dtype: Any
+) -> tuple[Plan, Constants]:
+    """The learnt plan and constants in the place of a plan, see `files.divisions`."""
+    from beamfold.files.divisions import learnt
+    from beamfold.kernels.fast import CONSTANTS, DROPPED, plan_for
+    from beamfold.optim.division import case_for
+
+    if not network.full:
+        raise InputError(f"the learnt plan is for the fully connected network, this one is {network.name}")
+    rank = radar.factor(DROPPED[dtype]).U.shape[1]
+    case = case_for(
+        plan, plan_for(users, network, rank), antennas=radar.antennas, users=users, chains=network.chains,
+        rank=rank, snr_db=snr_db, weight=weight,
+    )  # fmt: skip
+    return learnt(case, plan, CONSTANTS)
 
 
 def prepare_fast(
@@ -131,6 +211,7 @@ def prepare_fast(
     budget_us: float | None = None,
     precision: Literal["single", "double"] = "single",
     network: Network | None = None,
+    learned: bool = False,
 ) -> Prepared:
     """The fast design made ready for one deployment: `prepare_fast(…)(H)` gives F, W and the steps it took.
 
@@ -153,14 +234,15 @@ def prepare_fast(
         precision: arithmetic of the kernel.
         network: the analog network, with continuous phases; default fully connected. A dynamic one makes the
             comparison with the start (26), which chooses its connections, take milliseconds.
+        learned: as in `fast`.
 
     Raises:
-        InputError: an unknown depth, steps < 0, or a network for other sizes.
+        InputError: an unknown depth, steps < 0, or a network for other sizes or without a learnt plan.
     """
     import numpy as np
 
     from beamfold.channel import saleh_valenzuela
-    from beamfold.kernels.fast import DROPPED, Prepared, Setting, calibrate
+    from beamfold.kernels.fast import CONSTANTS, DROPPED, Prepared, Setting, calibrate
     from beamfold.kernels.fast_guard import Guard
 
     chains = (users if network is None else network.chains) if chains is None else chains
@@ -173,14 +255,18 @@ def prepare_fast(
     if network.bits is not None:
         raise InputError(f"a prepared design has continuous phases, the network has {network.bits} bits")
     dtype: Any = np.float64 if precision == "double" else np.float32
+    plan, constants = _plan(depth, steps, radar, users, network, dtype), CONSTANTS
+    if learned:
+        plan, constants = _learned(plan, radar, users, network, snr_db, weight, dtype)
     setting = Setting(
         radar.factor(DROPPED[dtype]).U.numpy(),
         radar.square,
         users=users,
         network=network,
         noise=noise,
-        plan=_plan(depth, steps, radar, users, network, dtype),
+        plan=plan,
         dtype=dtype,
+        constants=constants,
     )
     power = noise * 10 ** (snr_db / 10)
     guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise)
@@ -232,7 +318,7 @@ def prepare_band(
     network = fully_connected(radars[0].antennas, chains) if network is None else network
     dtype: Any = np.float64 if precision == "double" else np.float32
     U, square = factors(radars, DROPPED[dtype])
-    work = _on_band(_work(depth, steps, users, network))
+    work = _work(depth, steps, users, network, band=True)
     plan = plan_for(users, network, U.shape[-1], **work)
     setting = BandSetting(U, square, users=users, network=network, noise=noise, plan=plan, dtype=dtype)
     return PreparedBand(setting, noise * 10 ** (snr_db / 10), weight, check_threads(threads))
@@ -242,5 +328,5 @@ METHOD = Method(
     "fast",
     fast,
     "R - omega tau: phases of F with W following; any size, no training",
-    supports=Supports(networks=True, bits=True, band=True),
+    supports=Supports(networks=True, bits=True, band=True, device=True),
 )
