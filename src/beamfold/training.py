@@ -98,12 +98,16 @@ class Recipe:
                 raise InputError(f"the initial step size must be finite, got {initial}")
         if not 0 <= self.seed < 1 << 63:
             raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+        if self.eta is not None and not 0 < self.eta <= 1:
+            raise InputError(f"eta must be above 0 and at most 1, got {self.eta}")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Refuse a network, a start or a loss that there is not."""
         kind_named(self.network)
         check_start(self.start)
         if self.loss not in get_args(Loss):
             raise InputError(f"loss must be {' or '.join(get_args(Loss))}, got {self.loss!r}")
-        if self.eta is not None and not 0 < self.eta <= 1:
-            raise InputError(f"eta must be above 0 and at most 1, got {self.eta}")
 
 
 @dataclass(frozen=True)
