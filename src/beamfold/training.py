@@ -51,6 +51,7 @@ class Recipe:
         clip: largest norm of an update's gradient; inf, as in the paper, never clips.
         loss: "last" for (25), which judges the last layer; "every" for its mean over all layers, so that the
             model can be stopped early. "every" runs in torch.
+        even: divide what is judged by P_t/σ_n², since τ grows with P_t², so that high powers decide alone.
         seed: of the order of the channels and of the powers.
 
     Raises:
@@ -77,6 +78,7 @@ class Recipe:
     start: str = "proposed"
     rate_lam: float | None = None
     loss: Loss = "last"
+    even: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -225,7 +227,7 @@ def train(
         total = 0.0
         for first in range(0, count, recipe.batch):
             some = torch.from_numpy(order[first : first + recipe.batch])
-            total += _gradient(model, channels, radar, band, some, 10 ** (snr / 10), recipe.loss, engine)
+            total += _gradient(model, channels, radar, band, some, 10 ** (snr / 10), recipe, engine)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             if torch.isfinite(norm):
                 optimiser.step()
@@ -246,12 +248,12 @@ def _gradient(
     band: Band | None,
     some: Tensor,
     power: Tensor,
-    loss: Loss,
+    recipe: Recipe,
     engine: Engine,
 ) -> float:
     """The gradient of (25) over a batch into the parameters' `.grad`; the sum of R − ω τ over the batch.
 
-    With the loss "every" R − ω τ is the mean over the layers.
+    What is judged of a channel, by the recipe's `loss` and `even`, is what the gradient is of.
 
     Under torch.distributed each process takes its share of the batch, and the gradients are summed.
     """
@@ -262,8 +264,9 @@ def _gradient(
     total = torch.zeros((), dtype=torch.float64)
     if len(mine):
         s = _batch(channels[mine], radar, band, power[mine], model.info)
-        value = _judged(model, s, loss, engine)
-        (-value.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
+        value = _judged(model, s, recipe.loss, engine)
+        judged = value / s.power if recipe.even else value
+        (-judged.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
         total = value.detach().sum()
     if distributed:
         for part in (model.mu.grad, model.lam.grad, total):
