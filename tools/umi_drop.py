@@ -3,8 +3,8 @@
     python tools/umi_drop.py umi.npz [antennas]
 
 `h` (40, 4, 1, 1, N, 1, 1) complex64 as `cir_to_ofdm_channel` returns it, (batch, rx, rx_ant, tx, tx_ant,
-time, freq), path loss and shadowing included: in each of 40 sectors Sionna drops 4 users by its defaults, most
-of them indoors. N is 64. `tests/test_sionna.py` makes its channels with the same functions.
+time, freq), path loss and shadowing included: in each of 40 sectors Sionna drops 4 users by its defaults,
+most of them indoors. N is 64. `tests/test_sionna.py` makes its channels with the same functions.
 """
 
 from __future__ import annotations
