@@ -55,12 +55,14 @@ class Channels:
         told: what was understood, in one line.
         array: the antennas, where the file or the tool states them.
         band: the frequencies of the subcarriers, where several are kept and the file states them.
+        axes: the names of the array's axes, as they were understood.
     """
 
     H: Tensor
     told: str
     array: AntennaArray | None = None
     band: Frequencies | None = None
+    axes: tuple[str, ...] = ()
 
 
 def read_set(path: Pathlike, spec: ScenarioSpec, *, keep: bool = False) -> Channels:
@@ -106,7 +108,7 @@ def understood(path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False
     array = tool_array(spec.from_, spec.array, H.shape[-1]) if spec.from_ else stated
     if array is not None and array.antennas != H.shape[-1]:
         raise FileError(f"{what} has {H.shape[-1]} antennas, the file's positions {array.antennas}")
-    return Channels(H, line, array, band)
+    return Channels(H, line, array, band, tuple(order))
 
 
 def _subcarrier(text: str) -> int | None:
