@@ -52,6 +52,7 @@ class Recipe:
         loss: "last" for (25), which judges the last layer; "every" for its mean over all layers, so that the
             model can be stopped early. "every" runs in torch.
         even: divide what is judged by P_t/σ_n², since τ grows with P_t², so that high powers decide alone.
+        lam_each: on a band, a step size of W for every subcarrier in place of one for all.
         seed: of the order of the channels and of the powers.
 
     Raises:
@@ -79,6 +80,7 @@ class Recipe:
     rate_lam: float | None = None
     loss: Loss = "last"
     even: bool = False
+    lam_each: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -179,7 +181,9 @@ def begin(recipe: Recipe, antennas: int, users: int, chains: int, subcarriers: i
         antennas, users, chains, eta, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed,
         network=recipe.network, start=recipe.start, subcarriers=subcarriers,
     )  # fmt: skip
-    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial)
+    if recipe.lam_each and subcarriers == 1:
+        raise InputError("lam_each (--lam-each) is for bands, the training channels are flat")
+    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial, each=recipe.lam_each)
     if recipe.initial_lam is not None:
         torch.nn.init.constant_(model.lam, recipe.initial_lam)
     return Progress(0, (), model=model, moments={})

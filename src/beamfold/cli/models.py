@@ -37,6 +37,10 @@ Loss = Annotated[
     str, typer.Option(help="What is judged: the last layer (25), or the mean over every one, to stop early.")
 ]
 Even = Annotated[bool, typer.Option(help="Divide what is judged by the power, or the highest powers decide.")]
+LamEach = Annotated[
+    bool,
+    typer.Option(help="On a band, learn a step size of W for every subcarrier; the model serves that S."),
+]
 Eta = Annotated[float | None, typer.Option(help="Weight of tau's gradient in W, eta of (24). (default: 1/N)")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
 
@@ -63,6 +67,7 @@ def train(
     start: Start = "proposed",
     loss: Loss = "last",
     even: Even = False,
+    lam_each: LamEach = False,
     seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
     force: Force = False,
     as_json: AsJson = False,
@@ -87,7 +92,7 @@ def train(
         decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
         seed=seed, clip=clip or float("inf"), eta=eta, initial=initial, initial_lam=initial_lam,
         network=spec.network or NETWORK, start=start, rate_lam=rate_lam, loss=loss,  # type: ignore[arg-type]
-        even=even,
+        even=even, lam_each=lam_each,
     )  # fmt: skip
     antennas, users, chains = sizes_of(spec)
     check_sizes(users, chains, antennas)
