@@ -74,7 +74,7 @@ def test_a_limit_brings_its_objective(run, channels, tmp_path):  # noqa: F811
         (("--sensing", "crb", "--snapshots", 0), "at least 1 snapshot"),
         (("--sensing", "crb", "--clutter-deg", 0), "stands on a target"),
         (("--sensing", "crb", "--receive-array", "planar:2x2"), "different kinds"),
-        (("--sensing", "crb", "--method", "fast"), "use one of"),
+        (("--sensing", "crb", "--method", "sca-manopt"), "use one of"),
         (("--sensing", "tau", "--rcrb-max-deg", 1), "for the sensing objective crb"),
         (("--rcrb-max-deg", 1, "--tau-max", 1), "takes one of"),
     ],
