@@ -20,7 +20,7 @@ import beamfold as bf
 from beamfold.cli import app
 from beamfold.files.arrays import read_all
 from beamfold.files.entries import entries, key_of
-from beamfold.files.scenarios import read_spec
+from beamfold.files.spec_files import read_spec
 
 DOCS = (ROOT / "docs" / "scenario-file.md").read_text()
 OPTIONS = (

@@ -17,7 +17,8 @@ from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import METHOD
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 if TYPE_CHECKING:
     from beamfold.measures import Measure

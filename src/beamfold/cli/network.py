@@ -16,7 +16,8 @@ from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 QUICK = 10
 HEADINGS = {

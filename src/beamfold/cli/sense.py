@@ -13,7 +13,7 @@ import typer
 from beamfold.cli.common import print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, direction
+from beamfold.files.directions import Angle, direction
 
 if TYPE_CHECKING:
     import xarray as xr
