@@ -150,6 +150,15 @@ class UnfoldedPGA(nn.Module):
 
         return differentiable(s, begin, self.mu, self.lam, self.info.eta, self.info.digital)
 
+    def after_layers(self, s: Scenario) -> Tensor:
+        """R − ω τ after each layer, (I, …), differentiable with respect to mu and lam; in torch."""
+        begin = STARTS[self.info.start](s)
+        kept = run_layers(
+            s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch", record=True
+        ).trace
+        assert kept is not None
+        return kept.rate[1:] - s.weight * kept.tau[1:]
+
     def check(self, s: Scenario) -> None:
         """Raise InputError unless the scenario has the sizes and the network of the training."""
         ours = (self.info.antennas, self.info.users, self.info.chains)

@@ -114,7 +114,11 @@ class ScenarioSpec:
 
     channels: Annotated[
         Path | None,
-        Key("Channel file: .mat, .npz, .npy or HDF5 with H (channels, users, antennas).", "", OF_FILE),
+        Key(
+            "Channel file: .mat, .npz, .npy or HDF5 with H (channels, users, antennas) and its axes.",
+            "",
+            OF_FILE,
+        ),
     ] = None
     variable: Annotated[
         str | None, Key("Which array of the channel file; S.H is a field of a structure.", "", OF_FILE)
@@ -127,7 +131,7 @@ class ScenarioSpec:
         Key(
             "Its axes in order, such as antennas,users,channels: channels, subcarriers, symbols, users, "
             "receive, antennas, ri (real and imaginary part), paths or taps (summed), - (one of length 1).",
-            "channels,users,antennas where that is sure",
+            "as the file names them",
             OF_FILE,
         ),
     ] = None
