@@ -2,10 +2,10 @@
 
     python benchmarks/explore.py [channels.mat] [--seconds 10] [--option=--network --option=subarrays]
 
-The explorer runs as a process of its own, as a user starts it. A pointer takes hold of the slider of ω and moves
-to and fro over it, a step for every frame, as a hand would. Counted are the answers that the page has drawn, in
-whole seconds: the median, the least and the most. Beside them stand the milliseconds of one question on this
-machine, from the page's fetch to its answer, and of the work that the server does for it.
+The explorer runs as a process of its own, as a user starts it. A pointer takes hold of the slider of ω and
+moves to and fro over it, a step for every frame, as a hand would. Counted are the answers that the page has
+drawn, in whole seconds: the median, the least and the most. Beside them stand the milliseconds of one question
+on this machine, from the page's fetch to its answer, and of its design.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from browser import Page, browser
+
+ROOT = Path(__file__).resolve().parents[1]
 
 SETTLED = "document.documentElement.dataset.settled === 'true'"
 TIMED = """(async () => {

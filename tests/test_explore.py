@@ -1,4 +1,4 @@
-"""The explorer without a browser: its answers are those of `bf.design`, and its server answers nobody else."""
+"""The explorer without a browser: its answers are those of `bf.design`, its server answers nobody else."""
 
 import base64
 import http.client

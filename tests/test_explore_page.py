@@ -1,4 +1,4 @@
-"""The explorer's page in a browser: what is dragged is drawn, and nothing that a newer question has overtaken."""
+"""The explorer's page in a browser: what is dragged is drawn, and nothing that is overtaken."""
 
 import json
 import threading
