@@ -166,7 +166,7 @@ def export(
 
 
 def sweep(
-    config: Annotated[Path, typer.Argument(help="What to sweep, TOML; see docs/experiments.md.")],
+    config: Annotated[Path, typer.Argument(help="What to sweep, TOML; see docs/how-to/experiments.md.")],
     output: Folder = Path("results/sweep"),
     workers: Annotated[int, typer.Option(help="Processes of a local Dask cluster; 0: this one.")] = 0,
     scheduler: Annotated[

@@ -1,6 +1,6 @@
 """Scenario files: channels, Ψ, SNR, weight and RF chains of a scenario in one file, read and recorded.
 
-`entries.ScenarioSpec` says what can stand in one; docs/scenario-file.md is for users.
+`entries.ScenarioSpec` says what can stand in one; docs/reference/scenario-file.md is for users.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Number = TypeVar("Number", int, float)
 
 
 def read_scenario(path: Pathlike) -> Scenario:
-    """The scenario of a file, checked by `make_scenario`; docs/scenario-file.md lists the keys.
+    """The scenario of a file, checked by `make_scenario`; docs/reference/scenario-file.md lists the keys.
 
     Args:
         path: `.toml`, or a result that records its scenario: a design file `.mat` or `.npz`, a front `.nc`,
