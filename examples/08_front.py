@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 
 import beamfold as bf
 
-H = bf.saleh_valenzuela(antennas=32, users=3, count=8, seed=0)
+H = bf.saleh_valenzuela(antennas=32, users=3, count=5, seed=0)
 radar = bf.solve_covariance(32, targets_deg=[-40, 10])
 weights = [0.03, 0.1, 0.3, 1, 3]
 for name in ("fast", "digital"):

@@ -1,7 +1,7 @@
 """The code blocks of a page in Markdown, and how a reader would run them: in one folder, from top to bottom.
 
 A fence says what becomes of its block: `python` and `{code-cell}` are executed in one namespace, `sh` one
-command after another, `toml` is saved under the name that the text before it tells. `console` is for what takes
+command after another; `toml` is saved under the name that the text before it has. `console` is for what takes
 minutes, other people's data or another machine: its commands are only held against the command line. `text`
 and `matlab` are not run.
 """

@@ -1,4 +1,4 @@
-"""Which order of axes an array of channels can have, where nobody says it.
+"""Which order of axes an array of channels can have, where nothing states it.
 
 The documented order is (channels, users, antennas), or (users, antennas) for one channel. A shape alone does
 not tell it from the other orders that people use, (antennas, users, channels) in MATLAB, (users, antennas,
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 def likely(value: Array, several: bool, antennas: int | None = None) -> Found:
-    """The order of an array of which nobody said it.
+    """The order of an array for which none was stated.
 
     Args:
         value: the array.

@@ -1,7 +1,7 @@
 """Channels out of a file or an array: which array, which axes, which scale; one reading, told in one line.
 
 `read_set` is the one way in for every command and for `beamfold.read_channels`; what it was asked is a
-`ScenarioSpec`. What nobody stated is taken only where it is sure, see `candidates` and `orders`.
+`ScenarioSpec`. What was not stated is taken only where it is sure, see `candidates` and `orders`.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def load_scenario(spec: ScenarioSpec) -> Scenario:
 
 
 def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
-    """Read or solve Ψ, and make the scenario of channels, with the defaults where nothing is said.
+    """Read or solve Ψ, and make the scenario of channels, with the defaults where nothing is stated.
 
     Raises:
         InputError: the channels have other sizes than the file states, or `make_scenario` or `radar_of`
