@@ -28,7 +28,7 @@ class Point(NamedTuple):
 DEPENDENT = 1e-9
 """Singular values of H below this fraction of the largest are treated as zero."""
 CANCELS = 1e6
-"""κ of `condition` beyond which F W is rounding from its tenth digit on and W nothing to put on the air."""
+"""κ of `condition` beyond which F W has lost ten digits to rounding and W is too large to be usable."""
 
 
 def condition(point: Point) -> Tensor:
