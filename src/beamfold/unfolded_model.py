@@ -21,7 +21,7 @@ from beamfold.start import STARTS, Point, check_start
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model was made for: it travels with the step sizes in the model's file.
+    """What a model was made for; stored with the step sizes in the model's file.
 
     These fields, their types and the checks below are all that a model file's metadata may say.
 

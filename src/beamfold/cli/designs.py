@@ -218,7 +218,7 @@ def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
     held = options.get("model")
     if held is not None and options.get("any_size") and held.info.antennas != s.antennas:
         sizes = f"step sizes of N = {held.info.antennas} on N = {s.antennas}"
-        say(f"note: {sizes}: docs/performance.md says what that costs")
+        say(f"note: {sizes}: docs/measured/performance.md says what that costs")
 
 
 def _tell(

@@ -1,4 +1,4 @@
-"""Commands on models: train one, look into one, bring the published step sizes in."""
+"""Commands on models: train one, show one, import the published step sizes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def train(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Learn the step sizes (25). Interrupted, the same command goes on where it was.
+    """Learn the step sizes (25). Interrupted, the same command continues where it was.
 
     On several processes: torchrun --nproc-per-node 2 -m beamfold train ... (gloo).
 

@@ -1,4 +1,4 @@
-"""Commands that say what the radar sees of designs: the bounds, and a Monte Carlo that meets them."""
+"""Commands on the sensing performance of designs: the bounds, and a Monte Carlo to compare with them."""
 
 from __future__ import annotations
 
