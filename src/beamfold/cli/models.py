@@ -129,6 +129,9 @@ def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> N
     changed = "" if usual else f", but rate {recipe.rate:g}, decay {recipe.decay:g}, clip {clip}"
     if recipe.network != NETWORK:
         changed += f"; network {recipe.network}"
+    if recipe.loss == "every" or recipe.even:
+        judged = "every layer" if recipe.loss == "every" else "the last layer"
+        changed += f"; judged after {judged}{', over the power' if recipe.even else ''}"
     how = f"{recipe.epochs} epochs on {data['count']} channels as in Section IV{changed}"
     note = f"{how}; {recipe.digital} gradient in W"
     save_model(
