@@ -413,6 +413,16 @@ def test_other_entries_of_an_archive_are_left_alone(tmp_path):
     refused(path, "about is Python objects, which would need code to load", variable="about")
 
 
+def test_damaged_texts_are_named_and_left_alone(tmp_path):
+    """Numbers that are no characters, which Python fails to read."""
+    codes = np.array([65, 0x110000], "u4")
+    path = saved(tmp_path / "c.npz", H=H, axes=NAMED["axes"], solver=codes.view("U2"))
+    assert same(read(path), H)
+    refused(path, "solver is an array of <U2", variable="solver")
+    psi = saved(tmp_path / "p.npz", Psi=np.eye(4), solver=codes.astype(">u4").view(">U2"))
+    assert bf.read_sensing(psi).Psi.shape == (4, 4)
+
+
 def test_what_was_understood_names_the_rows_and_the_scale(tmp_path):
     path = saved(tmp_path / "c.npz", H=1e-6 * H, axes=NAMED["axes"])
     told = read(path, rows="h^T").told
