@@ -87,6 +87,19 @@ def test_every_layer_is_judged_where_the_loss_says_so():
     assert not torch.equal(every.model.mu, last.model.mu)
 
 
+def test_an_even_loss_is_that_of_each_sample_over_its_power():
+    """With one power for all samples it is the same loss but for a factor, to which Adam is blind."""
+    same = {"layers": 3, "inner": 2, "epochs": 1, "batch": 8, "snr_db": (9.0, 9.0), "seed": 3}
+    (a,) = train(Recipe(**same), H, RADAR)
+    (b,) = train(Recipe(**same, even=True), H, RADAR)
+    assert torch.allclose(a.model.lam, b.model.lam, atol=1e-6) and a.curve[0] == pytest.approx(b.curve[0])
+    ratio = b.moments["lam.exp_avg"] / a.moments["lam.exp_avg"]
+    assert torch.allclose(ratio, torch.full_like(ratio, 10**-0.9), rtol=1e-3)
+    several = {**same, "snr_db": (0.0, 12.0)}
+    (c,), (d,) = train(Recipe(**several), H, RADAR), train(Recipe(**several, even=True), H, RADAR)
+    assert not torch.allclose(c.model.lam, d.model.lam, atol=1e-6)
+
+
 def test_the_model_is_an_ordinary_module():
     model = begin(RECIPE, 16, 2, 2).model
     names = {name: tuple(p.shape) for name, p in model.named_parameters()}

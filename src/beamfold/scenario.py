@@ -49,7 +49,7 @@ class Scenario:
         weight: (…) real, ω ≥ 0.
         noise: σ_n² > 0, linear.
         per_user: R antennas and d streams of each user, one each in the paper, and D sensing streams.
-        network: which antenna hangs on which chain, and with which phases; unless given, all on all.
+        network: the connections of antennas and chains, and the phases; unless given, fully connected.
         band: the subcarriers of a wideband scenario, whose F serves all of them; None for a flat channel.
         goal: what sensing is for where it is not τ: the objective is then R + ω c(X), see `radar.goal`.
     """

@@ -53,6 +53,8 @@ class Recipe:
         clip: largest norm of an update's gradient; inf, as in the paper, never clips.
         loss: "last" for (25), which judges the last layer; "every" for its mean over all layers, so that the
             model can be stopped early. "every" runs in torch.
+        even: divide what is judged by P_t/σ_n², since τ grows with P_t², so that high powers decide alone.
+        lam_each: on a band, a step size of W for every subcarrier in place of one for all.
         seed: of the order of the channels and of the powers.
         sensing: "tau", or "crb" and "scnr" for R + ω c in (25), c for the targets of Ψ as `scene_of` has
             them. These run in torch.
@@ -81,6 +83,8 @@ class Recipe:
     start: str = "proposed"
     rate_lam: float | None = None
     loss: Loss = "last"
+    even: bool = False
+    lam_each: bool = False
     sensing: str = SENSING[0]
 
     def __post_init__(self) -> None:
@@ -186,7 +190,9 @@ def begin(recipe: Recipe, antennas: int, users: int, chains: int, subcarriers: i
         antennas, users, chains, eta, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed,
         network=recipe.network, start=recipe.start, subcarriers=subcarriers, sensing=recipe.sensing,
     )  # fmt: skip
-    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial)
+    if recipe.lam_each and subcarriers == 1:
+        raise InputError("lam_each (--lam-each) is for bands, the training channels are flat")
+    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial, each=recipe.lam_each)
     if recipe.initial_lam is not None:
         torch.nn.init.constant_(model.lam, recipe.initial_lam)
     return Progress(0, (), model=model, moments={})
@@ -238,7 +244,7 @@ def train(
         for first in range(0, count, recipe.batch):
             some = torch.from_numpy(order[first : first + recipe.batch])
             scenario_of = partial(_batch, channels, radar, band, goal, 10 ** (snr / 10), model.info)
-            total += _gradient(model, scenario_of, some, recipe.loss, engine)
+            total += _gradient(model, scenario_of, some, recipe, engine)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             if torch.isfinite(norm):
                 optimiser.step()
@@ -256,14 +262,14 @@ def _gradient(
     model: UnfoldedPGA,
     scenario_of: Callable[[Tensor], Scenario],
     some: Tensor,
-    loss: Loss,
+    recipe: Recipe,
     engine: Engine,
 ) -> float:
     """The gradient of (25) over the channels `some` into the parameters' `.grad`.
 
     Returns the sum of R − ω τ over the batch.
 
-    With the loss "every" R − ω τ is the mean over the layers.
+    What is judged of a channel, by the recipe's `loss` and `even`, is what the gradient is of.
 
     Under torch.distributed each process takes its share of the batch, and the gradients are summed.
     """
@@ -273,8 +279,10 @@ def _gradient(
     model.mu.grad, model.lam.grad = torch.zeros_like(model.mu), torch.zeros_like(model.lam)
     total = torch.zeros((), dtype=torch.float64)
     if len(mine):
-        value = _judged(model, scenario_of(mine), loss, engine)
-        (-value.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
+        s = scenario_of(mine)
+        value = _judged(model, s, recipe.loss, engine)
+        judged = value / s.power if recipe.even else value
+        (-judged.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
         total = value.detach().sum()
     if distributed:
         for part in (model.mu.grad, model.lam.grad, total):

@@ -17,7 +17,8 @@ from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import METHOD
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 if TYPE_CHECKING:
     from beamfold.measures import Measure
@@ -217,7 +218,7 @@ def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
     held = options.get("model")
     if held is not None and options.get("any_size") and held.info.antennas != s.antennas:
         sizes = f"step sizes of N = {held.info.antennas} on N = {s.antennas}"
-        say(f"note: {sizes}: docs/performance.md says what that costs")
+        say(f"note: {sizes}: docs/measured/performance.md says what that costs")
 
 
 def _tell(

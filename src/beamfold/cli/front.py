@@ -15,7 +15,8 @@ from beamfold.cli.data import AsJson, Force
 from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,4 +1,4 @@
-"""Commands on models: train one, look into one, bring the published step sizes in."""
+"""Commands on models: train one, show one, import the published step sizes."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ Start = Annotated[str, typer.Option(help="Where the layers begin: proposed (26) 
 Loss = Annotated[
     str, typer.Option(help="What is judged: the last layer (25), or the mean over every one, to stop early.")
 ]
+Even = Annotated[bool, typer.Option(help="Divide what is judged by the power, or the highest powers decide.")]
+LamEach = Annotated[
+    bool,
+    typer.Option(help="On a band, learn a step size of W for every subcarrier; the model serves that S."),
+]
 Eta = Annotated[float | None, typer.Option(help="Weight of tau's gradient in W, eta of (24). (default: 1/N)")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
 
@@ -62,11 +67,13 @@ def train(
     initial_lam: InitialLam = None,
     start: Start = "proposed",
     loss: Loss = "last",
+    even: Even = False,
+    lam_each: LamEach = False,
     seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Learn the step sizes (25). Interrupted, the same command goes on where it was.
+    """Learn the step sizes (25). Interrupted, the same command continues where it was.
 
     On several processes: torchrun --nproc-per-node 2 -m beamfold train ... (gloo).
 
@@ -86,6 +93,7 @@ def train(
         decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
         seed=seed, clip=clip or float("inf"), eta=eta, initial=initial, initial_lam=initial_lam,
         network=spec.network or NETWORK, start=start, rate_lam=rate_lam, loss=loss,  # type: ignore[arg-type]
+        even=even, lam_each=lam_each,
         sensing=spec.sensing or SENSING[0],
     )  # fmt: skip
     antennas, users, chains = sizes_of(spec)
@@ -123,6 +131,9 @@ def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> N
     changed = "" if usual else f", but rate {recipe.rate:g}, decay {recipe.decay:g}, clip {clip}"
     if recipe.network != NETWORK:
         changed += f"; network {recipe.network}"
+    if recipe.loss == "every" or recipe.even:
+        judged = "every layer" if recipe.loss == "every" else "the last layer"
+        changed += f"; judged after {judged}{', over the power' if recipe.even else ''}"
     how = f"{recipe.epochs} epochs on {data['count']} channels as in Section IV{changed}"
     note = f"{how}; {recipe.digital} gradient in W"
     if recipe.sensing != SENSING[0]:

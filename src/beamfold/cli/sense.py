@@ -1,4 +1,4 @@
-"""Commands that say what the radar sees of designs: the bounds, and a Monte Carlo that meets them."""
+"""Commands on the sensing performance of designs: the bounds, and a Monte Carlo to compare with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from beamfold.cli.common import print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, direction
+from beamfold.files.directions import Angle, direction
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,7 +16,7 @@ from beamfold.files.arrays import numbers, read_all, text
 from beamfold.files.atomic import FileError
 from beamfold.files.bands import frequencies_in
 from beamfold.files.designs import read_designs
-from beamfold.files.entries import Directions
+from beamfold.files.directions import Directions
 
 
 class Precoders(NamedTuple):

@@ -1,4 +1,6 @@
-"""The fast hybrid design: few steps, each worth many of the paper's; docs/fast-design.md has the algorithm.
+"""The fast hybrid design: few steps, each worth many of the paper's.
+
+docs/explanations/fast-design.md has the algorithm.
 
 F's phases are the variable, W follows each F by a few quasi-Newton steps, the power is normalised inside the
 objective, and the start is the fully digital optimum, factorised. No trained parameter: the same constants

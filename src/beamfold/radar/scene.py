@@ -42,9 +42,9 @@ Columns = Callable[[Array, Tensor, float], Tensor]
 """(array, directions, frequency ratio) → (N, n)."""
 
 SNR_DB = -35.0
-"""SNR of a target where none is said: with 64 antennas on both sides 1 dB after both array gains."""
+"""Default SNR of a target: with 64 antennas on both sides 1 dB after both array gains."""
 CNR_DB = -20.0
-"""Power of a clutter patch where none is said."""
+"""Default power of a clutter patch."""
 SNAPSHOTS = 64
 FALSE_ALARM = 1e-6
 SAME = 1e-9

@@ -1,4 +1,4 @@
-"""What every method owes: a suite of checks on a function (scenario) → `Design`.
+"""What every method must satisfy: a suite of checks on a function (scenario) → `Design`.
 
     from beamfold.testing import Contract, check_method
     check_method(my_method, Contract(tolerance=1e-6))
@@ -35,7 +35,7 @@ SIZES = ((16, 3, 3), (16, 2, 4), (6, 1, 1))
 
 
 class Contract(NamedTuple):
-    """What is known of a method beyond what every method owes.
+    """What is known of a method beyond what every method must satisfy.
 
     Attributes:
         tolerance: relative difference of R and τ between equivalent problems: rounding, and what the method
