@@ -339,12 +339,16 @@ def make_scenario(
     else:
         power = power[0].expand(batch)
     omega = torch.full_like(power, weight)
-    goal = _goal(sensing, scene, one, band)
+    goal = goal_named(sensing, scene, one, band)
     return Scenario(H, one, power, chains, omega, noise, per_user, network or _UNSET, band, goal)
 
 
-def _goal(sensing: str, scene: Scene | None, radar: Sensing, band: Band | None) -> Goal | None:
-    """The goal of a scenario, None for τ."""
+def goal_named(sensing: str, scene: Scene | None, radar: Sensing, band: Band | None) -> Goal | None:
+    """The goal of a scenario, None for τ; arguments as for `make_scenario`.
+
+    Raises:
+        InputError: no such objective, a scene beside τ, or one for another array.
+    """
     if sensing not in SENSING:
         raise InputError(f"no sensing objective {sensing[:50]!r}; known: {', '.join(SENSING)}")
     if sensing == "tau":

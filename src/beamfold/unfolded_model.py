@@ -15,6 +15,7 @@ from beamfold.errors import InputError
 from beamfold.networks import Network, named_network
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine, run_layers, runs_compiled
+from beamfold.radar.goal import SENSING
 from beamfold.scenario import Scenario
 from beamfold.start import STARTS, Point, check_start
 
@@ -40,6 +41,7 @@ class ModelInfo:
         network: name of the analog network, see `networks.NAMES`.
         start: where the layers begin, a name of `start.STARTS`.
         subcarriers: S of the training channels, 1 for flat ones. A model of a band serves any S above 1.
+        sensing: what its loss has beside R, see `radar.goal.SENSING`.
 
     Raises:
         InputError: sizes other than 1 <= K <= M <= N, a value out of its range, or a network that there is
@@ -62,6 +64,7 @@ class ModelInfo:
     network: str = NETWORK
     start: str = "proposed"
     subcarriers: int = 1
+    sensing: str = SENSING[0]
 
     def __post_init__(self) -> None:
         """Refuse what no model can be made for."""
@@ -80,6 +83,8 @@ class ModelInfo:
             raise InputError(f"note must be at most 10,000 characters, got {len(self.note)}")
         if self.subcarriers < 1:
             raise InputError(f"subcarriers must be at least 1, got {self.subcarriers}")
+        if self.sensing not in SENSING:
+            raise InputError(f"sensing must be {', '.join(SENSING)}, got {self.sensing[:50]!r}")
         check_start(self.start)
         if self.network != NETWORK:
             _ = self.made_for

@@ -18,6 +18,7 @@ from beamfold.errors import InputError
 from beamfold.files.covariance_of import radar_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import sizes_of
+from beamfold.radar.goal import LABELS, SENSING
 
 if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe
@@ -93,6 +94,7 @@ def train(
         seed=seed, clip=clip or float("inf"), eta=eta, initial=initial, initial_lam=initial_lam,
         network=spec.network or NETWORK, start=start, rate_lam=rate_lam, loss=loss,  # type: ignore[arg-type]
         even=even, lam_each=lam_each,
+        sensing=spec.sensing or SENSING[0],
     )  # fmt: skip
     antennas, users, chains = sizes_of(spec)
     check_sizes(users, chains, antennas)
@@ -134,6 +136,8 @@ def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> N
         changed += f"; judged after {judged}{', over the power' if recipe.even else ''}"
     how = f"{recipe.epochs} epochs on {data['count']} channels as in Section IV{changed}"
     note = f"{how}; {recipe.digital} gradient in W"
+    if recipe.sensing != SENSING[0]:
+        note += f"; for {_judged(recipe)}"
     save_model(
         output, with_note(at.model, note, {"recipe": _facts(recipe), "data": data, "skipped": at.skipped})
     )
@@ -147,7 +151,12 @@ def _tell(output: Path, recipe: Recipe, at: Progress, as_json: bool) -> None:
         print_json({**facts, "curve": list(at.curve)})
     else:
         sizes = f"J = {recipe.inner}, I = {recipe.layers}"
-        say(f"{output}: {sizes}; mean R - w tau over the last epoch {last:.3f}")
+        say(f"{output}: {sizes}; mean {_judged(recipe)} over the last epoch {last:.3f}")
+
+
+def _judged(recipe: Recipe) -> str:
+    """The objective of (25) in words."""
+    return "R - w tau" if recipe.sensing == SENSING[0] else LABELS[recipe.sensing]
 
 
 @contextmanager
@@ -199,7 +208,7 @@ def _train_from(
         for at in learn(recipe, H, radar, progress=at, chains=data["chains"], band=band):  # noqa: B020
             if leading:
                 save_checkpoint(checkpoint, recipe, data, at)
-                tick(at.epoch, f"{name}: R - w tau = {at.curve[-1]:.3f}")
+                tick(at.epoch, f"{name}: {_judged(recipe)} = {at.curve[-1]:.3f}")
     if at is None:
         raise RuntimeError("training made no step")
     return at
