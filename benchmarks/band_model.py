@@ -31,7 +31,8 @@ FRESH, TUNING = 2027, 78
 """Seeds of the channels of the comparison and of PGA's tuning; training had seed 1."""
 SNRS = (0.0, 6.0, 12.0)
 COMMON = {"digital": "exact", "eta": 1.0, "start": "mean_covariance"}
-GRID = [{**COMMON, "mu": mu, "lam": lam} for mu, lam in product((0.06, 0.12, 0.24), (0.0001, 0.0003, 0.001))]
+STEPS = product((0.12, 0.24, 0.48, 0.96), (0.0001, 0.0003, 0.001))
+GRID = [{**COMMON, "mu": mu, "lam": lam} for mu, lam in STEPS]
 BEST = {**COMMON, "mu": 0.24, "lam": 0.0003}
 """What `tune` prints."""
 

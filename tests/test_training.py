@@ -50,6 +50,42 @@ def test_both_engines_train_alike():
     assert torch.allclose(a.model.lam, b.model.lam, atol=2e-4)
 
 
+def test_every_layer_is_judged_where_the_loss_says_so():
+    s = bf.make_scenario(H[:4], RADAR, snr_db=6)
+    model = begin(RECIPE, 16, 2, 2).model
+    after = model.after_layers(s)
+    assert after.shape == (6, 4)
+    for layer in (1, 3, 6):
+        stopped = bf.design(s, "unfolded", model=model, layers=layer, engine="torch")
+        torch.testing.assert_close(after[layer - 1], stopped.objective, rtol=1e-9, atol=1e-9)
+    after.mean().backward()
+    step, slope = 1e-6, float(model.lam.grad[2])  # λ of layer 3 changes f from there on, and only there
+    moved = []
+    for sign in (1, -1):
+        lam = model.lam.detach().clone()
+        lam[2] += sign * step
+        moved.append(type(model).from_steps(model.mu.detach(), lam, model.info).after_layers(s).detach())
+    assert torch.equal(moved[0][:2], moved[1][:2])
+    assert float((moved[0] - moved[1]).mean()) / (2 * step) == pytest.approx(slope, rel=1e-4, abs=1e-6)
+    (last,) = train(Recipe(layers=6, inner=3, epochs=1, batch=8, seed=3), H, RADAR)
+    (every,) = train(Recipe(layers=6, inner=3, epochs=1, batch=8, seed=3, loss="every"), H, RADAR)
+    assert every.curve != last.curve
+    assert not torch.equal(every.model.mu, last.model.mu)
+
+
+def test_an_even_loss_is_that_of_each_sample_over_its_power():
+    """With one power for all samples it is the same loss but for a factor, to which Adam is blind."""
+    same = {"layers": 3, "inner": 2, "epochs": 1, "batch": 8, "snr_db": (9.0, 9.0), "seed": 3}
+    (a,) = train(Recipe(**same), H, RADAR)
+    (b,) = train(Recipe(**same, even=True), H, RADAR)
+    assert torch.allclose(a.model.lam, b.model.lam, atol=1e-6) and a.curve[0] == pytest.approx(b.curve[0])
+    ratio = b.moments["lam.exp_avg"] / a.moments["lam.exp_avg"]
+    assert torch.allclose(ratio, torch.full_like(ratio, 10**-0.9), rtol=1e-3)
+    several = {**same, "snr_db": (0.0, 12.0)}
+    (c,), (d,) = train(Recipe(**several), H, RADAR), train(Recipe(**several, even=True), H, RADAR)
+    assert not torch.allclose(c.model.lam, d.model.lam, atol=1e-6)
+
+
 def test_the_model_is_an_ordinary_module():
     model = begin(RECIPE, 16, 2, 2).model
     names = {name: tuple(p.shape) for name, p in model.named_parameters()}
@@ -73,6 +109,7 @@ def test_a_gradient_that_is_not_finite_skips_the_update(monkeypatch):
         ({"inner": 0}, "inner"),
         ({"epochs": 0}, "epochs"),
         ({"decay": 1.5}, "decay"),
+        ({"loss": "first"}, "loss must be last or every"),
         ({"snr_db": (3, 1)}, "SNR range"),
     ],
 )

@@ -95,7 +95,8 @@ class UnfoldedPGA(nn.Module):
 
     Parameters:
         mu: (I, J) float64, step sizes μ_(i,j) of F (23b).
-        lam: (I,) float64, step sizes λ_(i) of W (24).
+        lam: (I,) float64, step sizes λ_(i) of W (24); of a model of a band also (I, S), one for every
+            subcarrier, and the model then serves that S alone.
 
     With all of them 0.01 it is PGA.
     """
@@ -103,27 +104,38 @@ class UnfoldedPGA(nn.Module):
     mu: nn.Parameter
     lam: nn.Parameter
 
-    def __init__(self, info: ModelInfo, layers: int = 120, inner: int = 20, initial: float = 0.01) -> None:
-        """All step sizes start at `initial`, the paper's 0.01."""
+    def __init__(
+        self,
+        info: ModelInfo,
+        layers: int = 120,
+        inner: int = 20,
+        initial: float = 0.01,
+        *,
+        each: bool = False,
+    ) -> None:
+        """All step sizes start at `initial`, the paper's 0.01; `each`: λ of every subcarrier."""
         super().__init__()
         self.info = info
         self.mu = nn.Parameter(torch.full((layers, inner), initial, dtype=torch.float64))
-        self.lam = nn.Parameter(torch.full((layers,), initial, dtype=torch.float64))
+        shape = (layers, info.subcarriers) if each else (layers,)
+        self.lam = nn.Parameter(torch.full(shape, initial, dtype=torch.float64))
 
     @classmethod
     def from_steps(cls, mu: Tensor, lam: Tensor, info: ModelInfo) -> UnfoldedPGA:
-        """A model of given step sizes mu (I, J), lam (I,).
+        """A model of given step sizes mu (I, J), lam (I,) or, on a band, (I, S).
 
         Raises:
             InputError: shapes that do not fit, or values that are not finite.
         """
-        if mu.ndim != 2 or lam.shape != mu.shape[:1]:
+        each = lam.ndim == 2 and info.subcarriers > 1
+        if mu.ndim != 2 or lam.shape != (*mu.shape[:1], *([info.subcarriers] if each else [])):
             raise InputError(
-                f"expected mu (I, J) and lam (I,), found {tuple(mu.shape)} and {tuple(lam.shape)}"
+                f"expected mu (I, J) and lam (I,), or (I, {info.subcarriers}) of a band, "
+                f"found {tuple(mu.shape)} and {tuple(lam.shape)}"
             )
         if not (torch.isfinite(mu).all() and torch.isfinite(lam).all()):
             raise InputError("the step sizes hold NaN or Inf")
-        model = cls(info, *mu.shape)
+        model = cls(info, *mu.shape, each=each)
         with torch.no_grad():
             model.mu.copy_(mu)
             model.lam.copy_(lam)
@@ -149,6 +161,23 @@ class UnfoldedPGA(nn.Module):
         from beamfold.kernels.unfolded import differentiable
 
         return differentiable(s, begin, self.mu, self.lam, self.info.eta, self.info.digital)
+
+    def after_layers(self, s: Scenario) -> Tensor:
+        """R − ω τ after each layer, (I, …), differentiable with respect to mu and lam; in torch."""
+        begin = STARTS[self.info.start](s)
+        kept = run_layers(
+            s, begin, self.mu, self.lam, self.info.eta, self.info.digital, engine="torch", record=True
+        ).trace
+        assert kept is not None
+        return kept.rate[1:] - s.weight * kept.tau[1:]
+
+    def check_subcarriers(self, s: Scenario) -> None:
+        """Raise InputError where each subcarrier has its step sizes and the scenario has another S."""
+        if self.lam.ndim == 2 and s.subcarriers != self.info.subcarriers:
+            raise InputError(
+                f"the model has a step size of W for each of {self.info.subcarriers} subcarriers, the "
+                f"scenario has {s.subcarriers}; take a model with one for all of them"
+            )
 
     def check(self, s: Scenario) -> None:
         """Raise InputError unless the scenario has the sizes and the network of the training."""

@@ -15,7 +15,7 @@ from beamfold.files.atomic import Pathlike
 from beamfold.files.axes import written
 from beamfold.files.bands import Frequencies, band_entries
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.orders import NATIVE, SEVERAL
+from beamfold.files.named_axes import documented
 from beamfold.files.rows import rows_named
 from beamfold.tensors import as_tensor
 
@@ -95,7 +95,6 @@ def write_channels(
     placed = {} if array is None else {"positions": array.positions.numpy()}
     H = as_tensor(H)
     bands = {} if band is None else band_entries(*band)
-    named = {3: NATIVE, 4: SEVERAL}.get(H.ndim - (band is not None))
-    over = [] if band is None else ["subcarriers"]
-    axes = {} if named is None else {"axes": written([named[0], *over, *named[1:]])}
+    named = documented(H.ndim, band is not None)
+    axes = {} if named is None else {"axes": written(named)}
     write_arrays(Path(path), {"H": H.resolve_conj().numpy(), **axes, **bands, **placed, **(facts or {})})

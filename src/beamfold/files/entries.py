@@ -74,9 +74,9 @@ def directions(values: Directions) -> list[float] | list[tuple[float, float]]:
     return [(value, 0.0) if isinstance(value, float) else value for value in found]
 
 
-DESIGN = "design compare front network"
+DESIGN = "design compare front network explore"
 """The commands that design for the channels of a file."""
-OF_NETWORK = "design compare front"
+OF_NETWORK = "design compare front explore"
 """Those that design for the network that is stated."""
 OF_FILE = f"{DESIGN} verify import"
 """Those that read such a file."""
@@ -84,7 +84,7 @@ OF_PSI = f"{DESIGN} train bench"
 """Those that need a Ψ."""
 
 
-OF_GOAL = "design front"
+OF_GOAL = "design front explore"
 """Those that design for another sensing objective than τ."""
 BAND = "generate covariance train squint bench"
 """Those that make something for a band."""
@@ -114,7 +114,11 @@ class ScenarioSpec:
 
     channels: Annotated[
         Path | None,
-        Key("Channel file: .mat, .npz, .npy or HDF5 with H (channels, users, antennas).", "", OF_FILE),
+        Key(
+            "Channel file: .mat, .npz, .npy or HDF5 with H (channels, users, antennas) and its axes.",
+            "",
+            OF_FILE,
+        ),
     ] = None
     variable: Annotated[
         str | None, Key("Which array of the channel file; S.H is a field of a structure.", "", OF_FILE)
@@ -127,7 +131,7 @@ class ScenarioSpec:
         Key(
             "Its axes in order, such as antennas,users,channels: channels, subcarriers, symbols, users, "
             "receive, antennas, ri (real and imaginary part), paths or taps (summed), - (one of length 1).",
-            "channels,users,antennas where that is sure",
+            "as the file names them",
             OF_FILE,
         ),
     ] = None
@@ -233,7 +237,9 @@ class ScenarioSpec:
     weight: Annotated[
         float | None,
         Key(
-            "The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train network squint"
+            "The weight omega of tau in R - omega tau.",
+            f"{WEIGHT:g}",
+            "design compare train network squint explore",
         ),
     ] = None
     sensing: Annotated[
@@ -258,10 +264,10 @@ class ScenarioSpec:
         Key("Of crb and scnr: receive antennas, written as --array.", "the transmit antennas", OF_GOAL),
     ] = None
     sensing_streams: Annotated[
-        int | None, Key("D, further columns of X that serve no user.", "0", "design")
+        int | None, Key("D, further columns of X that serve no user.", "0", "design explore")
     ] = None
     known_to_users: Annotated[
-        bool | None, Key("The users cancel the sensing streams.", "they are interference", "design")
+        bool | None, Key("The users cancel the sensing streams.", "they are interference", "design explore")
     ] = None
     targets_deg: Annotated[
         Directions | None,

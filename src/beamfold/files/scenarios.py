@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from beamfold.files.reader import Channels
     from beamfold.networks import Network
     from beamfold.scenario import Scenario
+    from beamfold.sensing import Sensing
 
 LARGEST = 1 << 20  # bytes of a TOML file
 Number = TypeVar("Number", int, float)
@@ -59,8 +60,10 @@ def load_scenario(spec: ScenarioSpec) -> Scenario:
     return scenario_of(spec, read_set(channel_file(spec), spec))
 
 
-def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
-    """Read or solve Ψ, and make the scenario of channels, with the defaults where nothing is stated.
+def scenario_of(
+    spec: ScenarioSpec, read: Channels, radar: Sensing | tuple[Sensing, ...] | None = None
+) -> Scenario:
+    """Read or solve Ψ, unless it is given, and make the scenario of channels, with the usual defaults.
 
     Raises:
         InputError: the channels have other sizes than the file states, or `make_scenario` or `radar_of`
@@ -69,7 +72,6 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
     from beamfold.files.covariance_of import radar_of
     from beamfold.files.goals import of_goal
     from beamfold.scenario import make_scenario
-    from beamfold.sensing import Sensing
 
     path, H, band = channel_file(spec), read.H, read.band
     users, antennas = H.shape[1 if band is None else 2], H.shape[-1]
@@ -83,7 +85,7 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
             f"{asked[1]}{grouped}"
         )
     levels = spec.snr_db or [SNR_DB]
-    radar = radar_of(spec, antennas, band)
+    radar = radar_of(spec, antennas, band) if radar is None else radar
     return make_scenario(
         H,
         radar,
@@ -96,7 +98,7 @@ def scenario_of(spec: ScenarioSpec, read: Channels) -> Scenario:
         **_of_band(spec, band),
         sensing_streams=spec.sensing_streams or 0,
         known_to_users=bool(spec.known_to_users),
-        **of_goal(spec, radar if isinstance(radar, Sensing) else radar[0]),
+        **of_goal(spec, radar[0] if isinstance(radar, tuple) else radar),
     )
 
 
