@@ -1,7 +1,7 @@
 """Channels out of a file or an array: which array, which axes, which scale; one reading, told in one line.
 
 `read_set` is the one way in for every command and for `beamfold.read_channels`; what it was asked is a
-`ScenarioSpec`. What nobody stated is refused where it is not sure, see `candidates`, `named_axes` and
+`ScenarioSpec`. What was not stated is refused where it is not sure, see `candidates`, `named_axes` and
 `orders`.
 """
 
