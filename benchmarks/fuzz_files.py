@@ -4,8 +4,9 @@
     python benchmarks/fuzz_files.py --replay fuzz-failures/npz-000123-channels.npz
 
 A file passes if its door returns or raises the ValueError that the command line turns into one line and
-exit code 2, within 10 s and with a growth of peak memory of at most 4 × its size + 300 MB, the reading
-child processes included. The files go through workers, each of which reads a few thousand: a worker that
+exit code 2, within 10 s of processor time and with a growth of peak memory of at most 4 × its size + 300 MB,
+the reading child processes included. A wait of a minute is a failure too; less of it can be the load of the
+machine. The files go through workers, each of which reads a few thousand: a worker that
 dies or hangs is seen and replaced, and the file it was at is a failure. Failures are kept for replay.
 """
 
@@ -26,7 +27,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SECONDS = 10.0  # per file
+SECONDS = 10.0  # of processor time per file
+WAITING = (
+    60.0  # of any time per file: a wait without end uses no processor, but neither does a starved process
+)
 STARTING = 120.0  # until a worker has imported everything and made the honest files
 SPARE = 300 << 20  # bytes
 LINE = 1000  # characters that still are one line
@@ -60,6 +64,7 @@ class Verdict(NamedTuple):
     """read, refused, or what is wrong: traceback, memory, crash, hang."""
     said: str
     seconds: float
+    """Of processor time; the forked reader of MATLAB files has a limit of its own."""
     growth: int
     """Bytes of peak memory above what was in use before, in the process that called the door."""
     size: int
@@ -124,7 +129,7 @@ def peak() -> tuple[int, int]:
 def judge(index: int, name: str, door: Callable[[Path], object], path: Path) -> Verdict:
     """Pass one file through one door."""
     before, _ = peak()
-    begin = time.monotonic()
+    begin, asleep = time.process_time(), time.monotonic()
     outcome, said = "read", ""
     try:
         door(path)
@@ -133,9 +138,9 @@ def judge(index: int, name: str, door: Callable[[Path], object], path: Path) -> 
         outcome = "refused" if 0 < len(said) <= LINE and said.isprintable() else "no line"
     except Exception as error:
         outcome, said = "traceback", f"{type(error).__name__}: {error}"
-    seconds = time.monotonic() - begin
+    seconds, waited = time.process_time() - begin, time.monotonic() - asleep
     growth, size = max(peak()[1] - before, 0), path.stat().st_size
-    if seconds > SECONDS:
+    if seconds > SECONDS or waited > WAITING:
         outcome = "hang"
     elif growth > 4 * size + SPARE:
         outcome = "memory"
@@ -200,7 +205,7 @@ def follow(command: list[str], first: int, log: Path) -> Iterator[Verdict | int]
                     return
                 pending += part
             line, pending = pending.split(b"\n", 1)
-            patience = SECONDS + 5
+            patience = WAITING + 5
             told = json.loads(line)
             if isinstance(told, list):
                 yield (verdict := Verdict(*told))

@@ -56,12 +56,12 @@ class Page:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def open(self, file: Path, *, scheme: str = "light", width: int = 1200, height: int = 900) -> None:
-        """Load a file, in a colour scheme and a window's size."""
+    def open(self, place: Path | str, *, scheme: str = "light", width: int = 1200, height: int = 900) -> None:
+        """Load a file or an address, in a colour scheme and a window's size."""
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                  mobile=width < 600)  # fmt: skip
-        self.ask("Page.navigate", url=file.as_uri())
+        self.ask("Page.navigate", url=place if isinstance(place, str) else place.as_uri())
         while self.run("document.readyState") != "complete" or self.run("location.href") == "about:blank":
             pass
 

@@ -46,11 +46,11 @@ def _covariances_of_the_tests(tmp_path_factory):
         yield
 
 
-def script(name: str) -> ModuleType:
-    """A script of benchmarks/ as a module, so that tests and scripts measure with the same code."""
-    key = f"benchmark_{name}"
+def script(name: str, folder: str = "benchmarks") -> ModuleType:
+    """A script of the folder as a module, so that tests and scripts measure with the same code."""
+    key = f"{folder}_{name}"
     if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, ROOT / "benchmarks" / f"{name}.py")
+        spec = importlib.util.spec_from_file_location(key, ROOT / folder / f"{name}.py")
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[key] = module

@@ -308,9 +308,15 @@ def band_file(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frequencies": None}, "a band needs `frequencies` and `carrier` in Hz"),
+        (
+            {"frequencies": None},
+            "order the shape does not tell; give .*--axes channels,subcarriers,users,antennas",
+        ),
         ({"frequencies": None, "axes": BAND_AXES}, "has 3 subcarriers and the file no frequencies"),
-        ({"H": np.ones((3, 3, 2, 4), complex)}, "beside 3 frequencies, expected .* no other axis of that"),
+        (
+            {"H": np.ones((3, 3, 2, 4), complex)},
+            "does not tell; give --axes channels,subcarriers,users,antennas",
+        ),
         ({"frequencies": np.array([1e9, 1e9, 2e9])}, "finite positive real numbers in Hz that increase"),
         ({"frequencies": np.array([1e9, math.nan, 2e9])}, "finite positive real numbers in Hz that increase"),
         ({"frequencies": np.array([1e9, 2e9]), "axes": BAND_AXES}, "2 values for 3 subcarriers"),

@@ -132,7 +132,7 @@ def test_verify_says_what_an_older_file_does_not_state(run):
     from beamfold.files.arrays import write_arrays
 
     old = Path(__file__).with_name("data") / "design-0.1.npz"
-    write_arrays(Path("c.npz"), {"H": saleh_valenzuela(8, 2, 3, seed=5).numpy()})
+    write_arrays(Path("c.npz"), {"H": saleh_valenzuela(8, 2, 3, seed=5).numpy(), "rows": "hermitian"})
     code, out, err = run("verify", old, "c.npz", "--json")
     found = json.loads(out)
     assert (code, found["passed"], found["not_checked"]) == (0, True, ["mse", "faults"])
@@ -175,10 +175,10 @@ def test_training_goes_on_only_with_the_same_recipe(run):
 def _bad_files(folder: Path) -> None:
     H = np.ones((2, 2, 16), complex)
     H[:, 1, :8] = 2j
-    np.savez(folder / "good.npz", H=H)
+    np.savez(folder / "good.npz", H=H, axes="channels,users,antennas")
     nan = H.copy()
     nan[1, 0, 3] = np.nan
-    np.savez(folder / "nan.npz", H=nan)
+    np.savez(folder / "nan.npz", H=nan, axes="channels,users,antennas")
     np.savez(folder / "two.npz", A=H, B=H)
     (folder / "text.mat").write_text("no matrix")
     save_model(

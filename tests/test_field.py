@@ -5,6 +5,7 @@ Every case is an input that was seen among users' files; H is what must come out
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,7 @@ from scipy.sparse import csc_matrix
 import beamfold as bf
 from beamfold.files.arrays import Held
 from beamfold.files.entries import ScenarioSpec
+from beamfold.files.orders import EVERY
 from beamfold.files.reader import read_set, understood
 
 H = bf.saleh_valenzuela(16, 4, 20, seed=1).numpy()
@@ -43,6 +45,9 @@ def saved(path: Path, **arrays) -> Path:
 
 def read(path: Path, **options):
     return read_set(path, ScenarioSpec(**options))
+
+
+NAMED = {"axes": "channels,users,antennas"}
 
 
 def same(found, expected) -> bool:
@@ -79,11 +84,7 @@ def test_other_orders_of_axes_are_named(tmp_path, axes, suffix):
 )
 def test_the_orders_of_matlab_are_refused_without_a_name(tmp_path, axes):
     """(16, 4, 20) is 20 channels of 16 antennas and not 16 channels of 20; 64 x 64 x 64 is anything."""
-    refused(saved(tmp_path / "c.mat", H=H.transpose(ORDERS[axes])), f"--axes {axes}") if axes != (
-        "channels,antennas,users"
-    ) else refused(
-        saved(tmp_path / "c.mat", H=H.transpose(ORDERS[axes])), "16 users and 4 antennas", "--axes"
-    )
+    refused(saved(tmp_path / "c.mat", H=H.transpose(ORDERS[axes])), "whose order", f"--axes {axes}")
     many = bf.saleh_valenzuela(64, 4, 200, seed=3).numpy()
     refused(saved(tmp_path / "d.mat", H=many.transpose(ORDERS[axes])), "--axes")
     refused(
@@ -93,9 +94,10 @@ def test_the_orders_of_matlab_are_refused_without_a_name(tmp_path, axes):
 
 def test_a_matrix_of_antennas_and_users(tmp_path):
     path = saved(tmp_path / "c.mat", H=H[0].T)
-    refused(path, "16 users and 4 antennas", "--axes antennas,users")
+    refused(path, "whose order the shape does not tell", "--axes antennas,users")
     assert same(read(path, axes="antennas,users"), H[:1])
-    assert same(read(saved(tmp_path / "d.mat", H=H[0])), H[:1])
+    refused(saved(tmp_path / "d.mat", H=H[0]), "--axes users,antennas or --axes antennas,users")
+    assert same(read(tmp_path / "d.mat", axes="users,antennas"), H[:1])
     refused(
         saved(tmp_path / "e.npz", H=np.full((16, 16), 1j)), "--axes users,antennas or --axes antennas,users"
     )
@@ -119,17 +121,13 @@ def test_several_receive_antennas(tmp_path):
     assert np.allclose(np.linalg.norm(combined.H.numpy(), axis=-1), top, rtol=1e-12)
     assert "the best combination of 2 receive antennas" in combined.told
     four = saved(tmp_path / "d.npz", H=whole)
-    refused(
-        four,
-        "expected (channels, users, antennas)",
-        "--streams or --receive",
-        "--axes channels,users,receive",
-    )
-    assert same(read(four, streams=2), whole)
-    assert same(read(four, receive="first"), whole[:, :, 0])
-    assert same(read(four, axes="channels,users,receive,antennas", receive="first"), whole[:, :, 0])
-    refused(four, "first, strongest, combine, got 'all'", receive="all")
-    refused(four, "give one of them", receive="first", streams=1)
+    refused(four, "--axes channels,users,receive,antennas or --axes channels,subcarriers")
+    refused(four, "--axes channels,users,receive,antennas or", streams=2)
+    several = {"axes": "channels,users,receive,antennas"}
+    assert same(read(four, streams=2, **several), whole)
+    assert same(read(four, receive="first", **several), whole[:, :, 0])
+    refused(four, "first, strongest, combine, got 'all'", receive="all", **several)
+    refused(four, "give one of them", receive="first", streams=1, **several)
 
 
 def test_subcarriers(tmp_path):
@@ -159,7 +157,7 @@ def test_axes_of_deepmimo_and_sionna_are_never_guessed(tmp_path):
     users = LIST[:, :1, :, None]
     refused(saved(tmp_path / "a.npz", H=users), "--from deepmimo")
     refused(saved(tmp_path / "b.npz", H=np.ones((50, 1, 8, 64)) * 1j), "--from deepmimo")
-    refused(saved(tmp_path / "c.npz", H=np.ones((100, 1, 64)) * 1j), "--axes users,receive,antennas")
+    refused(saved(tmp_path / "c.npz", H=np.ones((100, 1, 64)) * 1j), "--axes users,antennas")
     seven, six = np.ones((10, 4, 1, 1, 16, 1, 1)) * 1j, np.ones((4, 1, 1, 16, 14, 64)) * 1j
     refused(saved(tmp_path / "d.npz", h=seven), "--from sionna")
     refused(saved(tmp_path / "e.npz", h=six), "--from sionna")
@@ -175,7 +173,7 @@ def test_paths_and_delays_of_a_ray_tracer_are_no_channels(tmp_path):
     refused(saved(tmp_path / "d.npz", a=np.ones((4, 4, 16)) * 1j, tau=np.ones((4, 4, 16))), "single paths")
     refused(saved(tmp_path / "e.npz", tau=np.full((4, 4, 16), 1e-8)), "nowhere negative", "--variable tau")
     alone = saved(tmp_path / "f.npz", H=H, tau=np.ones((20, 4, 16)))
-    assert same(read(alone), H)
+    assert same(read(alone, **NAMED), H)
 
 
 PAIRS = [("H_real", "H_imag"), ("Re", "Im"), ("H_re", "H_im"), ("HReal", "HImag"), ("hr_real", "hr_imag")]
@@ -185,13 +183,14 @@ PAIRS = [("H_real", "H_imag"), ("Re", "Im"), ("H_re", "H_im"), ("HReal", "HImag"
 @pytest.mark.parametrize("suffix", [".npz", ".mat", ".h5"])
 def test_real_and_imaginary_part_as_two_arrays(tmp_path, real, imag, suffix):
     path = saved(tmp_path / f"c{suffix}", **{real: H.real, imag: H.imag})
-    found = read(path)
+    refused(path, "whose order the shape does not tell", "--axes channels,users,antennas")
+    found = read(path, **NAMED)
     assert same(found, H) and f"of {real} and {imag}" in found.told
 
 
 def test_two_arrays_of_any_name_are_joined_by_options(tmp_path):
     path = saved(tmp_path / "c.npz", A=H.real, B=H.imag, C=H.imag[:3])
-    found = read(path, variable="A", imag="B")
+    found = read(path, variable="A", imag="B", **NAMED)
     assert same(found, H) and "with B as imaginary part" in found.told
     refused(path, "no real and imaginary part", variable="A", imag="C")
     refused(path, "no array 'D'; it holds A, B, C", variable="A", imag="D")
@@ -215,17 +214,17 @@ def test_an_axis_of_real_and_imaginary_part(tmp_path, place):
 def test_fields_of_real_and_imaginary_part(tmp_path, fields):
     value = np.empty(H.shape, [(fields[0], "f8"), (fields[1], "f8")])
     value[fields[0]], value[fields[1]] = H.real, H.imag
-    assert same(read(saved(tmp_path / "c.npy", H=value)), H)
-    assert same(read(saved(tmp_path / "c.h5", H=value)), H)
+    assert same(read(saved(tmp_path / "c.npy", H=value), **NAMED), H)
+    assert same(read(saved(tmp_path / "c.h5", H=value), **NAMED), H)
 
 
 def test_the_real_part_alone_is_taken_with_a_warning(tmp_path, caplog):
-    found = read(saved(tmp_path / "c.npz", H=H.real))
+    found = read(saved(tmp_path / "c.npz", H=H.real), **NAMED)
     assert same(found, H.real) and ", real," in found.told
     assert "without an imaginary part" in caplog.text
     caplog.clear()
     refused(saved(tmp_path / "d.npz", H_real=H.real), "one part of complex channels", "--imag NAME")
-    assert same(read(saved(tmp_path / "d.npz", H_real=H.real), variable="H_real"), H.real)
+    assert same(read(saved(tmp_path / "d.npz", H_real=H.real), variable="H_real", **NAMED), H.real)
     assert "without an imaginary part" in caplog.text
 
 
@@ -255,12 +254,12 @@ def test_structures_cells_and_sparse_matrices_of_matlab(tmp_path):
         },
     )
     for name in ("S.H", "A.H", "C", "D{1}", "deep.er.H", "S/H"):
-        assert same(read(path, variable=name), H), name
-    assert same(read(path, variable="P"), H[:1])
-    assert same(read(path, variable="F"), H.astype(np.complex64))
+        assert same(read(path, variable=name, **NAMED), H), name
+    assert same(read(path, variable="P", axes="users,antennas"), H[:1])
+    assert same(read(path, variable="F", **NAMED), H.astype(np.complex64))
     refused(path, "several arrays", "S.H (20, 4, 16)", "--variable")
     scipy.io.savemat(str(path), {"S": {"H": H}, "fs": 1e6}, do_compression=True)
-    assert same(read(path), H)
+    assert same(read(path, **NAMED), H)
 
 
 def opaque(name: bytes, kind: bytes) -> bytes:
@@ -279,7 +278,7 @@ def opaque(name: bytes, kind: bytes) -> bytes:
 def test_an_object_beside_h_leaves_it_readable(tmp_path):
     path = saved(tmp_path / "c.mat", H=H)
     path.write_bytes(path.read_bytes() + opaque(b"T", b"table"))
-    assert same(read(path), H)
+    assert same(read(path, **NAMED), H)
     refused(path, "T is a table of MATLAB", variable="T")
     refused(path, "no array 'X'; it holds H; T is a table", variable="X")
 
@@ -288,14 +287,14 @@ def test_octave_text_and_version_4(tmp_path):
     (tmp_path / "c.mat").write_text("# Created by Octave 7.3.0\n# name: H\n# type: complex matrix\n")
     refused(tmp_path / "c.mat", "Octave's text format", "save -v7")
     scipy.io.savemat(str(tmp_path / "d.mat"), {"H": H[0]}, format="4")
-    assert same(read(tmp_path / "d.mat"), H[:1])
+    assert same(read(tmp_path / "d.mat", axes="users,antennas"), H[:1])
 
 
 @pytest.mark.parametrize("shape", [(20, 4, 16, 1), (20, 1, 4, 1, 16), (1, 20, 4, 16), (1, 1, 20, 4, 16)])
 def test_axes_of_length_1_are_dropped(tmp_path, shape):
-    found = read(saved(tmp_path / "c.npz", H=H.reshape(shape)))
-    assert same(found, H)
-    assert "axes of length 1 dropped" in found.told and "order of axes assumed" in found.told
+    path = saved(tmp_path / "c.npz", H=H.reshape(shape))
+    refused(path, "whose order the shape does not tell", "--axes channels,users,antennas")
+    assert same(read(path, **NAMED), H)
 
 
 def test_covariances_of_several_snrs(tmp_path):
@@ -335,14 +334,15 @@ def test_hdf5_of_any_name(tmp_path):
         path = tmp_path / f"c{suffix}"
         with h5py.File(path, "w") as file:
             file["H"] = H
-        assert same(read(path), H)
+        assert same(read(path, **NAMED), H)
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file["H"] = H.T
         file["H"].attrs["MATLAB_class"] = np.bytes_("double")
         group = file.create_group("S")
         group["G"] = H.T
         group["G"].attrs["MATLAB_class"] = np.bytes_("double")
-    assert same(read(tmp_path / "m.h5"), H) and same(read(tmp_path / "m.h5", variable="S.G"), H)
+    assert same(read(tmp_path / "m.h5", **NAMED), H)
+    assert same(read(tmp_path / "m.h5", variable="S.G", **NAMED), H)
 
 
 def test_structures_of_matlab_73(tmp_path):
@@ -369,9 +369,9 @@ def test_structures_of_matlab_73(tmp_path):
         )
     with path.open("r+b") as stream:
         stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
-    assert same(read(path, variable="C"), H)
-    assert same(read(path, variable="S.H"), H)
-    assert same(read(path, variable="P"), H[:1])
+    assert same(read(path, variable="C", **NAMED), H)
+    assert same(read(path, variable="S.H", **NAMED), H)
+    assert same(read(path, variable="P", axes="users,antennas"), H[:1])
     refused(path, "T is a string of MATLAB", variable="T")
 
 
@@ -409,12 +409,22 @@ def test_the_name_h_does_not_hide_a_better_reading(tmp_path):
 def test_other_entries_of_an_archive_are_left_alone(tmp_path):
     path = tmp_path / "c.npz"
     np.savez(path, H=H, about=np.array({"a": 1}, object), note="text")
-    assert same(read(path), H) and same(read(path, variable="H"), H)
+    assert same(read(path, **NAMED), H) and same(read(path, variable="H", **NAMED), H)
     refused(path, "about is Python objects, which would need code to load", variable="about")
 
 
+def test_damaged_texts_are_named_and_left_alone(tmp_path):
+    """Numbers that are no characters, which Python fails to read."""
+    codes = np.array([65, 0x110000], "u4")
+    path = saved(tmp_path / "c.npz", H=H, axes=NAMED["axes"], solver=codes.view("U2"))
+    assert same(read(path), H)
+    refused(path, "solver is an array of <U2", variable="solver")
+    psi = saved(tmp_path / "p.npz", Psi=np.eye(4), solver=codes.astype(">u4").view(">U2"))
+    assert bf.read_sensing(psi).Psi.shape == (4, 4)
+
+
 def test_what_was_understood_names_the_rows_and_the_scale(tmp_path):
-    path = saved(tmp_path / "c.npz", H=1e-6 * H)
+    path = saved(tmp_path / "c.npz", H=1e-6 * H, axes=NAMED["axes"])
     told = read(path, rows="h^T").told
     assert told.startswith("H of c.npz: 20 channels × 4 users × 16 antennas, complex, mean ‖h‖² = ")
     assert "rows h^T" in told and "--normalise set makes the mean 16" in told
@@ -450,8 +460,8 @@ def test_groups_of_users(tmp_path):
 def test_users_without_a_path_are_counted(tmp_path):
     some = H.copy()
     some[3, 1] = 0
-    assert "1 of 80 users without a path" in read(saved(tmp_path / "c.npz", H=some)).told
-    refused(saved(tmp_path / "d.npz", H=0 * H), "no user has a path")
+    assert "1 of 80 users without a path" in read(saved(tmp_path / "c.npz", H=some), **NAMED).told
+    refused(saved(tmp_path / "d.npz", H=0 * H), "no user has a path", **NAMED)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +475,8 @@ def test_users_without_a_path_are_counted(tmp_path):
         ({"axes": "-,users,antennas"}, "'-' is 20 long; name it"),
         ({"axes": "snr,users,antennas", "index": "snr=20"}, "--index snr=20, the axis has positions 0 to 19"),
         ({"axes": "snr,users,antennas"}, "unknown axis 'snr'"),
-        ({"index": "snr=1"}, "no axis 'snr'"),
+        ({"axes": "channels,users,antennas", "index": "snr=1"}, "no axis 'snr'"),
+        ({"index": "snr=1"}, "whose order the shape does not tell"),
         ({"index": "snr"}, "--index takes an axis and a position"),
         ({"index": "snr=-1"}, "--index takes an axis and a position"),
         ({"index": "a=1,a=2"}, "gives the axis a twice"),
@@ -529,31 +540,62 @@ def test_named_axes_are_read_rightly_in_every_order(arrangement, silent_ones):
     assert np.array_equal(found.H, right if several else right[:, :, 0])
 
 
-@given(
-    st.permutations([0, 1, 2]),
-    st.integers(1, 40),
-    st.sampled_from([8, 16, 32, 64]),
-    st.integers(1, 8),
-    st.lists(st.sampled_from([0, -1]), max_size=2),
-)
-def test_without_names_the_antennas_are_never_misread(order, channels, antennas, users, ones):
-    """(channels, users, antennas) in any order, with axes of length 1 in front and behind: refused, or every
-    row of H is the row of a user. What no shape tells is whether two rows belong to one channel or to two.
+@given(arrangements(), st.booleans(), st.sampled_from([None, 1, "first"]))
+def test_without_names_nothing_is_guessed(arrangement, single, receive):
+    """Axes in any order and of any length, axes of length 1 anywhere: refused with the right `--axes` among
+    the commands, where that order is a usual one; only a single row of antennas is read, and rightly.
     """
-    users = min(users, antennas)
-    right = np.arange(1, channels * users * antennas + 1).reshape(channels, users, antennas) * (1 - 1j)
-    value = right.transpose(order)
-    for place in ones:
-        value = np.expand_dims(value, place)
+    sizes, names = arrangement
+    shape = [1 if single and name != "antennas" else sizes.get(name, 1) for name in names]
+    value = np.arange(1, np.prod(shape) + 1).reshape(shape) * (1 - 1j)
+    streams, first = (1, None) if receive == 1 else (None, receive)
+    spec = ScenarioSpec(streams=streams, receive=first)
     try:
-        found = understood(Path("c.npz"), Held({"H": value}, {}, {}), ScenarioSpec())
+        found = understood(Path("c.npz"), Held({"H": value}, {}, {}), spec)
     except bf.InputError as error:
-        assert "--" in str(error)
+        order = [name for name, n in zip(names, shape, strict=True) if n > 1]
+        usual = tuple(order) in EVERY.get(len(order), ()) and sizes.get("receive", 1) <= sizes["antennas"]
+        assert not usual or f"--axes {','.join(order)}" in str(error)
         return
-    assert "--axes states another" in found.told
-    rows = found.H.reshape(-1, found.H.shape[-1]).numpy()
-    assert found.H.shape[-1] == antennas and rows.shape == (channels * users, antennas)
-    assert np.array_equal(rows[np.argsort(rows[:, 0].real)], right.reshape(-1, antennas))
+    assert sum(n > 1 for n in shape) <= 1, "a shape decided between several readings"
+    assert found.H.shape[-1] == value.size
+    assert np.array_equal(found.H.reshape(-1).numpy(), value.reshape(-1))
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 16), (100, 4, 64), (20, 4, 64), (4, 64), (3, 8, 2, 16)])
+def test_shapes_with_several_readings_are_refused_with_the_commands_that_choose(tmp_path, shape):
+    """As channels × users × antennas, as users × receive antennas × antennas, in MATLAB's order, ..."""
+    path = saved(tmp_path / "c.npz", H=np.ones(shape) * 1j)
+    with pytest.raises(bf.InputError) as error:
+        read(path)
+    commands = re.findall(r"--axes ([a-z,]+)", str(error.value))
+    assert len(commands) >= 2
+    for axes in commands:
+        N = shape[axes.split(",").index("antennas")]
+        options = {"axes": axes, "receive": "first"}
+        if "subcarriers" in axes:
+            options["subcarrier"] = "0"
+        if "channels" not in axes:
+            options["users"] = 1
+        assert read(path, **options).H.shape[-1] == N
+
+
+def test_files_that_name_their_axes_need_no_option(tmp_path):
+    """By an entry `axes`, by this program's earlier entry `rows`, or by the frequencies of a band."""
+    assert same(read(saved(tmp_path / "a.npz", H=H.transpose(2, 1, 0), axes="antennas,users,channels")), H)
+    assert same(read(saved(tmp_path / "b.mat", H=H, rows="hermitian")), H)
+    assert same(read(saved(tmp_path / "c.npz", G=H, axes="channels,users,antennas")), H)
+    refused(saved(tmp_path / "d.npz", H=H, rows="the first are near"), "whose order the shape does not tell")
+    refused(saved(tmp_path / "e.npz", H=H, axes="channels,users"), "whose order the shape does not tell")
+    f = {"frequencies": 28e9 + 1e6 * np.arange(5), "carrier": 28e9}
+    band = read(saved(tmp_path / "f.npz", H=H.reshape(4, 5, 4, 16), **f))
+    assert same(band, H.reshape(4, 5, 4, 16)) and "by the number of frequencies" in band.told
+    refused(
+        saved(tmp_path / "g.npz", H=np.ones((5, 5, 4, 16)) * 1j, **f), "--axes channels,subcarriers,users"
+    )
+    row = read(saved(tmp_path / "h.npz", H=H[0, 0]), axes="antennas")
+    assert same(row, H[:1, :1])
+    assert "the only axis longer than 1" in read(saved(tmp_path / "i.npz", H=H[:1, :1])).told
 
 
 def test_the_published_file_names_both_of_its_channels(tmp_path, reference):

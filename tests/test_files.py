@@ -36,17 +36,17 @@ def _save(path: Path, **arrays) -> Path:
 @pytest.mark.parametrize("suffix", [".npz", ".npy", ".mat"])
 def test_channels_come_back_from_every_format(tmp_path, suffix):
     path = _save(tmp_path / f"c{suffix}", H=H.numpy()[None])
-    assert torch.equal(read_channels(path), H)
+    assert torch.equal(read_channels(path, axes="channels,users,antennas"), H)
 
 
 def test_rows_transpose_conjugates(tmp_path):
     path = _save(tmp_path / "c.npz", H=H.conj().resolve_conj().numpy())
-    assert torch.equal(read_channels(path, rows="h^T"), H)
+    assert torch.equal(read_channels(path, rows="h^T", axes="channels,users,antennas"), H)
 
 
 def test_real_channels_are_accepted(tmp_path):
     path = _save(tmp_path / "c.npz", H=H.real.numpy())
-    assert torch.equal(read_channels(path).real, H.real)
+    assert torch.equal(read_channels(path, axes="channels,users,antennas").real, H.real)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,12 @@ def test_real_channels_are_accepted(tmp_path):
     [
         ({"A": np.ones((2, 2, 4)), "B": np.ones((2, 2, 4))}, r"several arrays.*A \(2, 2, 4\), B"),
         ({"x": np.ones(3)}, r"holds no channels.*x \(3,\)"),
-        ({"H": np.ones((2, 2, 2, 4))}, "expected \\(channels, users, antennas\\)"),
-        ({"H": np.ones((2, 8, 4))}, "8 users and 4 antennas"),
+        (
+            {"H": np.ones((2, 2, 2, 4))},
+            "ri,channels,users,antennas, else .* channels,users,receive,antennas or",
+        ),
+        ({"H": np.ones((2, 8, 4)), "axes": "channels,users,antennas"}, "8 users and 4 antennas"),
+        ({"H": 1j * np.ones((2, 8, 4))}, "give --axes users,antennas,channels or"),
     ],
 )
 def test_wrong_contents_are_named(tmp_path, arrays, message):
@@ -65,7 +69,7 @@ def test_wrong_contents_are_named(tmp_path, arrays, message):
 
 def test_variable_chooses_and_a_wrong_one_lists_what_is_there(tmp_path):
     path = _save(tmp_path / "c.npz", A=H.numpy(), B=2 * H.numpy())
-    assert torch.equal(read_channels(path, variable="B"), 2 * H)
+    assert torch.equal(read_channels(path, variable="B", axes="channels,users,antennas"), 2 * H)
     with pytest.raises(FileError, match="no array 'C'; it holds A, B"):
         read_channels(path, variable="C")
 
@@ -315,7 +319,8 @@ def test_negative_axes_are_refused(tmp_path, shape):
 def test_channels_of_every_type_of_number_are_read(tmp_path, kind):
     value = (np.arange(2 * 2 * 4).reshape(2, 2, 4) % 2).astype(kind)
     path = _save(tmp_path / "c.npy", H=value)
-    assert torch.equal(read_channels(path), torch.from_numpy(value.astype(np.complex128)))
+    found = read_channels(path, axes="channels,users,antennas")
+    assert torch.equal(found, torch.from_numpy(value.astype(np.complex128)))
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e300])

@@ -77,10 +77,11 @@ def test_what_a_door_does_is_judged(tmp_path, door, outcome):
     assert fuzz.judge(7, "name", door, path).outcome == outcome
 
 
-def test_a_slow_door_counts_as_a_hang(tmp_path, monkeypatch):
+@pytest.mark.parametrize("limit", ["SECONDS", "WAITING"])
+def test_a_slow_door_counts_as_a_hang(tmp_path, monkeypatch, limit):
     path = tmp_path / "file"
     path.write_bytes(b"x")
-    monkeypatch.setattr(fuzz, "SECONDS", -1.0)
+    monkeypatch.setattr(fuzz, limit, -1.0)
     assert fuzz.judge(7, "name", lambda path: None, path).outcome == "hang"
 
 
@@ -89,7 +90,7 @@ def test_a_slow_door_counts_as_a_hang(tmp_path, monkeypatch):
     [("import os; os.kill(os.getpid(), 11)", "crash"), ("import time; time.sleep(60)", "hang")],
 )
 def test_a_worker_that_dies_or_hangs_is_a_failure_of_its_file(tmp_path, monkeypatch, fate, outcome):
-    monkeypatch.setattr(fuzz, "SECONDS", -4.0)  # and 5 s of grace for a loaded machine
+    monkeypatch.setattr(fuzz, "WAITING", -4.0)  # and 5 s of grace for a loaded machine
     told = json.dumps(fuzz.Verdict(4, "psi", "read", "", 0.0, 0, 1))
     command = [sys.executable, "-c", f"print({told!r}, flush=True); {fate}"]
     first, last = fuzz.follow(command, 4, tmp_path / "log")

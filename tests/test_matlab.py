@@ -37,7 +37,7 @@ def _save_v73(path: Path, name: str, value: np.ndarray) -> Path:
 
 def test_matlab_73_axes_are_turned_back(tmp_path):
     path = _save_v73(tmp_path / "c.mat", "H", H.numpy())
-    assert torch.equal(read_channels(path), H)
+    assert torch.equal(read_channels(path, axes="channels,users,antennas"), H)
 
 
 def test_large_arrays_come_back_from_matlab_bit_for_bit(tmp_path):
@@ -174,8 +174,9 @@ from beamfold.files.atomic import FileError
 from beamfold.files.matlab import expect
 from pathlib import Path
 expect(Path(sys.argv[1]))
-H = bf.read_channels(Path(sys.argv[1]))
-assert (bf.read_channels(Path(sys.argv[2])) == H).all()
+named = "channels,users,antennas"
+H = bf.read_channels(Path(sys.argv[1]), axes=named)
+assert (bf.read_channels(Path(sys.argv[2]), axes=named) == H).all()
 design = bf.design(bf.make_scenario(H, bf.solve_covariance(8, [0]), snr_db=6), "fast")
 assert design.rate.isfinite().all()
 bf.write_design(Path(sys.argv[3]), design)
@@ -223,5 +224,5 @@ def test_the_reader_can_be_started_before_the_file_is_read(tmp_path):
     matlab.expect(path)
     started = matlab._child.process
     assert started is not None
-    assert torch.equal(read_channels(path), H)
+    assert torch.equal(read_channels(path, axes="channels,users,antennas"), H)
     assert matlab._child.process is started

@@ -20,9 +20,9 @@ import beamfold as bf
 from beamfold.cli import app
 from beamfold.files.arrays import read_all
 from beamfold.files.entries import entries, key_of
-from beamfold.files.scenarios import read_spec
+from beamfold.files.spec_files import read_spec
 
-DOCS = (ROOT / "docs" / "scenario-file.md").read_text()
+DOCS = (ROOT / "docs" / "reference" / "scenario-file.md").read_text()
 OPTIONS = (
     "--variable", "A", "--rows", "h^T", "--chains", "3", "--snr-db", "0", "9", "--weight", "0.05",
     "--targets-deg", "-30", "30", "--width-deg", "8", "--angles", "201", "--psi-rank", "3",
@@ -46,8 +46,8 @@ def folder(run, tmp_path) -> Path:  # noqa: F811
     """Channels as A beside another array, and two scenario files: one of every key, one of the channels."""
     (tmp_path / "in" / "data").mkdir(parents=True)
     H = small(8, 2, count=3).H.numpy()
-    np.savez(tmp_path / "in" / "data" / "c.npz", A=H, B=H)
-    np.savez(tmp_path / "in" / "data" / "h.npz", H=H)
+    np.savez(tmp_path / "in" / "data" / "c.npz", A=H, B=H, axes="channels,users,antennas")
+    np.savez(tmp_path / "in" / "data" / "h.npz", H=H, axes="channels,users,antennas")
     (tmp_path / "in" / "s.toml").write_text(TOML)
     (tmp_path / "in" / "least.toml").write_text('channels = "data/h.npz"\nsnr_db = 3\n')
     return tmp_path
@@ -142,7 +142,7 @@ def test_an_option_puts_aside_what_it_replaces(run, folder):  # noqa: F811
     shutil.copy("d.npz", "psi_design.npz")
     facts = json.loads(str(design(run, "--scenario", "psi_design.npz", "--targets-deg", "10")["scenario"]))
     assert "psi" not in facts and facts["targets_deg"] == [10.0]
-    np.savez("other.npz", A=small(4, 1, count=2).H.numpy())
+    np.savez("other.npz", A=small(4, 1, count=2).H.numpy(), axes="channels,users,antennas")
     found = design(run, "other.npz", "--scenario", "psi_design.npz", "--targets-deg", "10", "--chains", "1")
     assert found["W"].shape == (2, 2, 1, 1)  # of other sizes than the record's channels
 
@@ -268,7 +268,7 @@ def test_the_page_runs_as_it_stands(run, folder):  # noqa: F811
     assert example == (ROOT / "examples" / "scenario.toml").read_text()
     assert tomllib.loads(example).keys() <= entries().keys()
     shutil.copytree(ROOT / "examples", folder / "examples")
-    blocks = re.findall(r"```\n(beamfold .*?)```", DOCS, re.DOTALL)
+    blocks = re.findall(r"```sh\n(beamfold .*?)```", DOCS, re.DOTALL)
     commands = [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
     assert len(commands) == 5
     for command in commands:

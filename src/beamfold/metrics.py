@@ -21,8 +21,12 @@ def beampattern(X: Tensor, angles: Tensor, array: Array | None = None, ratio: fl
         (…, T) real, in units of power; for the default its mean over a uniform sin θ is the total power.
     """
     antennas = X.shape[-2]
-    a = (array or line_array(antennas)).steering(angles.to(X.device), ratio).to(X.dtype)
-    return antennas * (a.conj() @ X).abs().square().sum(-1)
+    return power_along((array or line_array(antennas)).steering(angles.to(X.device), ratio), X)
+
+
+def power_along(a: Tensor, X: Tensor) -> Tensor:
+    """`beampattern` (…, T) of X (…, N, K) for steering vectors a (T, N) of unit norm that are at hand."""
+    return X.shape[-2] * (a.to(X.dtype).conj() @ X).abs().square().sum(-1)
 
 
 def covariance_pattern(Psi: Tensor, angles: Tensor, array: Array | None = None, ratio: float = 1.0) -> Tensor:

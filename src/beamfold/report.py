@@ -11,7 +11,6 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import xarray as xr
 from beamfold.experiments.store import parameters
 from beamfold.figures import decibel
 from beamfold.files.atomic import FileError, write
+from beamfold.pages import document
 from beamfold.reproduction import EXPERIMENTS, View, datasets_of
 from beamfold.styles import COLOURS, START_LINES, STYLES, label
 
@@ -115,22 +115,14 @@ def page(datasets: dict[str, xr.Dataset]) -> str:
             f'<h2 id="{name}">{html.escape(ds.attrs["title"])}</h2>'
             f'<div class="panels">{"".join(figures)}</div>{_origin(ds)}'
         )
-    data = json.dumps(held, ensure_ascii=False).replace("<", "\\u003c")
     links = "".join(f'<a href="#{name}">{name}</a>' for name in datasets)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>beamfold: results</title><style>{_resource('report.css')}</style></head><body>"
+    body = (
         "<h1>Results</h1><p>Curves are means over the channels, bands their 95 % intervals. Point at a panel "
         "for values, drag to zoom, double-click for the whole, click a name to hide its curve.</p>"
         f"<nav>{links}</nav>{''.join(parts)}"
-        f'<script type="application/json" id="data">{data}</script>'
-        f"<script>{_resource('report.js')}</script></body></html>\n"
     )
-
-
-def _resource(name: str) -> str:
-    return (resources.files("beamfold") / name).read_text(encoding="utf-8")
+    styles, scripts = ("charts.css", "report.css"), ("charts.js", "report.js")
+    return document("beamfold: results", body, held, styles=styles, scripts=scripts)
 
 
 def _claims(datasets: dict[str, xr.Dataset]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from beamfold.errors import InputError
 from beamfold.networks import kind_named
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine
-from beamfold.scenario import Scenario
+from beamfold.radar.goal import SENSING, Goal
+from beamfold.scenario import Scenario, goal_named
 from beamfold.sensing import Sensing
 from beamfold.start import check_start
 from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
+
+Loss = Literal["last", "every"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,13 @@ class Recipe:
         start: where the layers begin, a name of `start.STARTS`.
         rate_lam: Adam's rate for the step sizes of W in the first epoch, where it is another one than `rate`.
         clip: largest norm of an update's gradient; inf, as in the paper, never clips.
+        loss: "last" for (25), which judges the last layer; "every" for its mean over all layers, so that the
+            model can be stopped early. "every" runs in torch.
+        even: divide what is judged by P_t/σ_n², since τ grows with P_t², so that high powers decide alone.
+        lam_each: on a band, a step size of W for every subcarrier in place of one for all.
         seed: of the order of the channels and of the powers.
+        sensing: "tau", or "crb" and "scnr" for R + ω c in (25), c for the targets of Ψ as `scene_of` has
+            them. These run in torch.
 
     Raises:
         InputError: a value that no training can have; names it.
@@ -72,6 +82,10 @@ class Recipe:
     initial_lam: float | None = None
     start: str = "proposed"
     rate_lam: float | None = None
+    loss: Loss = "last"
+    even: bool = False
+    lam_each: bool = False
+    sensing: str = SENSING[0]
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -93,10 +107,20 @@ class Recipe:
                 raise InputError(f"the initial step size must be finite, got {initial}")
         if not 0 <= self.seed < 1 << 63:
             raise InputError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
-        kind_named(self.network)
-        check_start(self.start)
         if self.eta is not None and not 0 < self.eta <= 1:
             raise InputError(f"eta must be above 0 and at most 1, got {self.eta}")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Refuse a network, a start or a loss that there is not."""
+        kind_named(self.network)
+        check_start(self.start)
+        if self.loss not in get_args(Loss):
+            raise InputError(f"loss must be {' or '.join(get_args(Loss))}, got {self.loss!r}")
+        if self.sensing not in SENSING:
+            raise InputError(f"sensing must be {', '.join(SENSING)}, got {self.sensing[:50]!r}")
+        if self.sensing != SENSING[0] and self.loss == "every":
+            raise InputError(f"the loss every judges R - w tau, the sensing objective is {self.sensing}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +129,7 @@ class Position:
 
     Attributes:
         epoch: epochs done.
-        curve: mean R − ω τ over the samples of each epoch, before their updates.
+        curve: mean R − ω τ, or R + ω c, over the samples of each epoch, before their updates.
         skipped: updates left out because their gradient was not finite.
 
     Raises:
@@ -164,9 +188,11 @@ def begin(recipe: Recipe, antennas: int, users: int, chains: int, subcarriers: i
     eta = 1 / antennas if recipe.eta is None else recipe.eta
     info = ModelInfo(
         antennas, users, chains, eta, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed,
-        network=recipe.network, start=recipe.start, subcarriers=subcarriers,
+        network=recipe.network, start=recipe.start, subcarriers=subcarriers, sensing=recipe.sensing,
     )  # fmt: skip
-    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial)
+    if recipe.lam_each and subcarriers == 1:
+        raise InputError("lam_each (--lam-each) is for bands, the training channels are flat")
+    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial, each=recipe.lam_each)
     if recipe.initial_lam is not None:
         torch.nn.init.constant_(model.lam, recipe.initial_lam)
     return Progress(0, (), model=model, moments={})
@@ -182,7 +208,9 @@ def train(
     engine: Engine = "auto",
     band: Band | None = None,
 ) -> Iterator[Progress]:
-    """Minimise (25) = mean(ω τ − R) after the last layer over {μ, λ}; yields after every epoch.
+    """Minimise (25) = mean(ω τ − R) over {μ, λ}, after the last layer or after every one; yields each epoch.
+
+    With another sensing objective of the recipe (25) is mean(−R − ω c), of the last layer.
 
     The order of the channels and the powers of epoch e come from the generator (seed, e), so that
     training that goes on from a `Progress` gives bit for bit what an uninterrupted run would.
@@ -205,6 +233,7 @@ def train(
     model = UnfoldedPGA.from_steps(at.model.mu.detach(), at.model.lam.detach(), at.model.info)
     optimiser = _optimiser(model, recipe, at.moments)
     curve, skipped = list(at.curve), at.skipped
+    goal = goal_named(recipe.sensing, None, radar, band)
     for epoch in range(at.epoch, recipe.epochs):
         for group, rate in zip(optimiser.param_groups, (recipe.rate, recipe.rate_lam), strict=True):
             group["lr"] = (recipe.rate if rate is None else rate) * recipe.decay**epoch
@@ -214,7 +243,8 @@ def train(
         total = 0.0
         for first in range(0, count, recipe.batch):
             some = torch.from_numpy(order[first : first + recipe.batch])
-            total += _gradient(model, channels, radar, band, some, 10 ** (snr / 10), engine)
+            scenario_of = partial(_batch, channels, radar, band, goal, 10 ** (snr / 10), model.info)
+            total += _gradient(model, scenario_of, some, recipe, engine)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             if torch.isfinite(norm):
                 optimiser.step()
@@ -230,14 +260,16 @@ def train(
 
 def _gradient(
     model: UnfoldedPGA,
-    channels: Tensor,
-    radar: Sensing,
-    band: Band | None,
+    scenario_of: Callable[[Tensor], Scenario],
     some: Tensor,
-    power: Tensor,
+    recipe: Recipe,
     engine: Engine,
 ) -> float:
-    """The gradient of (25) over a batch into the parameters' `.grad`; the sum of R − ω τ over the batch.
+    """The gradient of (25) over the channels `some` into the parameters' `.grad`.
+
+    Returns the sum of R − ω τ over the batch.
+
+    What is judged of a channel, by the recipe's `loss` and `even`, is what the gradient is of.
 
     Under torch.distributed each process takes its share of the batch, and the gradients are summed.
     """
@@ -247,10 +279,10 @@ def _gradient(
     model.mu.grad, model.lam.grad = torch.zeros_like(model.mu), torch.zeros_like(model.lam)
     total = torch.zeros((), dtype=torch.float64)
     if len(mine):
-        s = _batch(channels[mine], radar, band, power[mine], model.info)
-        F, W = model(s, engine=engine)
-        value = s.objective(s.transmitted(F, W))
-        (-value.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
+        s = scenario_of(mine)
+        value = _judged(model, s, recipe.loss, engine)
+        judged = value / s.power if recipe.even else value
+        (-judged.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
         total = value.detach().sum()
     if distributed:
         for part in (model.mu.grad, model.lam.grad, total):
@@ -258,9 +290,26 @@ def _gradient(
     return float(total)
 
 
-def _batch(H: Tensor, radar: Sensing, band: Band | None, power: Tensor, info: ModelInfo) -> Scenario:
-    weight = torch.full_like(power, info.weight)
-    s = Scenario(H, radar, power, info.chains, weight, network=info.made_for, band=band)
+def _judged(model: UnfoldedPGA, s: Scenario, loss: Loss, engine: Engine) -> Tensor:
+    """R − ω τ of each channel that training raises, (B,)."""
+    if loss == "last":
+        return s.objective(s.transmitted(*model(s, engine=engine)))
+    return model.after_layers(s).mean(0)
+
+
+def _batch(
+    H: Tensor,
+    radar: Sensing,
+    band: Band | None,
+    goal: Goal | None,
+    power: Tensor,
+    info: ModelInfo,
+    some: Tensor,
+) -> Scenario:
+    weight = torch.full_like(power[some], info.weight)
+    s = Scenario(
+        H[some], radar, power[some], info.chains, weight, network=info.made_for, band=band, goal=goal
+    )
     # On a band the layers run in torch, twice as fast in single precision.
     return s if band is None else s.to(dtype=torch.complex64)
 

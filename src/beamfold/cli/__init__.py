@@ -18,6 +18,7 @@ from beamfold.cli import (
     data,
     designs,
     experiments,
+    explore,
     front,
     models,
     network,
@@ -28,7 +29,7 @@ from beamfold.cli import (
 )
 from beamfold.cli.common import say
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, direction
+from beamfold.files.directions import Angle, direction
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a place that the user has to choose anew
 
@@ -41,7 +42,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (data, reading, designs, sense, front, network, squint, models, experiments, bench, verify):
+for module in (
+    data,
+    reading,
+    designs,
+    explore,
+    sense,
+    front,
+    network,
+    squint,
+    models,
+    experiments,
+    bench,
+    verify,
+):
     module.register(app)
 STOPPED = 130
 """Exit code after Ctrl-C, which the library for commands turns into an exit by itself."""

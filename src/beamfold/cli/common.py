@@ -112,8 +112,15 @@ def say_if_compiling(method: str, precision: str = "single", *, band: bool = Fal
         precision: "single" or "double".
         band: the channels are those of a band, for which fast and best have kernels of their own.
     """
+    seconds = compile_seconds(method, precision, band=band)
+    if seconds:
+        say(f"note: compiling the kernels for this machine, once per installation: about {seconds} s")
+
+
+def compile_seconds(method: str, precision: str = "single", *, band: bool = False) -> int:
+    """Seconds that compiling the kernel of a method takes, 0 where it is compiled; see `say_if_compiling`."""
     if method not in COMPILED or (band and method not in OF_BANDS):
-        return
+        return 0
     from beamfold.kernels.compiled import is_compiled
 
     asked = {"single": "float32", "double": "float64"}[precision]
@@ -122,5 +129,4 @@ def say_if_compiling(method: str, precision: str = "single", *, band: bool = Fal
         (getattr(import_module(f"beamfold.kernels.{module}"), name), scalar or asked)
         for module, name, scalar in names
     ]
-    if not all(is_compiled(*kernel) for kernel in kernels):
-        say(f"note: compiling the kernels for this machine, once per installation: about {seconds} s")
+    return 0 if all(is_compiled(*kernel) for kernel in kernels) else seconds

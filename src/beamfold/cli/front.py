@@ -15,7 +15,8 @@ from beamfold.cli.data import AsJson, Force
 from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,8 +69,8 @@ def front(
 ) -> None:
     """The R-tau front of a channel set as data and picture: each method a curve, the paper's as points.
 
-    With --sensing crb or scnr the front of R and of what the radar sees; curves are then best, digital or
-    pga.
+    With --sensing crb or scnr the front of R and of what the radar sees; curves are then fast,
+    best, digital or pga.
 
     Example: beamfold front channels.mat --snr-db 12 -o front.nc
     """

@@ -1,4 +1,4 @@
-"""The command that says what beam squint costs over the bandwidth."""
+"""The command that measures the loss by beam squint over the bandwidth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from beamfold.cli.data import AsJson, Force
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import CARRIER_GHZ, DELAY_NS, SNR_DB, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
-from beamfold.files.entries import ScenarioSpec, directions
+from beamfold.files.directions import directions
+from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import array_of, sizes_of
 
 QUICK = 2

@@ -15,7 +15,7 @@ import numpy as np
 
 from beamfold.files.arrays import Array, Held, numbers
 from beamfold.files.atomic import FileError
-from beamfold.files.orders import Found, likely
+from beamfold.files.orders import Found, Known, unnamed
 
 NAME = "H"
 PARTS = (("real", "imag"), ("re", "im"), ("r", "i"))
@@ -51,10 +51,7 @@ def named(path: Path, held: Held, variable: str, imag: str | None) -> Chosen:
     pairs = {chosen.name: chosen for chosen in joined_pairs(arrays)}
     if name not in arrays and name in pairs:
         return pairs[name]
-    value = _there(path, held, variable)
-    if value.dtype.kind != "c":
-        _warn(path, name)
-    return Chosen(name, value)
+    return Chosen(name, _there(path, held, variable))
 
 
 def _there(path: Path, held: Held, name: str) -> Array:
@@ -99,27 +96,25 @@ def joined_pairs(arrays: Mapping[str, Array]) -> list[Chosen]:
     return found
 
 
-def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[Chosen, Found]:
-    """The only array that can be channels, with the order of its axes; H where it is one of several.
+def only(path: Path, held: Held, several: bool, known: Known) -> tuple[Chosen, Found]:
+    """The only array that can be channels, with the order of its axes as far as its shape tells it.
 
     Raises:
         FileError: none or several; says what is there, and what to give.
     """
     arrays = {name: value for name, value in numbers(held.arrays).items() if name not in FACTS}
-    pairs = joined_pairs(arrays)
     complexes = [Chosen(name, value) for name, value in arrays.items() if value.dtype.kind == "c"]
-    found = [(c, likely(c.value, several, antennas)) for c in [*complexes, *pairs]]
-    found = [(c, order) for c, order in found if order.order is not None or order.refusal]
+    found = _possible([*complexes, *joined_pairs(arrays)], several, known)
     found = [(c, order) for c, order in found if c.name == NAME or not _is_vector(c.value)] or found
     if not found and not any(c.value.size > 1 for c in complexes):
-        found = _real(path, arrays, several, antennas)
+        found = _possible([Chosen(*item) for item in arrays.items()], several, known)
+        _check_real(path, found, several)
     if not found:
         shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items()) or "no numeric array"
         raise FileError(
             f"{path} holds no channels: expected an array (channels, users, antennas), found "
             f"{shapes}{_odd(held)}"
         )
-    alone = found if len(found) == 1 else [(c, o) for c, o in found if c.name == NAME and o.order is not None]
     delays = [name for name in arrays if name.rsplit(".", 1)[-1].lower() in DELAYS]
     delays = [name for name in delays if any(_of_paths(c.value, arrays[name]) for c, _ in found)]
     if delays and not any(c.name == NAME for c, _ in found):
@@ -128,13 +123,19 @@ def only(path: Path, held: Held, several: bool, antennas: int | None) -> tuple[C
             "quadriga sums those of QuaDRiGa, else save the tool's channel matrix "
             "(Sionna: paths.cfr), or name an array with --variable"
         )
-    if len(alone) == 1:
-        chosen, order = alone[0]
-        if order.order is None:
-            raise FileError(f"{path}: {chosen.name} has axes {chosen.value.shape}, {order.refusal}")
-        return chosen, order
-    ways = ", ".join(f"{c.name} {c.value.shape}" for c, _ in found)
-    raise FileError(f"{path} holds several arrays that could be channels: {ways}; choose with --variable")
+    if len(found) > 1:
+        ways = ", ".join(f"{c.name} {c.value.shape}" for c, _ in found)
+        raise FileError(
+            f"{path} holds several arrays that could be channels: {ways}; choose with --variable, and name "
+            "its axes with --axes"
+        )
+    return found[0]
+
+
+def _possible(choices: list[Chosen], several: bool, known: Known) -> list[tuple[Chosen, Found]]:
+    """Those that can be channels in some order of their axes."""
+    found = [(c, unnamed(c.value, several, known)) for c in choices]
+    return [(c, order) for c, order in found if order.order is not None or order.refusal]
 
 
 def _of_paths(value: Array, delays: Array) -> bool:
@@ -148,46 +149,42 @@ def _is_vector(value: Array) -> bool:
     return sum(n > 1 for n in value.shape) < 2
 
 
-def _real(
-    path: Path, arrays: Mapping[str, Array], several: bool, antennas: int | None
-) -> list[tuple[Chosen, Found]]:
-    """Real arrays that can be channels; a warning for one, a refusal for one that is half of a pair."""
-    found = []
-    for name, value in arrays.items():
-        order = likely(value, several, antennas)
-        if order.order is None and not order.refusal:
-            continue
+def _check_real(path: Path, found: list[tuple[Chosen, Found]], several: bool) -> None:
+    """Refuse a real array that is half of a pair, has an axis for the parts, or is another quantity.
+
+    Raises:
+        FileError: names the option that takes it all the same.
+    """
+    for chosen, order in found:
+        name, value = chosen.name, chosen.value
         last = name.lower().rsplit("_", 1)[-1]
         if last in {part for pair in PARTS for part in pair} | {"abs", "mag", "angle", "phase"}:
             raise FileError(
                 f"{path}: {name} {value.shape} is one part of complex channels; name the other with "
                 f"--variable {name} --imag NAME"
             )
-        if 2 in value.shape and value.ndim == 4 and not several:
+        if len(found) == 1 and 2 in value.shape and value.ndim in (3, 4) and not several:
             raise FileError(
-                f"{path}: {name} {value.shape} is real, expected (channels, users, antennas) of complex "
-                "numbers; where the axis of length 2 is real and imaginary part, name it ri: --axes "
-                f"{','.join(_with_ri(value.shape))}"
+                f"{path}: {name} {value.shape} is real, expected complex numbers; where the axis of length 2 "
+                f"is real and imaginary part, give --axes {','.join(_with_ri(value.shape))}, else it has "
+                f"{order.refusal.removeprefix('whose ')}"
             )
-        found.append((Chosen(name, value), order))
-    if len(found) == 1:
-        name, value = found[0][0].name, found[0][0].value
-        if name not in (NAME, "array") and value.dtype.kind == "f" and not np.signbit(value).any():
+        unlike = value.dtype.kind == "f" and not np.signbit(value).any()
+        if len(found) == 1 and name not in (NAME, "array") and unlike:
             raise FileError(
                 f"{path}: {name} {value.shape} is real and nowhere negative, such as delays or powers; "
                 f"--variable {name} takes it as channels all the same"
             )
-        _warn(path, name)
-    return found
 
 
 def _with_ri(shape: tuple[int, ...]) -> list[str]:
-    names = ["channels", "users", "antennas"]
+    names = ["channels", "users", "antennas"][4 - len(shape) :]
     place = shape.index(2) if shape[0] == 2 else len(shape) - 1 - shape[::-1].index(2)
     return [*names[:place], "ri", *names[place:]]
 
 
-def _warn(path: Path, name: str) -> None:
+def warn_real(path: Path, name: str) -> None:
+    """Log that channels without an imaginary part are taken as they are."""
     said = "%s: %s is real: channels without an imaginary part; --imag names an array of it"
     logging.getLogger("beamfold").warning(said, path.name, name)
 

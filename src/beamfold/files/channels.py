@@ -15,7 +15,7 @@ from beamfold.files.atomic import Pathlike
 from beamfold.files.axes import written
 from beamfold.files.bands import Frequencies, band_entries
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.orders import NATIVE, SEVERAL
+from beamfold.files.named_axes import documented
 from beamfold.files.rows import rows_named
 from beamfold.tensors import as_tensor
 
@@ -39,8 +39,8 @@ def read_channels(
     """H (B, K, N) complex128 from a channel file, or (B, K, R, N) of users with several antennas.
 
     A file of a band, which has `frequencies`, has an axis S after B; `files.bands.read_frequencies` reads
-    them. What was understood is logged under the name "beamfold". docs/conventions.md says what each option
-    is for; `read_set` returns the antennas of a tool beside H.
+    them. What was understood is logged under the name "beamfold". docs/explanations/conventions.md says what
+    each option is for; `read_set` returns the antennas of a tool beside H.
 
     Args:
         path: `.mat`, `.npz`, `.npy` or HDF5.
@@ -95,7 +95,6 @@ def write_channels(
     placed = {} if array is None else {"positions": array.positions.numpy()}
     H = as_tensor(H)
     bands = {} if band is None else band_entries(*band)
-    named = {3: NATIVE, 4: SEVERAL}.get(H.ndim - (band is not None))
-    over = [] if band is None else ["subcarriers"]
-    axes = {} if named is None else {"axes": written([named[0], *over, *named[1:]])}
+    named = documented(H.ndim, band is not None)
+    axes = {} if named is None else {"axes": written(named)}
     write_arrays(Path(path), {"H": H.resolve_conj().numpy(), **axes, **bands, **placed, **(facts or {})})

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from beamfold import cache
 from beamfold.defaults import SAME_RATIO, SLACK, TARGETS_DEG
 from beamfold.errors import InputError
-from beamfold.files.entries import SOLVED, ScenarioSpec, directions
+from beamfold.files.directions import directions
+from beamfold.files.entries import SOLVED, ScenarioSpec
 from beamfold.files.scenarios import array_of
 
 if TYPE_CHECKING:
@@ -20,12 +21,13 @@ MANY = 16
 """Subcarriers from which solving (6) for each takes more than a second or two."""
 
 
-def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensing:
-    """Ψ from the file that is named, or solved for the targets.
+def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast", *, kept: bool = True) -> Sensing:
+    """Ψ from the file that is named, or solved for the targets and `kept` in the user's cache.
 
     Raises:
         InputError: both a file and a problem are stated, or either is refused.
     """
+    from beamfold.covariance import solve_covariance
     from beamfold.files.covariances import cached_covariance
     from beamfold.files.psi import read_sensing
 
@@ -36,14 +38,14 @@ def sensing_of(spec: ScenarioSpec, antennas: int, solver: str = "fast") -> Sensi
         return read_sensing(
             spec.psi, variable=spec.psi_variable, array=array_of(spec, antennas), index=spec.index
         )
-    problem, options = _problem_of(spec, antennas)
-    return cached_covariance(*problem, solver=solver, **options)
+    problem, options = _problem_of(spec, antennas, solver)
+    return (cached_covariance if kept else solve_covariance)(*problem, **options)
 
 
-def _problem_of(spec: ScenarioSpec, antennas: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _problem_of(spec: ScenarioSpec, antennas: int, solver: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments and the options of `solve_covariance` for the problem (6) that is stated."""
     targets = directions(spec.targets_deg or list(TARGETS_DEG))
-    options = {"width_deg": spec.width_deg, "angles": spec.angles, "rank": spec.psi_rank}
+    options = {"width_deg": spec.width_deg, "angles": spec.angles, "rank": spec.psi_rank, "solver": solver}
     return (array_of(spec, antennas) or antennas, targets), options
 
 
@@ -53,23 +55,32 @@ def band_sensing_of(
     ratios: Sequence[float],
     solver: str = "fast",
     slack: float | None = None,
+    *,
+    kept: bool = True,
 ) -> tuple[Sensing, ...]:
     """Ψ_s of every subcarrier, solved for the targets as `solve_band` does; the ratios are r_s = f_s/f_c.
+
+    They are `kept` in the user's cache unless told not to.
 
     Raises:
         InputError: it is refused.
     """
+    from beamfold.covariance import solve_band
     from beamfold.files.covariances import cached_band
 
-    problem, options = _problem_of(spec, antennas)
-    return cached_band(*problem, ratios=ratios, solver=solver, slack=slack, **options)
+    problem, options = _problem_of(spec, antennas, solver)
+    solve = cached_band if kept else solve_band
+    return solve(*problem, ratios=ratios, slack=slack, **options)
 
 
-def radar_of(spec: ScenarioSpec, antennas: int, band: Frequencies | None) -> Sensing | tuple[Sensing, ...]:
+def radar_of(
+    spec: ScenarioSpec, antennas: int, band: Frequencies | None, *, kept: bool = True
+) -> Sensing | tuple[Sensing, ...]:
     """Ψ as `make_scenario` takes it: of a flat channel one; of a band a common one, or one per subcarrier.
 
     Solved for each subcarrier alone they lie far apart, which one F cannot follow. So each is taken near the
-    carrier's, with (6a) proven within `SLACK` of its optimum.
+    carrier's, with (6a) proven within `SLACK` of its optimum. What is solved is `kept` in the user's cache
+    unless told not to.
 
     Raises:
         InputError: a file with one Ψ for a band without `common`, one for another band, or what `sensing_of`
@@ -78,16 +89,16 @@ def radar_of(spec: ScenarioSpec, antennas: int, band: Frequencies | None) -> Sen
     if band is None:
         if spec.common:
             raise InputError(f"{spec.channels} holds flat channels; --common is for a band")
-        return sensing_of(spec, antennas)
+        return sensing_of(spec, antennas, kept=kept)
     if spec.common:
-        return sensing_of(spec, antennas)
+        return sensing_of(spec, antennas, kept=kept)
     if spec.psi is not None:
         return _from_file(spec, antennas, spec.psi, band)
     if len(band.ratios) >= MANY:
         cache.say_once(
             f"note: (6) is solved for {len(band.ratios)} subcarriers, once; --common takes one Psi"
         )
-    return band_sensing_of(spec, antennas, band.ratios, slack=SLACK)
+    return band_sensing_of(spec, antennas, band.ratios, slack=SLACK, kept=kept)
 
 
 def _from_file(spec: ScenarioSpec, antennas: int, psi: Path, band: Frequencies) -> tuple[Sensing, ...]:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import asdict
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from beamfold.errors import InputError
 from beamfold.files.atomic import FileError, Pathlike, write
-from beamfold.optim.division import Case, Division, DivisionInfo, divided
-
-if TYPE_CHECKING:
-    from beamfold.kernels.fast import Plan
-    from beamfold.kernels.fast_workspace import Constants
+from beamfold.optim.division import Division, DivisionInfo
 
 FORMAT = "beamfold-division-1"
 SHIPPED = "division.safetensors"
@@ -75,13 +69,3 @@ def load_division(path: Pathlike | None = None) -> Division:
 def shipped_division() -> Division:
     """The division that comes with the package."""
     return load_division()
-
-
-def learnt(case: Case, plan: Plan, constants: Constants) -> tuple[Plan, Constants]:
-    """The plan and constants of the shipped division; those given, with a warning, outside its range."""
-    division = shipped_division()
-    reason = division.outside(case)
-    if reason:
-        warnings.warn(f"the learnt plan is not for this scenario, {reason}; the constants stay", stacklevel=3)
-        return plan, constants
-    return divided(division.theta, case, plan, constants)

@@ -10,8 +10,7 @@ The command line imports this module for its help, so it loads nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
@@ -30,53 +29,11 @@ from beamfold.defaults import (
     WEIGHT,
     WIDTH_DEG,
 )
-from beamfold.errors import InputError
+from beamfold.files.directions import Directions
 
-Directions = list[float | str | list[float]]
-"""Angles in degrees: azimuths, or pairs of azimuth and elevation as [20, -10] or "20/-10"."""
-
-
-class Angle(str):
-    """A direction on the command line, "20" or "20/-10"."""
-
-
-def direction(text: str | float | list[float]) -> float | tuple[float, float]:
-    """An azimuth, or a pair of azimuth and elevation, in degrees.
-
-    Raises:
-        ValueError: neither a number nor a pair of numbers.
-    """
-    if isinstance(text, (int, float)):
-        return float(text)
-    parts = [float(part) for part in (text.split("/") if isinstance(text, str) else text)]
-    if len(parts) == 2:
-        return parts[0], parts[1]
-    if len(parts) != 1:
-        raise ValueError(f"a direction is an azimuth or azimuth/elevation in degrees, got {text!r}")
-    return parts[0]
-
-
-def directions(values: Directions) -> list[float] | list[tuple[float, float]]:
-    """All as azimuths, or all as pairs where one of them is; an azimuth alone has elevation 0.
-
-    Raises:
-        InputError: one that is neither a number nor a pair of numbers.
-    """
-    try:
-        found = [direction(value) for value in values]
-    except ValueError as error:
-        raise InputError(
-            f"a direction is an azimuth or azimuth/elevation in degrees, such as 20 or 20/-10: {error}"
-        ) from error
-    alone = [value for value in found if isinstance(value, float)]
-    if len(alone) == len(found):
-        return alone
-    return [(value, 0.0) if isinstance(value, float) else value for value in found]
-
-
-DESIGN = "design compare front network"
+DESIGN = "design compare front network explore"
 """The commands that design for the channels of a file."""
-OF_NETWORK = "design compare front"
+OF_NETWORK = "design compare front explore"
 """Those that design for the network that is stated."""
 OF_FILE = f"{DESIGN} verify import"
 """Those that read such a file."""
@@ -84,7 +41,7 @@ OF_PSI = f"{DESIGN} train bench"
 """Those that need a Ψ."""
 
 
-OF_GOAL = "design front"
+OF_GOAL = "design front explore"
 """Those that design for another sensing objective than τ."""
 BAND = "generate covariance train squint bench"
 """Those that make something for a band."""
@@ -114,7 +71,11 @@ class ScenarioSpec:
 
     channels: Annotated[
         Path | None,
-        Key("Channel file: .mat, .npz, .npy or HDF5 with H (channels, users, antennas).", "", OF_FILE),
+        Key(
+            "Channel file: .mat, .npz, .npy or HDF5 with H (channels, users, antennas) and its axes.",
+            "",
+            OF_FILE,
+        ),
     ] = None
     variable: Annotated[
         str | None, Key("Which array of the channel file; S.H is a field of a structure.", "", OF_FILE)
@@ -127,7 +88,7 @@ class ScenarioSpec:
         Key(
             "Its axes in order, such as antennas,users,channels: channels, subcarriers, symbols, users, "
             "receive, antennas, ri (real and imaginary part), paths or taps (summed), - (one of length 1).",
-            "channels,users,antennas where that is sure",
+            "as the file names them",
             OF_FILE,
         ),
     ] = None
@@ -233,12 +194,16 @@ class ScenarioSpec:
     weight: Annotated[
         float | None,
         Key(
-            "The weight omega of tau in R - omega tau.", f"{WEIGHT:g}", "design compare train network squint"
+            "The weight omega of tau in R - omega tau.",
+            f"{WEIGHT:g}",
+            "design compare train network squint explore",
         ),
     ] = None
     sensing: Annotated[
         str | None,
-        Key("What sensing is for: tau (R - w tau), crb (R + w log2 det J) or scnr.", "tau", OF_GOAL),
+        Key(
+            "What sensing is for: tau (R - w tau), crb (R + w log2 det J) or scnr.", "tau", f"{OF_GOAL} train"
+        ),
     ] = None
     target_snr_db: Annotated[
         list[float] | None,
@@ -258,10 +223,10 @@ class ScenarioSpec:
         Key("Of crb and scnr: receive antennas, written as --array.", "the transmit antennas", OF_GOAL),
     ] = None
     sensing_streams: Annotated[
-        int | None, Key("D, further columns of X that serve no user.", "0", "design")
+        int | None, Key("D, further columns of X that serve no user.", "0", "design explore")
     ] = None
     known_to_users: Annotated[
-        bool | None, Key("The users cancel the sensing streams.", "they are interference", "design")
+        bool | None, Key("The users cancel the sensing streams.", "they are interference", "design explore")
     ] = None
     targets_deg: Annotated[
         Directions | None,
@@ -315,12 +280,6 @@ READING = (
 """Entries that say how the channel file is read."""
 SOLVED = ("targets_deg", "width_deg", "angles", "psi_rank")
 """Entries that describe the problem (6), for a Ψ that is not read from a file."""
-REPLACES = {
-    "channels": ("antennas", "users"),
-    "psi": (*SOLVED, "psi_variable"),
-    "targets_deg": ("psi", "psi_variable"),
-}
-"""Entry → entries of a file that an option of its name puts aside, as they describe another thing."""
 
 
 def entries() -> dict[str, tuple[Any, Key]]:
@@ -332,10 +291,3 @@ def entries() -> dict[str, tuple[Any, Key]]:
             [kind] = [part for part in get_args(union) if part is not NoneType]
             found[name] = (kind, key)
     return found
-
-
-def merged(held: ScenarioSpec, options: Mapping[str, Any]) -> ScenarioSpec:
-    """The entries of a file with the options that are given (neither None nor empty) in their place."""
-    given = {name: value for name, value in options.items() if value is not None and value != []}
-    aside = {other for name in given for other in REPLACES.get(name, ())}
-    return replace(held, **{**dict.fromkeys(aside), **given})

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.files.arrays import Array, numbers, read_file
+from beamfold.files.arrays import Array, Held, numbers, read_file
 from beamfold.files.atomic import Pathlike
 from beamfold.files.axes import written
-from beamfold.files.candidates import FACTS, joined_pairs
-from beamfold.files.orders import likely
+from beamfold.files.candidates import FACTS, Chosen, joined_pairs
+from beamfold.files.named_axes import named_axes
+from beamfold.files.orders import unnamed
 from beamfold.files.tools import TOOLS
 
 KINDS = {"c": "complex", "f": "real", "i": "integer", "u": "integer", "b": "logical", "U": "text"}
@@ -34,12 +35,12 @@ def inspected(path: Pathlike) -> list[dict[str, Any]]:
         about = (
             "part of a pair"
             if name in halves
-            else str(value.reshape(-1)[0])[:60]
+            else "".join(value.reshape(-1)[:1])[:60]
             if value.dtype.kind == "U"
             else ""
         )
-        rows.append(_row(name, value, [] if known else _readings(value), about))
-    rows += [_row(pair.name, pair.value, _readings(pair.value), pair.told[0]) for pair in pairs]
+        rows.append(_row(name, value, [] if known else _readings(held, Chosen(name, value)), about))
+    rows += [_row(pair.name, pair.value, _readings(held, pair), pair.told[0]) for pair in pairs]
     return rows + [
         {"name": name, "shape": [], "kind": "other", "rms": None, "readings": [], "about": what}
         for name, what in held.odd.items()
@@ -61,12 +62,15 @@ def _row(name: str, value: Array, readings: list[str], about: str) -> dict[str, 
     }
 
 
-def _readings(value: Array) -> list[str]:
+def _readings(held: Held, chosen: Chosen) -> list[str]:
     """The orders that are possible as options; what is taken without one is said to be."""
+    value = chosen.value
     if sum(n > 1 for n in value.shape) < (2 if value.dtype.kind == "c" else 3):
         return []
-    guess = likely(value, several=False)
-    found = [f"{written(guess.order)}, taken without an option"] if guess.order is not None else []
-    found += [guess.refusal] if guess.refusal else []
+    own = named_axes(held, chosen)
+    if own is not None:
+        return [f"{written(own)}, as the file says, taken without an option"]
+    refusal = unnamed(value, several=False).refusal
     fits = [name for name, tool in TOOLS.items() if value.ndim > 3 and value.ndim in map(len, tool.orders)]
-    return found + ([f"the number of axes fits --from {', '.join(fits)}"] if fits else [])
+    words = f"the number of axes fits --from {', '.join(fits)}"
+    return [*filter(None, [refusal]), *([words] if fits else [])]

@@ -1,7 +1,8 @@
 """Channels out of a file or an array: which array, which axes, which scale; one reading, told in one line.
 
 `read_set` is the one way in for every command and for `beamfold.read_channels`; what it was asked is a
-`ScenarioSpec`. What nobody stated is taken only where it is sure, see `candidates` and `orders`.
+`ScenarioSpec`. What was not stated is refused where it is not sure, see `candidates`, `named_axes` and
+`orders`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from beamfold.arrays import Array as AntennaArray
 from beamfold.defaults import ROWS
 from beamfold.errors import InputError
 from beamfold.files.antennas import antennas_at
-from beamfold.files.arrays import Array, Held, numbers, read_file, text
+from beamfold.files.arrays import Array, Held, numbers, read_file
 from beamfold.files.atomic import FileError, Pathlike
 from beamfold.files.axes import (
     CHANNELS,
     RI,
-    SPELLED,
     SUBCARRIERS,
     USERS,
     Arranged,
@@ -30,15 +30,17 @@ from beamfold.files.axes import (
     parsed_index,
 )
 from beamfold.files.bands import ENTRY, Frequencies, frequencies_in
-from beamfold.files.candidates import Chosen, joined_pairs, named, only
+from beamfold.files.candidates import NAME, Chosen, joined_pairs, named, only, warn_real
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.orders import NATIVE, SEVERAL, likely
+from beamfold.files.named_axes import named_axes
+from beamfold.files.orders import Found, Known, unnamed
 from beamfold.files.reductions import grouped, normalised, one_antenna, path_less
 from beamfold.files.rows import rows_named
 from beamfold.files.tools import order_of, tool_array, tool_named
 from beamfold.tensors import as_complex
 
-ASSUMED = "order of axes assumed, --axes states another"
+ROW = "the only axis longer than 1 is that of the antennas"
+BAND = "order of axes by the number of frequencies, --axes states another"
 SCALES = 100
 """mean ‖h‖²/N beyond which, or below 1 over which, normalising is suggested."""
 
@@ -53,12 +55,14 @@ class Channels:
         told: what was understood, in one line.
         array: the antennas, where the file or the tool states them.
         band: the frequencies of the subcarriers, where several are kept and the file states them.
+        axes: the names of the array's axes, as they were understood.
     """
 
     H: Tensor
     told: str
     array: AntennaArray | None = None
     band: Frequencies | None = None
+    axes: tuple[str, ...] = ()
 
 
 def read_set(path: Pathlike, spec: ScenarioSpec, *, keep: bool = False) -> Channels:
@@ -94,6 +98,8 @@ def understood(path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False
     band = _band(path, held, found)
     H, more = _reduced(what, found, spec, keep, band is not None)
     kind = "complex" if value.dtype.kind == "c" or RI in order else "real"
+    if kind == "real":
+        warn_real(path, chosen.name)
     line = _line(path, chosen.name, H, kind, spec, [*chosen.told, *found.told, *more, *told])
     if band is None:
         H = H[:, 0]
@@ -102,7 +108,7 @@ def understood(path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False
     array = tool_array(spec.from_, spec.array, H.shape[-1]) if spec.from_ else stated
     if array is not None and array.antennas != H.shape[-1]:
         raise FileError(f"{what} has {H.shape[-1]} antennas, the file's positions {array.antennas}")
-    return Channels(H, line, array, band)
+    return Channels(H, line, array, band, tuple(order))
 
 
 def _subcarrier(text: str) -> int | None:
@@ -130,35 +136,48 @@ def _ordered(
     stated: AntennaArray | None,
 ) -> tuple[Chosen, tuple[str, ...], Array, list[str]]:
     """The array, the names of its axes, and how they came about."""
-    several = spec.streams is not None or spec.receive is not None
-    N = None if stated is None else stated.antennas
     axes = None if spec.axes is None else parsed_axes(spec.axes, index)
     if spec.from_ is not None:
         return _of_tool(path, held, spec, spec.from_, axes)
-    if spec.variable is not None or axes is not None:
+    if axes is not None:
         chosen = _alone(path, held, spec)
-        own = axes or _own_axes(held, chosen)
-        if own is not None:
-            return chosen, own, chosen.value, []
-        own = _band_axes(path, held, chosen, several)
-        if own is not None:
-            return chosen, own, chosen.value, [ASSUMED]
-        guess = likely(chosen.value, several, N)
-        if guess.order is None:
+        return chosen, axes, chosen.value, []
+    first = _alone(path, held, spec) if spec.variable is not None else _h(held)
+    own = None if first is None else named_axes(held, first)
+    if first is None or own is None:
+        chosen, guess = _unnamed(path, held, spec, stated)
+        own = named_axes(held, chosen)
+        if own is None and guess.order is None:
             why = guess.refusal or "expected (channels, users, antennas); name its axes with --axes"
             raise FileError(f"{path}: {chosen.name} has axes {chosen.value.shape}, {why}")
-    else:
-        alone = [Chosen(n, v) for n, v in numbers(held.arrays).items() if n == "H"]
-        own = _own_axes(held, alone[0]) if alone else None
-        if own is not None:
-            return alone[0], own, alone[0].value, []
-        if ENTRY in held.arrays:
-            chosen = _alone(path, held, spec)
-            return chosen, _band_axes(path, held, chosen, several) or (), chosen.value, [ASSUMED]
-        chosen, guess = only(path, held, several, N)
-    assert guess.order is not None
-    told = [] if chosen.value.ndim == len(guess.order) else ["axes of length 1 dropped"]
-    return chosen, guess.order, guess.value, [*told, ASSUMED]
+        if own is None:
+            return (
+                chosen,
+                guess.order or (),
+                guess.value,
+                [BAND if SUBCARRIERS in (guess.order or ()) else ROW],
+            )
+        first = chosen
+    return first, own, first.value, []
+
+
+def _h(held: Held) -> Chosen | None:
+    """The array H, where there is one."""
+    value = numbers(held.arrays).get(NAME)
+    return None if value is None else Chosen(NAME, value)
+
+
+def _unnamed(path: Path, held: Held, spec: ScenarioSpec, stated: AntennaArray | None) -> tuple[Chosen, Found]:
+    """The array whose axes nobody named, or may be the labels of, and what its shape tells of them."""
+    several = spec.streams is not None or spec.receive is not None
+    band = frequencies_in(path, held.arrays)
+    known = Known(
+        None if stated is None else stated.antennas, None if band is None else len(band.frequencies)
+    )
+    if spec.variable is None:
+        return only(path, held, several, known)
+    chosen = _alone(path, held, spec)
+    return chosen, unnamed(chosen.value, several, known)
 
 
 def _of_tool(
@@ -192,43 +211,6 @@ def _alone(path: Path, held: Held, spec: ScenarioSpec) -> Chosen:
     if not found:
         raise FileError(f"{path} holds no complex array that could be channels; found {ways}{odd}")
     raise FileError(f"{path} holds several arrays that could be channels: {ways}; choose with --variable")
-
-
-def _own_axes(held: Held, chosen: Chosen) -> tuple[str, ...] | None:
-    """The axes as the file names them, where it does and all names are known."""
-    line = held.axes.get(chosen.name, "") or (text(held.arrays, "axes") if chosen.name == "H" else "")
-    names = [SPELLED.get(name, name) for name in line.split(",") if name]
-    if not names or len(names) != chosen.value.ndim:
-        return None
-    try:
-        return parsed_axes(",".join(names), {})
-    except InputError:
-        return None
-
-
-def _band_axes(path: Path, held: Held, chosen: Chosen, several: bool) -> tuple[str, ...] | None:
-    """The documented order with the subcarriers behind the channels, of an array beside frequencies.
-
-    It is taken where the frequencies fit it alone: as many as the axis of the subcarriers is long, another
-    number on every other axis, and users before antennas. None where the file states no frequencies.
-
-    Raises:
-        FileError: frequencies that fit no axis, or more than one.
-    """
-    band = frequencies_in(path, held.arrays) if chosen.value.dtype.kind == "c" else None
-    if band is None:
-        return None
-    order = (CHANNELS, SUBCARRIERS, *(SEVERAL if several else NATIVE)[1:])
-    shape, S = chosen.value.shape, len(band.frequencies)
-    own = order if len(shape) == len(order) else order[1:]
-    place = own.index(SUBCARRIERS)
-    rest = (*shape[:place], *shape[place + 1 :])
-    if len(shape) == len(own) and shape[place] == S and S not in rest and shape[place + 1] <= shape[-1]:
-        return own
-    raise FileError(
-        f"{path}: {chosen.name} has axes {shape} beside {S} frequencies, expected ({', '.join(order)}) with "
-        f"{S} subcarriers and no other axis of that length; name the axes with --axes"
-    )
 
 
 def _reduced(

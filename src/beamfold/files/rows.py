@@ -11,6 +11,11 @@ ROWS = ("h^H", "h^T")
 _FORMER_ROWS = {"hermitian": "h^H", "transpose": "h^T"}
 
 
+def is_rows(text: str) -> bool:
+    """Whether these words, today's or those of version 0.1.0, are what `rows` of a file can be."""
+    return text in (*ROWS, *_FORMER_ROWS)
+
+
 def rows_named(rows: str) -> str:
     """One of `ROWS`; the words of version 0.1.0, of which "transpose" conjugated, are taken with a warning.
 

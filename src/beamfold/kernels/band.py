@@ -71,6 +71,7 @@ class BandSetting:
         planes = to_planes(np.swapaxes(U, -1, -2), up(antennas, LANES), dtype)
         self.planes = planes.reshape(2 * count, rank, -1)
         self.radar = radar_angles(U) if count > 1 else np.zeros(1)
+        self._mixing: dict[int, Planes] = {}
         self.plan = plan_of_band(plan)
 
     def choice(self, H: Complex) -> Choice:
@@ -80,7 +81,10 @@ class BandSetting:
     def mixing(self, chosen: int) -> Planes:
         """The combinations of the eigenvectors whose phases F starts from."""
         _, K, M, _ = self.sizes
-        return to_planes(mixing(M, min(M, chosen * K), self.which).T.conj(), up(M, 4), self.dtype)
+        columns = min(M, chosen * K)
+        if columns not in self._mixing:
+            self._mixing[columns] = to_planes(mixing(M, columns, self.which).T.conj(), up(M, 4), self.dtype)
+        return self._mixing[columns]
 
 
 class Space:

@@ -23,6 +23,8 @@ STANDING = 1e-3
 """The path up to which the subcarriers count as equal."""
 PER_ANGLE, ENDS = 0.85, 4.0
 """Subcarriers per radian of a long path, and how many more."""
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Norms between which squares and products of two of them are ordinary numbers."""
 FIRST = 3.0
 """Subcarriers per radian of a short path."""
 
@@ -40,11 +42,14 @@ class Choice(NamedTuple):
 
 def angles(rows: NDArray[Any]) -> Real:
     """The angles (S − 1, …) between neighbours of rows (S, …, N); 0 where one of them is zero."""
-    largest = np.maximum(np.abs(rows.real).max(-1), np.abs(rows.imag).max(-1))
-    unit = rows / np.where(largest > 0, largest, 1.0)[..., None]
-    norm = np.sqrt(np.einsum("...n,...n->...", unit.conj(), unit).real)
-    product = np.abs(np.einsum("...n,...n->...", unit[1:].conj(), unit[:-1]))
-    both = norm[1:] * norm[:-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.sqrt(np.vecdot(rows, rows).real)
+    if not (size.min() > SMALLEST and size.max() < LARGEST):  # squares that are zero or infinite
+        largest = np.maximum(np.abs(rows.real).max(-1), np.abs(rows.imag).max(-1))
+        rows = rows / np.where(largest > 0, largest, 1.0)[..., None]
+        size = np.sqrt(np.vecdot(rows, rows).real)
+    both = size[1:] * size[:-1]
+    product = np.abs(np.vecdot(rows[1:], rows[:-1]))
     cosine = np.where(both > 0, product / np.where(both > 0, both, 1.0), 1.0)
     return np.arccos(np.minimum(cosine, 1.0))
 

@@ -1,4 +1,6 @@
-"""The fast hybrid design: few steps, each worth many of the paper's; docs/fast-design.md has the algorithm.
+"""The fast hybrid design: few steps, each worth many of the paper's.
+
+docs/explanations/fast-design.md has the algorithm.
 
 F's phases are the variable, W follows each F by a few quasi-Newton steps, the power is normalised inside the
 objective, and the start is the fully digital optimum, factorised. No trained parameter: the same constants
@@ -7,7 +9,6 @@ serve every SNR, weight and size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -17,21 +18,22 @@ import torch
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
+from beamfold.files.divisions import shipped_division
 from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
 from beamfold.optim.band_search import conclude, factors, search
+from beamfold.optim.division import by_setting, learnt
 from beamfold.optim.layers import Engine
 from beamfold.optim.local_maximum import conclude_search
+from beamfold.radar.goal import Goal
 from beamfold.result import Design
 from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.sensing import Sensing
-from beamfold.start import Point
 from beamfold.threads import check_threads, torch_threads
 
 if TYPE_CHECKING:
     from beamfold.kernels.band import PreparedBand
     from beamfold.kernels.fast import Plan, Prepared
-    from beamfold.kernels.fast_workspace import Constants
 
 DEPTHS: dict[str, dict[str, int]] = {
     "start": {"steps": 0},
@@ -84,13 +86,31 @@ def _work(
     return {key: value for key, value in given.items() if not (band and key in SEVERAL)}
 
 
-def _plan(
-    depth: str | None, steps: int | None, radar: Sensing, users: int, network: Network, dtype: Any
-) -> Plan:
-    from beamfold.kernels.fast import DROPPED, plan_for
+def _plan(depth: str | None, steps: int | None, rank: int, users: int, network: Network) -> Plan:
+    from beamfold.kernels.fast import plan_for
 
-    rank = radar.factor(DROPPED[dtype]).U.shape[1]
     return plan_for(users, network, rank, **_work(depth, steps, users, network))
+
+
+def _check_torch(s: Scenario) -> None:
+    """Raise InputError where the design in torch is not for a scenario."""
+    needed = (
+        (s.band is not None, "flat channels"),
+        (s.network.bits is not None, "continuous phases"),
+        (s.goal is not None, "tau as its sensing objective"),
+    )
+    for missing, what in needed:
+        if missing:
+            raise InputError(f"fast with engine='torch' is for {what}; compiled code does it on the CPU")
+
+
+def _check_learned(*, goal: bool, band: bool, network: Network) -> None:
+    """Raise InputError where there is no learnt plan."""
+    if band or goal:
+        what = "flat channels, these are of a band" if band else "tau as its sensing objective"
+        raise InputError(f"the learnt plan is for {what}")
+    if not network.full:
+        raise InputError(f"the learnt plan is for the fully connected network, this one is {network.name}")
 
 
 def fast(
@@ -131,27 +151,26 @@ def fast(
     """
     import numpy as np
 
+    from beamfold.kernels.fast import columns
+
     check_supported(METHOD, s)
     if engine not in ("auto", "kernel", "torch"):
         raise InputError(f"engine is auto, kernel or torch, got {engine!r}")
     if engine == "kernel":
         check_on_cpu(s, "fast with engine='kernel'")
     compiled = engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu")
-    if not compiled and (s.band is not None or s.network.bits is not None):
-        what = "continuous phases" if s.network.bits is not None else "flat channels"
-        raise InputError(
-            f"fast with engine='torch' is for {what}; move the channels to the CPU, s.to(\"cpu\")"
-        )
+    if not compiled:
+        _check_torch(s)
+    if learned:
+        _check_learned(goal=s.goal is not None, band=s.band is not None, network=s.network)
     dtype: Any = np.float64 if precision == "double" else np.float32
     if s.band is not None:
-        if learned:
-            raise InputError("the learnt plan is for flat channels, these are of a band")
         work = _work(depth, steps, s.users, s.network, band=True)
         with torch_threads():
             point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
             return conclude(s, "fast", point, done)
     usual = "deep" if s.network.full or steps is not None else "deeper"
-    plan = _plan(depth or usual, steps, s.radar, s.users, s.network, dtype)
+    plan = _plan(depth or usual, steps, columns(s.radar, s.goal, dtype).shape[1], s.users, s.network)
     if not compiled:
         from beamfold.optim.projected import run_projected
 
@@ -162,40 +181,9 @@ def fast(
         run = partial(run_fast, dtype=dtype, threads=threads)
     run = partial(run, tolerance=tolerance)
     with torch_threads() if compiled else nullcontext():
-        point, done = _by_setting(s, plan, run, dtype) if learned else run(s, plan)[::2]
+        found = by_setting(shipped_division(), s, plan, run, dtype) if learned else run(s, plan)
+        point, _, done = found
         return conclude_search(s, "fast", point, threads=threads, iterations=done)
-
-
-def _by_setting(s: Scenario, plan: Plan, run: Any, dtype: Any) -> tuple[Point, torch.Tensor]:
-    """F, W and the steps of all channels, those of one SNR and weight by the plan learnt for them."""
-    power, weight = (t.expand(s.batch) for t in (s.power, s.weight))
-    F = torch.empty((*s.batch, s.antennas, s.chains), dtype=torch.complex128, device=s.H.device)
-    W = torch.empty((*s.batch, s.chains, s.users), dtype=torch.complex128, device=s.H.device)
-    done = torch.empty(s.batch, dtype=torch.int64, device=s.H.device)
-    for p, w in sorted(set(zip(power.flatten().tolist(), weight.flatten().tolist(), strict=True))):
-        part = (power == p) & (weight == w)
-        snr_db = 10 * math.log10(p / s.noise)
-        own, constants = _learned(plan, s.radar, s.users, s.network, snr_db, w, dtype)
-        (F[part], W[part]), _, done[part] = run(s[part], own, constants=constants)
-    return Point(F, W), done
-
-
-def _learned(
-    plan: Plan, radar: Sensing, users: int, network: Network, snr_db: float, weight: float, dtype: Any
-) -> tuple[Plan, Constants]:
-    """The learnt plan and constants in the place of a plan, see `files.divisions`."""
-    from beamfold.files.divisions import learnt
-    from beamfold.kernels.fast import CONSTANTS, DROPPED, plan_for
-    from beamfold.optim.division import case_for
-
-    if not network.full:
-        raise InputError(f"the learnt plan is for the fully connected network, this one is {network.name}")
-    rank = radar.factor(DROPPED[dtype]).U.shape[1]
-    case = case_for(
-        plan, plan_for(users, network, rank), antennas=radar.antennas, users=users, chains=network.chains,
-        rank=rank, snr_db=snr_db, weight=weight,
-    )  # fmt: skip
-    return learnt(case, plan, CONSTANTS)
 
 
 def prepare_fast(
@@ -211,6 +199,7 @@ def prepare_fast(
     budget_us: float | None = None,
     precision: Literal["single", "double"] = "single",
     network: Network | None = None,
+    goal: Goal | None = None,
     learned: bool = False,
 ) -> Prepared:
     """The fast design made ready for one deployment: `prepare_fast(…)(H)` gives F, W and the steps it took.
@@ -234,15 +223,17 @@ def prepare_fast(
         precision: arithmetic of the kernel.
         network: the analog network, with continuous phases; default fully connected. A dynamic one makes the
             comparison with the start (26), which chooses its connections, take milliseconds.
+        goal: another sensing objective than τ: R + ω c is designed for, as by a scenario with this `goal`.
         learned: as in `fast`.
 
     Raises:
-        InputError: an unknown depth, steps < 0, or a network for other sizes or without a learnt plan.
+        InputError: an unknown depth, steps < 0, a network for other sizes or without a learnt plan, or a goal
+            of another array.
     """
     import numpy as np
 
     from beamfold.channel import saleh_valenzuela
-    from beamfold.kernels.fast import CONSTANTS, DROPPED, Prepared, Setting, calibrate
+    from beamfold.kernels.fast import CONSTANTS, Prepared, calibrate, columns, setting_for
     from beamfold.kernels.fast_guard import Guard
 
     chains = (users if network is None else network.chains) if chains is None else chains
@@ -252,24 +243,23 @@ def prepare_fast(
             f"the network {network.label} is for {network.antennas} antennas and {network.chains} chains, "
             f"found {radar.antennas} and {chains}"
         )
+    if goal is not None and not goal.scene.array.same_as(radar.array):
+        raise InputError(
+            f"the goal is for the array {goal.scene.array.name}, Psi for {radar.array.name}; take one array"
+        )
     if network.bits is not None:
         raise InputError(f"a prepared design has continuous phases, the network has {network.bits} bits")
     dtype: Any = np.float64 if precision == "double" else np.float32
-    plan, constants = _plan(depth, steps, radar, users, network, dtype), CONSTANTS
+    plan = _plan(depth, steps, columns(radar, goal, dtype).shape[1], users, network)
+    constants = CONSTANTS
     if learned:
-        plan, constants = _learned(plan, radar, users, network, snr_db, weight, dtype)
-    setting = Setting(
-        radar.factor(DROPPED[dtype]).U.numpy(),
-        radar.square,
-        users=users,
-        network=network,
-        noise=noise,
-        plan=plan,
-        dtype=dtype,
-        constants=constants,
+        _check_learned(goal=goal is not None, band=False, network=network)
+        plan, constants = learnt(shipped_division(), plan, radar, users, network, snr_db, weight, dtype)
+    setting = setting_for(
+        radar, goal, users=users, network=network, noise=noise, plan=plan, dtype=dtype, constants=constants
     )
     power = noise * 10 ** (snr_db / 10)
-    guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise)
+    guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise, goal=goal)
     go = Prepared(setting, power, weight, guard)
     if budget_us is not None:
         channels = saleh_valenzuela(radar.antennas, users, 20, seed=0).numpy()
@@ -327,6 +317,6 @@ def prepare_band(
 METHOD = Method(
     "fast",
     fast,
-    "R - omega tau: phases of F with W following; any size, no training",
-    supports=Supports(networks=True, bits=True, band=True, device=True),
+    "R - omega tau, or with crb and scnr: phases of F with W following; any size, no training",
+    supports=Supports(networks=True, bits=True, band=True, flat_goals=True, device=True),
 )

@@ -69,7 +69,7 @@ def search(
         plan=plan_for(s.users, s.network, U.shape[-1], **plan), dtype=dtype, tolerance=tolerance, which=which,
         subset=subset, threads=threads,
     )  # fmt: skip
-    F, W, f, done = (torch.from_numpy(z).reshape(*s.batch, *z.shape[1:]) for z in found)
+    F, W, f, done = (torch.from_numpy(z).reshape((*s.batch, *z.shape[1:])) for z in found)
     return Point(F, W), f, done
 
 

@@ -12,13 +12,20 @@ plan. The work is counted in microseconds of one processor, `microseconds`: both
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from beamfold.errors import InputError
+from beamfold.networks import Network
+from beamfold.scenario import Scenario
+from beamfold.sensing import Sensing
+from beamfold.start import Point
 
 if TYPE_CHECKING:
     from beamfold.kernels.fast import Plan
@@ -120,7 +127,7 @@ def inputs(case: Case) -> NDArray[np.float64]:
 def microseconds(plan: Plan, antennas: int, users: int, chains: int, rank: int) -> tuple[float, float]:
     """The work of a plan before its last steps of F, and of one such step, in microseconds of one processor.
 
-    Fitted to the compiled design, see docs/learned-starts.md; only ratios matter.
+    Fitted to the compiled design, see docs/explanations/learned-starts.md; only ratios matter.
     """
     N, K, M = -(-antennas // 16) * 16, users, chains
     D = M + K + rank
@@ -189,3 +196,44 @@ def divided(
         phases=constants.phases * times["phases"], ridge=constants.ridge * times["ridge"],
         shares=(first, *moved),
     )  # fmt: skip
+
+
+def learnt(
+    division: Division,
+    plan: Plan,
+    radar: Sensing,
+    users: int,
+    network: Network,
+    snr_db: float,
+    weight: float,
+    dtype: Any,
+) -> tuple[Plan, Constants]:
+    """The plan and constants of a division, or with a warning those given where it was not trained for
+    them.""" from beamfold.kernels.fast import CONSTANTS, columns, plan_for
+
+    rank = columns(radar, None, dtype).shape[1]
+    case = case_for(
+        plan, plan_for(users, network, rank), antennas=radar.antennas, users=users, chains=network.chains,
+        rank=rank, snr_db=snr_db, weight=weight,
+    )  # fmt: skip
+    reason = division.outside(case)
+    if reason:
+        warnings.warn(f"the learnt plan is not for this scenario, {reason}; the constants stay", stacklevel=3)
+        return plan, CONSTANTS
+    return divided(division.theta, case, plan, CONSTANTS)
+
+
+def by_setting(
+    division: Division, s: Scenario, plan: Plan, run: Any, dtype: Any
+) -> tuple[Point, Tensor, Tensor]:
+    """What `run(part, plan, constants=…)` gives for the channels of each SNR and weight, joined."""
+    power, weight = (t.expand(s.batch) for t in (s.power, s.weight))
+    F = torch.empty((*s.batch, s.antennas, s.chains), dtype=torch.complex128, device=s.H.device)
+    W = torch.empty((*s.batch, s.chains, s.users), dtype=torch.complex128, device=s.H.device)
+    f = torch.empty(s.batch, dtype=torch.float64, device=s.H.device)
+    done = torch.empty(s.batch, dtype=torch.int64, device=s.H.device)
+    for p, w in sorted(set(zip(power.flatten().tolist(), weight.flatten().tolist(), strict=True))):
+        part, snr_db = (power == p) & (weight == w), 10 * math.log10(p / s.noise)
+        own, constants = learnt(division, plan, s.radar, s.users, s.network, snr_db, w, dtype)
+        (F[part], W[part]), f[part], done[part] = run(s[part], own, constants=constants)
+    return Point(F, W), f, done

@@ -1,0 +1,45 @@
+"""The axes of an array as its file names them: in words, by what wrote the file, or as it was published."""
+
+from __future__ import annotations
+
+from beamfold.errors import InputError
+from beamfold.files.arrays import Held, text
+from beamfold.files.axes import DROPPED, SPELLED, SUBCARRIERS, parsed_axes
+from beamfold.files.bands import ENTRY
+from beamfold.files.candidates import NAME, Chosen
+from beamfold.files.orders import NATIVE, SEVERAL, Order
+from beamfold.files.rows import is_rows
+
+PUBLISHED = ("H_test", "H_train")
+"""Channels of the data published with the paper, (1, channels, users, antennas)."""
+
+
+def documented(axes: int, band: bool) -> Order | None:
+    """The order in which this program writes H of so many axes, None for another number."""
+    order = {3: NATIVE, 4: SEVERAL}.get(axes - band)
+    return (order[0], SUBCARRIERS, *order[1:]) if band and order is not None else order
+
+
+def named_axes(held: Held, chosen: Chosen) -> Order | None:
+    """The axes as the file names them: by labels, or in an entry `axes`, which is of H where there is an H.
+
+    A file with an entry `rows` beside H was written by this program before it named the axes.
+    """
+    value, own = chosen.value, chosen.name == NAME or NAME not in held.arrays
+    line = held.axes.get(chosen.name, "") or (text(held.arrays, "axes") if own else "")
+    names = [SPELLED.get(name, name) for name in line.split(",") if name]
+    if names:
+        return _known(names) if len(names) == value.ndim else None
+    if chosen.name == NAME and is_rows(text(held.arrays, "rows")):
+        return documented(value.ndim, ENTRY in held.arrays)
+    if chosen.name in PUBLISHED and value.ndim == 4 and value.shape[0] == 1:
+        return (DROPPED, *NATIVE)
+    return None
+
+
+def _known(names: list[str]) -> Order | None:
+    """The names where all of them are known, so that they can be taken."""
+    try:
+        return parsed_axes(",".join(names), {})
+    except InputError:
+        return None
