@@ -1,8 +1,7 @@
-"""The learnt division of a fast design's work: trained by an evolution strategy, and judged on fresh
-settings.
+"""A learnt division of a fast design's work: trained by the response to each part, judged on fresh settings.
 
-    OMP_NUM_THREADS=1 python benchmarks/divide.py train models.safetensors [--generations 60] [--seed 1]
-    OMP_NUM_THREADS=1 python benchmarks/divide.py judge [--seed 77] [--settings 20] [--model FILE]
+    OMP_NUM_THREADS=1 python benchmarks/divide.py train division.json [--settings 60] [--seed 1]
+    OMP_NUM_THREADS=1 python benchmarks/divide.py judge division.json [--seed 77]
 
 Settings are drawn from SNR −5 … 25 dB, ω 0.01 … 3, N 16 … 128, K 1 … 8, M K … 2 K, three targets, and one in
 six has channels of low rank. A candidate θ is compared with the constants at the same counted work, on the
@@ -12,20 +11,20 @@ same channels, at the depths medium and deep. `judge` also times both on the sam
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from division import PARTS, Case, case_for, divided, inputs, outside
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.files.divisions import load_division, save_division
 from beamfold.kernels.fast import CONSTANTS, DROPPED, Plan, plan_for, run_fast
 from beamfold.kernels.fast_workspace import Constants
 from beamfold.methods.fast import DEPTHS
-from beamfold.optim.division import PARTS, RANGES, Case, Division, DivisionInfo, case_for, divided, inputs
 from beamfold.scenario import Scenario, make_scenario
 
 TRAINED = ("medium", "deep")
@@ -35,8 +34,16 @@ MOST = 0.5
 """Percent above which a gain counts no further: a few settings would decide."""
 
 
-BEGIN = {"digital_steps": 0.2, "alternations": 0.3, "first": -0.4, "trial": -0.7}
-"""Where the search begins: near the plan of "deeper", found by hand for the published setting."""
+STEPS = {
+    "digital": 0.7, "chains": 0.7, "phases": 0.5, "ridge": 1.0, "share_1": 0.15, "share_2": 0.15,
+    "digital_steps": 0.4, "alternations": 0.6, "first": 0.7, "inner": 0.35,
+}  # fmt: skip
+"""How far each part is moved to either side when its response is measured."""
+LEAST = 0.02
+"""Least curvature that a response is taken to have, in percent at one step of `STEPS`."""
+WORTH = 0.03
+"""Percent that a further start has to promise."""
+FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Task(NamedTuple):
@@ -94,43 +101,54 @@ def gain(task: Task, theta: np.ndarray) -> float:
     return 100 * float((after - task.reached).mean() / (1 + task.reached.mean().abs()))
 
 
-def score(task: Task, theta: np.ndarray) -> float:
-    g = gain(task, theta)
-    return min(g, MOST) if g > 0 else WORST * max(g, -MOST)
+def shifted(part: str, by: float) -> np.ndarray:
+    """θ that moves one part alone, by the same in every setting."""
+    theta = np.zeros((len(PARTS), len(inputs(Case(16, 1, 1, 1, 0.0, 1.0)))))
+    theta[PARTS.index(part), 0] = by
+    return theta
 
 
-def evolve(
-    tasks: list[Task], generations: int, size: int, subset: int, rng: np.random.Generator
-) -> tuple[np.ndarray, list[float]]:
-    """θ by evolution: the mean of the better half of `size` normal candidates, one width for each number."""
-    rows, columns = len(PARTS), len(inputs(tasks[0].case))
-    mean, width = np.zeros((rows, columns)), np.full((rows, columns), 0.05)
-    for part, value in BEGIN.items():
-        mean[PARTS.index(part), 0] = value
-    width[:, 0] = 0.1
-    width[PARTS.index("share_1") : PARTS.index("share_2") + 1] *= 0.4
-    width[PARTS.index("starts")] *= 3.0
-    half = size // 2
-    weights = np.log(half + 0.5) - np.log(np.arange(1, half + 1))
-    weights /= weights.sum()
-    curve = []
-    for generation in range(generations):
-        chosen = [tasks[i] for i in rng.choice(len(tasks), min(subset, len(tasks)), replace=False)]
-        noise = rng.standard_normal((size, rows, columns))
-        noise[size // 2 :] = -noise[: size // 2]
-        scores = [float(np.mean([score(t, mean + width * z) for t in chosen])) for z in noise]
-        best = np.argsort(scores)[::-1][:half]
-        step = np.tensordot(weights, noise[best], 1)
-        spread = np.tensordot(weights, noise[best] ** 2, 1)
-        mean = mean + width * step
-        width = width * np.exp(0.15 * np.clip(spread - 1, -1, 1)) * 0.98
-        curve.append(float(np.mean([gain(t, mean) for t in chosen])))
+def response(tasks: list[Task], part: str, by: float) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and curvature of the gain along one part, for each task, from a step to either side."""
+    up, down = (np.array([gain(t, shifted(part, h)) for t in tasks]).clip(-MOST, MOST) for h in (by, -by))
+    print(f"{part}: mean gain {up.mean():.3f} % at +{by}, {down.mean():.3f} % at -{by}", flush=True)
+    return (up - down) / (2 * by), (up + down) / by**2
+
+
+def fitted(tasks: list[Task]) -> np.ndarray:
+    """θ that maximises the sum over the tasks of slope δ + curvature δ²/2 with δ = θᵀ x, part by part.
+
+    A further start is taken where the regression of its gain promises more than `WORTH`.
+    """
+    x = np.stack([inputs(t.case) for t in tasks])
+    ridge = 0.02 * len(tasks) * np.eye(x.shape[1])
+    theta = np.zeros((len(PARTS), x.shape[1]))
+    for part, by in STEPS.items():
+        slope, curvature = response(tasks, part, by)
+        weight = np.maximum(-curvature, LEAST / by**2)
+        theta[PARTS.index(part)] = np.linalg.solve((x * weight[:, None]).T @ x + ridge / by**2, x.T @ slope)
+    moved = shifted("starts", 1.0) + shifted("trial", -0.9)
+    gains = np.array([gain(t, moved) for t in tasks]).clip(-MOST, MOST)
+    print(f"a second start: mean gain {gains.mean():.3f} %, above 0 in {(gains > 0).sum()} of {len(gains)}")
+    theta[PARTS.index("starts")] = np.linalg.solve(x.T @ x + ridge, x.T @ gains) / (2 * WORTH)
+    theta[PARTS.index("trial"), 0] = -0.9
+    return theta
+
+
+def shrunk(theta: np.ndarray, tasks: list[Task]) -> tuple[np.ndarray, list[float]]:
+    """θ times the factor that gains most on tasks that it was not fitted to, a loss counted `WORST` times."""
+    curve, scores = [], []
+    for factor in FACTORS:
+        part = theta * factor
+        gains = np.array([gain(t, part) for t in tasks]).clip(-MOST, MOST)
+        curve.append(float(gains.mean()))
+        scores.append(float(np.where(gains > 0, gains, WORST * gains).mean()))
         print(
-            f"generation {generation}: mean gain {curve[-1]:.3f} %, scores {np.mean(scores):.3f} "
-            f"(best {max(scores):.3f})",
+            f"factor {factor}: mean gain {curve[-1]:.3f} %, least {gains.min():.3f} %, "
+            f"above 0 in {(gains > 0).sum()} of {len(gains)}, score {scores[-1]:.3f}",
             flush=True,
         )
-    return mean, curve
+    return theta * FACTORS[int(np.argmax(scores))], curve
 
 
 def train(options: argparse.Namespace) -> None:
@@ -139,20 +157,11 @@ def train(options: argparse.Namespace) -> None:
         t for i in range(options.settings)
         for t in tasks_of(setting(rng, options.channels, 10_000 * options.seed + i), TRAINED)
     ]  # fmt: skip
-    theta, curve = evolve(tasks, options.generations, options.size, options.subset, rng)
-    ranges = {name: (float(a), float(b)) for name, (a, b) in RANGES.items()}
-    info = DivisionInfo(
-        ranges,
-        options.settings,
-        options.channels,
-        options.generations,
-        options.seed,
-        tuple(curve),
-        f"benchmarks/divide.py train --generations {options.generations} --size {options.size} "
-        f"--subset {options.subset} --settings {options.settings} --channels {options.channels} "
-        f"--seed {options.seed}",
-    )
-    save_division(options.file, Division(theta, info))
+    first = len(tasks) * 3 // 4
+    theta, curve = shrunk(fitted(tasks[:first]), tasks[first:])
+    recipe = {"settings": options.settings, "channels": options.channels, "seed": options.seed}
+    held = {"theta": theta.tolist(), "curve": curve, "factors": FACTORS, **recipe}
+    options.file.write_text(json.dumps(held))
 
 
 def in_turns(s: Scenario, ways: list[tuple[Plan, Constants]], repeats: int = 7) -> list[float]:
@@ -167,7 +176,7 @@ def in_turns(s: Scenario, ways: list[tuple[Plan, Constants]], repeats: int = 7) 
 
 
 def judge(options: argparse.Namespace) -> None:
-    division = load_division(options.model)
+    theta = np.array(json.loads(options.file.read_text())["theta"])
     rng = np.random.default_rng(options.seed)
     print("| N, K, M (rank) | SNR | ω | depth | constants | learnt | gain | time | starts, trial, steps |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -176,8 +185,8 @@ def judge(options: argparse.Namespace) -> None:
         s = setting(rng, options.channels, 10_000 * options.seed + i)
         for depth, task in zip(options.depth, tasks_of(s, tuple(options.depth)), strict=True):
             case = task.case
-            plan, constants = divided(division.theta, case, task.plan, CONSTANTS)
-            if division.outside(case):
+            plan, constants = divided(theta, case, task.plan, CONSTANTS)
+            if outside(case):
                 plan, constants = task.plan, CONSTANTS
             after = value(s, plan, constants)
             percent = 100 * float((after - task.reached).mean() / task.reached.mean().abs())
@@ -188,7 +197,7 @@ def judge(options: argparse.Namespace) -> None:
                 f"| {case.weight:.3f} "
                 f"| {depth} | {float(task.reached.mean()):.3f} | {float(after.mean()):.3f} | {percent:.3f} % "
                 f"| {least[1] / least[0]:.2f} | {plan.starts}, {plan.trial}, {plan.steps} |"
-                f"{division.outside(case)}",
+                f"{outside(case)}",
                 flush=True,
             )
     better = sum(g > 0 for g in gains)
@@ -198,20 +207,16 @@ def judge(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("what", choices=("train", "judge"))
-    parser.add_argument("file", nargs="?", type=Path)
-    parser.add_argument("--generations", type=int, default=60)
-    parser.add_argument("--size", type=int, default=10)
-    parser.add_argument("--subset", type=int, default=18)
+    parser.add_argument("file", type=Path)
     parser.add_argument("--settings", type=int, default=None)
     parser.add_argument("--channels", type=int, default=None)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--depth", nargs="+", default=["deep"])
-    parser.add_argument("--model", type=Path, default=None)
     options = parser.parse_args()
     torch.set_num_threads(1)
     training = options.what == "train"
-    options.settings = options.settings or (40 if training else 20)
-    options.channels = options.channels or (8 if training else 200)
+    options.settings = options.settings or (60 if training else 20)
+    options.channels = options.channels or (24 if training else 200)
     (train if training else judge)(options)
 
 

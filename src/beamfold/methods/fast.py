@@ -18,11 +18,9 @@ import torch
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
-from beamfold.files.divisions import shipped_division
 from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
 from beamfold.optim.band_search import conclude, factors, search
-from beamfold.optim.division import by_setting, learnt
 from beamfold.optim.layers import Engine
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.radar.goal import Goal
@@ -104,15 +102,6 @@ def _check_torch(s: Scenario) -> None:
             raise InputError(f"fast with engine='torch' is for {what}; compiled code does it on the CPU")
 
 
-def _check_learned(*, goal: bool, band: bool, network: Network) -> None:
-    """Raise InputError where there is no learnt plan."""
-    if band or goal:
-        what = "flat channels, these are of a band" if band else "tau as its sensing objective"
-        raise InputError(f"the learnt plan is for {what}")
-    if not network.full:
-        raise InputError(f"the learnt plan is for the fully connected network, this one is {network.name}")
-
-
 def fast(
     s: Scenario,
     *,
@@ -121,7 +110,6 @@ def fast(
     precision: Literal["single", "double"] = "single",
     tolerance: float = 0.0,
     engine: Engine = "auto",
-    learned: bool = False,
     threads: int | None = None,
 ) -> Design:
     """The fast design of every channel of a scenario.
@@ -134,12 +122,8 @@ def fast(
             connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
-        engine: "kernel" (compiled, on the CPU), "torch" (the same steps written in torch, for flat channels
-        with
+        engine: "kernel" (compiled, on the CPU), "torch" (the same steps written in torch, for flat channels and
             continuous phases on any device) or "auto": compiled where the channels are on the CPU.
-        learned: divide the same work as the shipped model of `files.divisions` says for this SNR, weight and
-            these sizes. A fully connected network and flat channels; outside of what it was trained on the
-            constants stay, with a warning.
         threads: how many share the batch of a compiled design; default all cores.
 
     Returns:
@@ -161,8 +145,6 @@ def fast(
     compiled = engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu")
     if not compiled:
         _check_torch(s)
-    if learned:
-        _check_learned(goal=s.goal is not None, band=s.band is not None, network=s.network)
     dtype: Any = np.float64 if precision == "double" else np.float32
     if s.band is not None:
         work = _work(depth, steps, s.users, s.network, band=True)
@@ -179,10 +161,8 @@ def fast(
         from beamfold.kernels.fast import run_fast
 
         run = partial(run_fast, dtype=dtype, threads=threads)
-    run = partial(run, tolerance=tolerance)
     with torch_threads() if compiled else nullcontext():
-        found = by_setting(shipped_division(), s, plan, run, dtype) if learned else run(s, plan)
-        point, _, done = found
+        point, _, done = run(s, plan, tolerance=tolerance)
         return conclude_search(s, "fast", point, threads=threads, iterations=done)
 
 
@@ -200,7 +180,6 @@ def prepare_fast(
     precision: Literal["single", "double"] = "single",
     network: Network | None = None,
     goal: Goal | None = None,
-    learned: bool = False,
 ) -> Prepared:
     """The fast design made ready for one deployment: `prepare_fast(…)(H)` gives F, W and the steps it took.
 
@@ -224,16 +203,14 @@ def prepare_fast(
         network: the analog network, with continuous phases; default fully connected. A dynamic one makes the
             comparison with the start (26), which chooses its connections, take milliseconds.
         goal: another sensing objective than τ: R + ω c is designed for, as by a scenario with this `goal`.
-        learned: as in `fast`.
 
     Raises:
-        InputError: an unknown depth, steps < 0, a network for other sizes or without a learnt plan, or a goal
-            of another array.
+        InputError: an unknown depth, steps < 0, a network for other sizes, or a goal of another array.
     """
     import numpy as np
 
     from beamfold.channel import saleh_valenzuela
-    from beamfold.kernels.fast import CONSTANTS, Prepared, calibrate, columns, setting_for
+    from beamfold.kernels.fast import Prepared, calibrate, columns, setting_for
     from beamfold.kernels.fast_guard import Guard
 
     chains = (users if network is None else network.chains) if chains is None else chains
@@ -251,13 +228,7 @@ def prepare_fast(
         raise InputError(f"a prepared design has continuous phases, the network has {network.bits} bits")
     dtype: Any = np.float64 if precision == "double" else np.float32
     plan = _plan(depth, steps, columns(radar, goal, dtype).shape[1], users, network)
-    constants = CONSTANTS
-    if learned:
-        _check_learned(goal=goal is not None, band=False, network=network)
-        plan, constants = learnt(shipped_division(), plan, radar, users, network, snr_db, weight, dtype)
-    setting = setting_for(
-        radar, goal, users=users, network=network, noise=noise, plan=plan, dtype=dtype, constants=constants
-    )
+    setting = setting_for(radar, goal, users=users, network=network, noise=noise, plan=plan, dtype=dtype)
     power = noise * 10 ** (snr_db / 10)
     guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise, goal=goal)
     go = Prepared(setting, power, weight, guard)

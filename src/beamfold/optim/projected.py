@@ -154,8 +154,8 @@ def _at_true_noise(s: Scenario, point: Point, f: Tensor, loud: Tensor) -> tuple[
     mine = Point(point.F[loud], point.W[loud])
     deeper = []
     for F, w, h, power in zip(*mine, part.H, part.power, strict=True):
-        arrays = (z.resolve_conj().cpu().numpy() for z in (F, w, h))
-        deeper.append(deepen(*arrays, float(power), math.sqrt(float(power) / s.noise)))
+        f_n, w_n, h_n = (z.resolve_conj().cpu().numpy() for z in (F, w, h))
+        deeper.append(deepen(f_n, w_n, h_n, float(power), math.sqrt(float(power) / s.noise)))
     other = torch.from_numpy(np.stack(deeper)).to(W)
     before, after = (part.objective(mine.F @ w) for w in (mine.W, other))
     W[loud], f[loud] = pick(after > before, other, mine.W), torch.fmax(before, after)

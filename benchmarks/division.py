@@ -1,5 +1,4 @@
-r"""How a fast design divides its work, learnt: its plan and constants as smooth functions of a scenario's
-numbers.
+r"""How a fast design divides its work: plan and constants as smooth functions of a scenario's numbers.
 
 With x the numbers of a scenario, each brought to about [−1, 1], and 1 in front,
 
@@ -12,24 +11,13 @@ plan. The work is counted in microseconds of one processor, `microseconds`: both
 from __future__ import annotations
 
 import math
-import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from beamfold.errors import InputError
-from beamfold.networks import Network
-from beamfold.scenario import Scenario
-from beamfold.sensing import Sensing
-from beamfold.start import Point
-
-if TYPE_CHECKING:
-    from beamfold.kernels.fast import Plan
-    from beamfold.kernels.fast_workspace import Constants
+from beamfold.kernels.fast import Plan
+from beamfold.kernels.fast_workspace import Constants
 
 PARTS = (
     "digital", "chains", "phases", "ridge", "share_1", "share_2", "digital_steps", "alternations", "first",
@@ -37,14 +25,12 @@ PARTS = (
 )  # fmt: skip
 """What is learnt, a row of θ each: first steps of Z, W and ∠F, ε of the factorisation, the two shares of
 sensing beams, and the numbers of a `Plan`."""
-NUMBERS = ("antennas", "users", "chains", "rank", "snr_db", "weight", "work")
-"""What a scenario is described by; `work` is that of the plan over that of "deep"."""
 TRIAL = 5
 """Steps of F from each of several starts where θ = 0 and the plan has one."""
 
 
 class Case(NamedTuple):
-    """The numbers of a scenario, by the names of `NUMBERS`."""
+    """The numbers of a scenario; `work` is that of the plan over that of "deep"."""
 
     antennas: int
     users: int
@@ -62,56 +48,13 @@ RANGES: dict[str, tuple[float, float]] = {
 """What the division is trained on; outside of it the constants stay."""
 
 
-@dataclass(frozen=True)
-class DivisionInfo:
-    """How a division was trained: it travels with θ in the model's file.
-
-    Attributes:
-        ranges: least and largest value of each of `NUMBERS` in training.
-        settings: how many were drawn.
-        channels: of each.
-        generations: of the evolution strategy.
-        seed: of settings, channels and search.
-        curve: the mean gain over the constants in percent, one value per generation.
-        note: for people.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
-
-    ranges: dict[str, tuple[float, float]]
-    settings: int
-    channels: int
-    generations: int
-    seed: int
-    curve: tuple[float, ...] = ()
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse ranges of other numbers than `NUMBERS`."""
-        if set(self.ranges) != set(NUMBERS):
-            raise InputError(f"ranges of {', '.join(NUMBERS)} expected, found {', '.join(self.ranges)}")
-
-
-@dataclass(frozen=True)
-class Division:
-    """θ (`PARTS` × numbers) and how it was trained."""
-
-    theta: NDArray[np.float64]
-    info: DivisionInfo
-
-    def __post_init__(self) -> None:
-        """Refuse another layout of θ."""
-        expected = (len(PARTS), len(inputs(Case(16, 1, 1, 1, 0.0, 1.0))))
-        if self.theta.shape != expected or not np.isfinite(self.theta).all():
-            raise InputError(f"theta is finite and {expected}, found {self.theta.shape}")
-
-    def outside(self, case: Case) -> str:
-        """The number of a scenario that is outside of what θ was trained on, in words; "" where none is."""
-        for name, found in case._asdict().items():
-            least, most = self.info.ranges[name]
-            if not least <= found <= most:
-                return f"{name} = {found:g} is outside {least:g} to {most:g}"
-        return ""
+def outside(case: Case) -> str:
+    """The number of a scenario that is outside of `RANGES`, in words; "" where none is."""
+    for name, found in case._asdict().items():
+        least, most = RANGES[name]
+        if not least <= found <= most:
+            return f"{name} = {found:g} is outside {least:g} to {most:g}"
+    return ""
 
 
 def inputs(case: Case) -> NDArray[np.float64]:
@@ -196,44 +139,3 @@ def divided(
         phases=constants.phases * times["phases"], ridge=constants.ridge * times["ridge"],
         shares=(first, *moved),
     )  # fmt: skip
-
-
-def learnt(
-    division: Division,
-    plan: Plan,
-    radar: Sensing,
-    users: int,
-    network: Network,
-    snr_db: float,
-    weight: float,
-    dtype: Any,
-) -> tuple[Plan, Constants]:
-    """The plan and constants of a division, or with a warning those given where it was not trained for
-    them.""" from beamfold.kernels.fast import CONSTANTS, columns, plan_for
-
-    rank = columns(radar, None, dtype).shape[1]
-    case = case_for(
-        plan, plan_for(users, network, rank), antennas=radar.antennas, users=users, chains=network.chains,
-        rank=rank, snr_db=snr_db, weight=weight,
-    )  # fmt: skip
-    reason = division.outside(case)
-    if reason:
-        warnings.warn(f"the learnt plan is not for this scenario, {reason}; the constants stay", stacklevel=3)
-        return plan, CONSTANTS
-    return divided(division.theta, case, plan, CONSTANTS)
-
-
-def by_setting(
-    division: Division, s: Scenario, plan: Plan, run: Any, dtype: Any
-) -> tuple[Point, Tensor, Tensor]:
-    """What `run(part, plan, constants=…)` gives for the channels of each SNR and weight, joined."""
-    power, weight = (t.expand(s.batch) for t in (s.power, s.weight))
-    F = torch.empty((*s.batch, s.antennas, s.chains), dtype=torch.complex128, device=s.H.device)
-    W = torch.empty((*s.batch, s.chains, s.users), dtype=torch.complex128, device=s.H.device)
-    f = torch.empty(s.batch, dtype=torch.float64, device=s.H.device)
-    done = torch.empty(s.batch, dtype=torch.int64, device=s.H.device)
-    for p, w in sorted(set(zip(power.flatten().tolist(), weight.flatten().tolist(), strict=True))):
-        part, snr_db = (power == p) & (weight == w), 10 * math.log10(p / s.noise)
-        own, constants = learnt(division, plan, s.radar, s.users, s.network, snr_db, w, dtype)
-        (F[part], W[part]), f[part], done[part] = run(s[part], own, constants=constants)
-    return Point(F, W), f, done
