@@ -118,12 +118,12 @@ def fast(
         s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.
         steps: steps of F, default 60; on a network that is not fully connected those from the best start.
         depth: a name of `DEPTHS`; `steps` overrides its number of steps. On a network that is not fully
-            connected "deeper" takes three starts a short way, "deep" two, or one where M ≥ 2 K and the
-            connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
+            connected "deeper" and "raced" take three starts a short way, "deep" two, or one where M ≥ 2 K and
+            the connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
-        engine: "kernel" (compiled, on the CPU), "torch" (the same steps written in torch, for flat channels and
-            continuous phases on any device) or "auto": compiled where the channels are on the CPU.
+        engine: "kernel" (compiled, on the CPU), "torch" (the same steps written in torch, for flat channels,
+            tau and continuous phases, on any device) or "auto": compiled where the channels are on the CPU.
         threads: how many share the batch of a compiled design; default all cores.
 
     Returns:
