@@ -58,7 +58,11 @@ CASES = {
         for name, method in METHODS.items()
     },
     "fast, double": (partial(fast, precision="double", steps=3), Contract(columns=False)),
-    "fast, torch": (partial(fast, engine="torch", precision="double", steps=3), Contract(columns=False)),
+    # A batch rounds otherwise than a channel alone, and quasi-Newton steps multiply that.
+    "fast, torch": (
+        partial(fast, engine="torch", precision="double", depth="shallow", steps=2),
+        Contract(columns=False, one_by_one=1e-5),
+    ),
     "fast, crb": (fast, Contract(columns=False, sensing="crb")),
     "fast, scnr": (partial(fast, precision="double", steps=20), Contract(columns=False, sensing="scnr")),
     "pga, J = 1": (partial(pga, inner=1, **STEPS, engine="torch"), Contract()),

@@ -13,7 +13,13 @@ from beamfold.networks import named_network
 from beamfold.optim.lbfgs import as_real
 from beamfold.optim.projected import run_projected
 from beamfold.optim.projected_objective import Numbers, ascend_chains, by_chains, no_curvature
-from beamfold.optim.projected_start import canonical, cholesky, digital_start, independent_first
+from beamfold.optim.projected_start import (
+    canonical,
+    cholesky,
+    digital_start,
+    independent_first,
+    least_squares,
+)
 from beamfold.scenario import make_scenario
 from beamfold.start import proposed
 
@@ -82,6 +88,14 @@ def test_both_paths_where_users_depend_on_others_or_are_loud():
     assert differences(make_scenario(A @ B, radar, snr_db=10), Plan(steps=6)).max() < 1e-4
     loud = make_scenario(1e4 * small(16, 4).H, radar, snr_db=10)
     assert differences(loud, Plan(digital=8, alternations=4, first=2, steps=2)).max() < 1e-4
+
+
+def test_a_chain_that_no_antenna_hangs_on_sends_nothing():
+    F = torch.ones(1, 5, 3, dtype=torch.complex128)
+    F[..., 2] = 0
+    W = least_squares(F, torch.ones(1, 5, 2, dtype=torch.complex128), 0.03)
+    assert torch.isfinite(W).all()
+    assert (W[:, 2] == 0).all() and (W[:, :2] != 0).all()
 
 
 def test_zeros_stay_finite():

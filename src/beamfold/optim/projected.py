@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from beamfold.kernels.fast import CONSTANTS, DROPPED, ROUNDING, Plan, mixing
+from beamfold.kernels.fast_channel import GRID
 from beamfold.kernels.fast_loud import deepen
 from beamfold.kernels.fast_workspace import Constants
 from beamfold.networks import Network
@@ -128,7 +129,9 @@ def run_projected(
     power, weight = (t.expand(s.batch).reshape(-1).to(torch.float64) for t in (s.power, s.weight))
     U = s.radar.factor(DROPPED[precision]).U.to(device, kind)
     channels = canonical(H, (power / s.noise).sqrt(), U, constants)
-    numbers = Numbers((weight * power.square()).to(dtype), s.radar.square)
+    mantissa, exponent = torch.frexp(weight * power * power)  # on the grid of the channels, against rounding
+    omega = torch.ldexp((mantissa * 2**GRID).round(), exponent - GRID)
+    numbers = Numbers(omega.to(dtype), s.radar.square)
     X = digital_optimum(channels, numbers, constants, s.users, plan.digital)
     F, W, mask = best_start(channels.V, X, s.network, which, numbers, constants, plan)
     found = ascend_phases(channels.V, F, W, mask, numbers, constants, plan, plan.steps)

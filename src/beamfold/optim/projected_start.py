@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from beamfold.kernels.fast_channel import GRID
 from beamfold.kernels.fast_workspace import Constants
 from beamfold.networks import Network
 from beamfold.optim.lbfgs import as_real
@@ -77,6 +78,14 @@ def independent_first(G: Tensor, least: float) -> list[int]:
     return order
 
 
+def on_grid(h: Tensor) -> Tensor:
+    """h (B, N, K) with each column on a grid of 2^-`GRID` of its largest entry."""
+    parts = torch.view_as_real(h)
+    _, exponent = torch.frexp(h.abs().amax(1, keepdim=True)[..., None])
+    scale = GRID - exponent
+    return torch.view_as_complex(torch.ldexp(torch.ldexp(parts, scale).round(), -scale).contiguous())
+
+
 def canonical(H: Tensor, gain: Tensor, U: Tensor, constants: Constants) -> Channels:
     """`Channels` of H (B, K, N) with gain √P_t/σ (B,), in the precision of U (N, r)."""
     h, gain = H.mH, gain[:, None]
@@ -86,7 +95,7 @@ def canonical(H: Tensor, gain: Tensor, U: Tensor, constants: Constants) -> Chann
     loud = norm.square() > constants.loudest
     h = scaled * (gain * size * torch.where(loud, math.sqrt(constants.loudest) / norm, 1.0))[:, None]
     largest = torch.gather(scaled, 1, scaled.abs().argmax(1, keepdim=True))
-    h = h * torch.where(largest == 0, 1.0, largest.conj() / largest.abs())
+    h = on_grid(h * torch.where(largest == 0, 1.0, largest.conj() / largest.abs()))
     order = torch.sort(norm, dim=1, descending=True, stable=True).indices
 
     def whole(order: Tensor) -> tuple[Tensor, Tensor]:
@@ -221,7 +230,8 @@ def least_squares(F: Tensor, X: Tensor, ridge: float) -> Tensor:
     """W = (Fᴴ F + ridge · N I)⁻¹ Fᴴ X."""
     FF = F.mH @ F
     diagonal = FF.diagonal(dim1=-2, dim2=-1)
-    L = torch.linalg.cholesky_ex(FF + ridge * torch.diag_embed(diagonal)).L
+    more = torch.where(diagonal == 0, 1.0, ridge * diagonal)  # a chain that no antenna hangs on sends nothing
+    L = torch.linalg.cholesky_ex(FF + torch.diag_embed(more)).L
     return torch.cholesky_solve(F.mH @ X, L)
 
 
