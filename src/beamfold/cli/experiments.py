@@ -1,4 +1,4 @@
-"""Commands on the paper's experiments: reproduce them, take their numbers elsewhere, sweep beyond them."""
+"""Commands on the paper's experiments: reproduce them, export their numbers, sweep over other settings."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def export(
 
 
 def sweep(
-    config: Annotated[Path, typer.Argument(help="What to sweep, TOML; see docs/experiments.md.")],
+    config: Annotated[Path, typer.Argument(help="What to sweep, TOML; see docs/how-to/experiments.md.")],
     output: Folder = Path("results/sweep"),
     workers: Annotated[int, typer.Option(help="Processes of a local Dask cluster; 0: this one.")] = 0,
     scheduler: Annotated[
@@ -181,7 +181,7 @@ def sweep(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, estimate the time and stop.")] = False,
 ) -> None:
-    """Run any product of methods, SNR, weights, sizes, networks and targets. Interrupted, the same goes on.
+    """Run any product of methods, SNR, weights, sizes, networks and targets. A repeated call continues.
 
     Example: beamfold sweep sweep.toml -o results/run1 --workers 2
     """
@@ -214,7 +214,7 @@ def sweep(
         with progress(len(cells), "sweep") as tick:
             run(grid, held, workers=workers, scheduler=scheduler, tick=tick)
     except KeyboardInterrupt:
-        say("stopped; finished cells are kept, the same command goes on")
+        say("stopped; finished cells are kept, the same command continues")
         raise
     say(f"{output / 'sweep.nc'}: {len(cells)} cells, {len(left)} of them computed now")
 

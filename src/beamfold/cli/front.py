@@ -69,8 +69,8 @@ def front(
 ) -> None:
     """The R-tau front of a channel set as data and picture: each method a curve, the paper's as points.
 
-    With --sensing crb or scnr the front of R and of what the radar sees; curves are then best, digital or
-    pga.
+    With --sensing crb or scnr the front of R and of what the radar sees; curves are then fast,
+    best, digital or pga.
 
     Example: beamfold front channels.mat --snr-db 12 -o front.nc
     """

@@ -1,4 +1,4 @@
-"""The command that says what a cheaper front end costs."""
+"""The command that compares analog networks."""
 
 from __future__ import annotations
 

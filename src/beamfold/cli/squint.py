@@ -1,4 +1,4 @@
-"""The command that says what beam squint costs over the bandwidth."""
+"""The command that measures the loss by beam squint over the bandwidth."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from beamfold.radar.fisher import bound
 from beamfold.result import FAULT_CODES, Design
 from beamfold.scenario import Scenario
 
-METHODS = ("best", "digital")
+METHODS = ("fast", "best", "digital")
 """The curves for the scenario's objective."""
 AGAINST = ("fast",)
 """Those for R − ω τ."""

@@ -40,9 +40,9 @@ function send() {
     if (answer.error) { refuse(answer.error); if (!same(asked, state)) soon(); return; }
     if (targets) run.psi = performance.now() - run.since;
     trouble("");
+    if (!same(answer.state, state)) send(); // the server works while this one is drawn
     show(answer);
-    if (!same(answer.state, state)) soon();
-    else settle();
+    if (same(answer.state, state)) settle();
   }).catch((error) => { if (number === run.sent) { run.flying = false; fail(error, send); } });
 }
 

@@ -85,7 +85,7 @@ function drawFigures() {
     ["beampattern error τ", short(answer.tau), "", "‖X Xᴴ − Pₜ Ψ‖², how far the design is from the covariance that sensing wants"],
     [goal ? "objective" : "objective R − ωτ", short(answer.objective), "", answer.advice],
     ["worst angle, RCRB", worst === undefined ? "–" : worst === null ? "∞" : `${short(worst)}°`, "", "Root Cramér-Rao bound of the worst target's angle: what no unbiased estimate of it can be better than"],
-    ["time per design", milliseconds(prepared ?? answer.seconds), prepared ? `${milliseconds(answer.seconds)} with all checks` : answer.method, "Measured on this machine, one thread"],
+    ["time per design", milliseconds(prepared ?? answer.seconds), !prepared || !facts.live ? answer.method : `${milliseconds(answer.seconds)} with all checks`, "Measured on this machine, one thread"],
   ];
   if (!shown.figures) {
     shown.figures = rows.map(([name]) => {
@@ -120,6 +120,9 @@ function drawFront() {
   };
   if (across > 0) panel.dots.push({ x: across, y: answer.rate, r: 6, colour: CURVE.here, here: true });
   if (points.length < 2) return;
+  const rates = panel.dots.map((dot) => dot.y), step = 5;
+  panel.y = [step * Math.floor(Math.min(...rates) / step), step * Math.ceil(Math.max(...rates) / step)];
+  if (panel.y[0] === panel.y[1]) panel.y[1] += step;
   at("front").classList.toggle("old", !current);
   if (shown.front) { shown.front.update(panel); return; }
   shown.front = new Panel(at("front"), panel);
@@ -161,6 +164,7 @@ function drawMap(map) {
       const { plot } = shown.map;
       const frame = { plot, place: ([az, el]) => [shown.map.sx(az), shown.map.sy(el)], read: (x, y) => [shown.map.sx.inverse(x), shown.map.sy.inverse(y)] };
       at("map").classList.add("square");
+      at("pattern").replaceWith(at("map")); // the map is what the beampattern is for a line
       placeTargets(frame, at("map"));
       shown.map.drawn = () => shown.targets?.draw();
     }

@@ -201,7 +201,9 @@ class ScenarioSpec:
     ] = None
     sensing: Annotated[
         str | None,
-        Key("What sensing is for: tau (R - w tau), crb (R + w log2 det J) or scnr.", "tau", OF_GOAL),
+        Key(
+            "What sensing is for: tau (R - w tau), crb (R + w log2 det J) or scnr.", "tau", f"{OF_GOAL} train"
+        ),
     ] = None
     target_snr_db: Annotated[
         list[float] | None,

@@ -27,7 +27,7 @@ Number = TypeVar("Number", int, float)
 
 
 def read_scenario(path: Pathlike) -> Scenario:
-    """The scenario of a file, checked by `make_scenario`; docs/scenario-file.md lists the keys.
+    """The scenario of a file, checked by `make_scenario`; docs/reference/scenario-file.md lists the keys.
 
     Args:
         path: `.toml`, or a result that records its scenario: a design file `.mat` or `.npz`, a front `.nc`,
