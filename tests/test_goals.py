@@ -14,6 +14,7 @@ import beamfold as bf
 from beamfold.measures import measure_named
 from beamfold.methods.fast import prepare_fast
 from beamfold.objective import inner_product
+from beamfold.optim.few_bits import on_levels
 from beamfold.optim.free import Free, Weighted, climb, tangent
 from beamfold.optim.goal_search import Lagrangian, digital_starts
 from beamfold.radar import make_scene
@@ -217,6 +218,22 @@ def test_a_difference_beam_says_as_much_of_the_angle_as_a_sum_beam():
     J = [2 ** float(crb(X, scene).value) for X in beams]
     assert J[0] == pytest.approx(J[1], rel=1e-7)
     assert scnr(beams[1], scene) < 1.1e-8 * scnr(beams[0], scene)
+
+
+@pytest.mark.parametrize("sensing", ["crb", "scnr"])
+def test_few_bits(sensing):
+    """On the levels, above rounding with a W that follows, and nearer to continuous phases with more bits."""
+    s = scenario(sensing, chains=4)
+    levels = [
+        bf.design(scenario(sensing, chains=4, network=bf.fully_connected(12, 4, bits)), "fast").objective
+        for bits in (2, 3, 4)
+    ]
+    for few, more in pairwise([*levels, bf.design(s, "fast").objective]):
+        assert float(more.mean()) > float(few.mean())
+    d = bf.design(s, "fast")
+    coarse = scenario(sensing, chains=4, network=bf.fully_connected(12, 4, 2))
+    F, W = on_levels(coarse, Point(d.F, d.W), passes=0)
+    assert (levels[0] > coarse.objective(F @ W)).all()
 
 
 def test_what_is_refused():

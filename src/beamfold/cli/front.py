@@ -120,7 +120,7 @@ def _of_goal(
     """The front for another sensing objective than τ."""
     import numpy as np
 
-    from beamfold.experiments.sense_front import METHODS, sense_front, summary
+    from beamfold.experiments.sense_front import sense_front, summary
     from beamfold.experiments.store import save
     from beamfold.figures import write_figure
     from beamfold.sense_figures import front as picture
@@ -129,7 +129,7 @@ def _of_goal(
     with progress(1000, "front") as tick:
         ds = sense_front(
             s,
-            methods=tuple(method) if method else METHODS,
+            methods=tuple(method) if method else None,
             weights=np.array(weights) if weights else None,
             points=points,
             source=channel_file(spec).name,
