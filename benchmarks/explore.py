@@ -4,8 +4,8 @@
 
 The explorer runs as a process of its own, as a user starts it. A pointer takes hold of the slider of ω and
 moves to and fro over it, a step for every frame, as a hand would. Counted are the answers that the page has
-drawn, in whole seconds: the median, the least and the most. Beside them stand the milliseconds of one question
-on this machine, from the page's fetch to its answer, and of its design.
+drawn, in whole seconds: the median, the least and the most. Beside them stand the milliseconds of one
+question on this machine, from the page's fetch to its answer, and of its design.
 """
 
 from __future__ import annotations
