@@ -96,7 +96,7 @@ def test_the_recipe_of_a_large_file_reads_its_channel_alone(tmp_path, H, small, 
 
 
 def sparse(path, count):
-    """A file of many gigabytes that takes no room on the disk: zeros but for one channel."""
+    """A file of many gigabytes that takes no room on the disk: zeros but for its ends."""
     shape = (count, 4, 64)
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(
@@ -105,8 +105,9 @@ def sparse(path, count):
         begin = stream.tell()
         each = 16 * 4 * 64
         stream.truncate(begin + count * each)
-        stream.seek(begin + (count - 1) * each)
-        stream.write(np.full(shape[1:], 1 + 2j).tobytes())
+        for b in (0, count - 1):
+            stream.seek(begin + b * each)
+            stream.write(np.full(shape[1:], b + 1 + 2j).tobytes())
 
 
 def test_ten_gigabytes_take_the_memory_of_a_channel(tmp_path):
@@ -117,8 +118,8 @@ def test_ten_gigabytes_take_the_memory_of_a_channel(tmp_path):
         pytest.skip("the disk has no sparse files")
     held = open_set(ScenarioSpec(channels=path, axes=AXES))
     assert held.count == 10 * (1 << 30) // (16 * 4 * 64) + 1
-    assert bool((held.channel(held.count - 1) == 1 + 2j).all())
-    assert not held.channel(5).any()
+    for b in (0, held.count - 1):
+        assert bool((held.channel(b) == b + 1 + 2j).all())
 
 
 def test_damaged_large_files_are_refused_in_one_line(tmp_path, H, small):

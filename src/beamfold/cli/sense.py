@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, table
-from beamfold.cli.data import AsJson, Force
+from beamfold.cli.common import check_style, print_json, progress, say, table
+from beamfold.cli.data import AsJson, Force, Style
 from beamfold.errors import InputError
 from beamfold.files.entries import Angle, direction
 
@@ -75,6 +75,7 @@ def sense(
     clutter_db: ClutterDb = None,
     receive_array: Receive = None,
     islr_over: Annotated[str, typer.Option(help="What ISLR integrates over: u (sin theta) or angle.")] = "u",
+    style: Style = "screen",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -92,6 +93,7 @@ def sense(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
+    paper = check_style(style)
     if islr_over not in ("u", "angle"):
         raise InputError(f"--islr-over is u or angle, got {islr_over!r}")
     held = read_precoders(designs)
@@ -107,7 +109,7 @@ def sense(
         source=designs.name,
     )
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}"))
-    write_figure(picture, ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem, paper=paper)
     _tell(output, ds, summary(ds), as_json)
 
 
