@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from beamfold.errors import InputError
+
 
 def say(text: str) -> None:
     """A line for people, on standard error, so that standard output stays for results."""
@@ -28,6 +30,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+STYLES = ("screen", "paper")
+
+
+def check_style(style: str) -> bool:
+    """Whether pictures are made for a paper as well.
+
+    Raises:
+        InputError: another word than those of `STYLES`.
+    """
+    if style not in STYLES:
+        raise InputError(f"--style is {' or '.join(STYLES)}, got {style[:30]!r}")
+    return style == "paper"
 
 
 Tick = Callable[[int, str], None]

@@ -73,13 +73,16 @@ def program(held: Designs, state: State) -> str:
     hardware = f", chains={s.chains}" if s.chains != s.users else ""
     if not s.network.usual:
         hardware = f", network=bf.{_network(state, s.antennas)}"
+    b, read = state.channel, spec
+    if held.channels.apart:  # a large file, of which Python too reads one channel alone
+        b, read = 0, alone(held, spec, state)
     targets = ", ".join(_target(t) for t in state.targets_deg or ())
     solving = _options(width_deg=spec.width_deg, angles=spec.angles, rank=spec.psi_rank)
     point = f"snr_db={_word(state.snr_db)}, weight={_word(state.weight)}"
     return "\n".join(
         [
             "import beamfold as bf",
-            f"H = bf.read_channels({str(channel_file(spec))!r}{_reading(spec)})[{state.channel}]",
+            f"H = bf.read_channels({str(channel_file(spec))!r}{_reading(read)})[{b}]",
             f"Psi = bf.solve_covariance({array}, [{targets}]{solving})",
             f"s = bf.make_scenario(H, Psi, {point}{hardware})",
             "d = bf.design(s)",

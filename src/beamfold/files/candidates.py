@@ -16,6 +16,7 @@ import numpy as np
 from beamfold.files.arrays import Array, Held, numbers
 from beamfold.files.atomic import FileError
 from beamfold.files.orders import Found, Known, unnamed
+from beamfold.files.parts import stays_in_file
 
 NAME = "H"
 PARTS = (("real", "imag"), ("re", "im"), ("r", "i"))
@@ -47,7 +48,8 @@ def named(path: Path, held: Held, variable: str, imag: str | None) -> Chosen:
     name = variable if variable in arrays else variable.strip("/").replace("/", ".")
     if imag is not None:
         real, other = _there(path, held, variable), _there(path, held, imag)
-        return Chosen(name, _together(path, variable, real, imag, other), (f"with {imag} as imaginary part",))
+        whole, told = _together(path, variable, real, imag, other), f"with {imag} as imaginary part"
+        return Chosen(name, whole, (told,), (variable, imag))
     pairs = {chosen.name: chosen for chosen in joined_pairs(arrays)}
     if name not in arrays and name in pairs:
         return pairs[name]
@@ -72,7 +74,14 @@ def _together(path: Path, real: str, a: Array, imag: str, b: Array) -> Array:
             f"{path}: {real} {a.shape} {a.dtype} and {imag} {b.shape} "
             f"{b.dtype} are no real and imaginary part"
         )
-    return a + 1j * b
+    return together(a, b)
+
+
+def together(real: Array, imag: Array) -> Array:
+    """a + j b; of arrays whose values are still in the file the shape alone."""
+    if stays_in_file(real) or stays_in_file(imag):
+        return np.broadcast_to(np.zeros((), np.complex128), real.shape)
+    return real + 1j * imag
 
 
 def joined_pairs(arrays: Mapping[str, Array]) -> list[Chosen]:
@@ -90,7 +99,7 @@ def joined_pairs(arrays: Mapping[str, Array]) -> list[Chosen]:
                 continue
             label = base.rstrip("_. ") or NAME
             found.append(
-                Chosen(label, value + 1j * arrays[other], (f"of {name} and {other}",), (name, other))
+                Chosen(label, together(value, arrays[other]), (f"of {name} and {other}",), (name, other))
             )
             break
     return found
