@@ -32,9 +32,9 @@ def reproduce(
     variable: Annotated[str | None, typer.Option(help="Which array of the channel file.")] = None,
     rows: Annotated[str, typer.Option(help="What row k of it is: h^H or h^T.")] = "h^H",
     count: Annotated[int, typer.Option(help="Channels to average over.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of drawn channels and random points.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of drawn channels and random points.")] = 0,
     quick: Annotated[
-        bool, typer.Option("--quick", help=f"At most {QUICK} channels; Fig. 9 hardly trained.")
+        bool, typer.Option("--quick", help=f"At most {QUICK} channels; Fig. 9 with little training.")
     ] = False,
     style: Style = "screen",
     force: Force = False,

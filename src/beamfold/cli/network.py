@@ -37,7 +37,8 @@ def network(
         Path, typer.Option("-o", "--output", help="File to write, .nc; .png and .pdf go beside it.")
     ],
     over_chains: Annotated[
-        list[int] | None, typer.Option(help="M of the networks; several are allowed. (default: 4 8 16)")
+        list[int] | None,
+        typer.Option(help="M, RF chains of the networks; several are allowed. (default: 4 8 16)"),
     ] = None,
     over_bits: Annotated[
         list[int] | None,

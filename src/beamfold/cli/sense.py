@@ -38,7 +38,7 @@ TargetSnr = Annotated[
     ),
 ]
 Snapshots = Annotated[int, typer.Option(help="L, snapshots.")]
-FalseAlarm = Annotated[float, typer.Option(help="P_FA.")]
+FalseAlarm = Annotated[float, typer.Option(help="P_FA, the probability of a false alarm.")]
 Clutter = Annotated[
     list[Angle] | None,
     typer.Option(parser=direction, help="Direction of a clutter patch. Several are allowed."),
@@ -211,7 +211,7 @@ def detect(
     receive_array: Receive = None,
     trials: Annotated[int, typer.Option(help="Trials of each target.")] = 1000,
     channels: Annotated[int, typer.Option(help="So many channels of the file, from the first.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """A Monte Carlo of received snapshots: RMSE of the maximum-likelihood angle, P_D of the GLRT, each target

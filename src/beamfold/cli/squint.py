@@ -43,7 +43,7 @@ def squint(
         typer.Option(help="B in GHz; several are allowed. (default: 0.05 0.1 0.2 0.5 1 2)"),
     ] = None,
     over_chains: Annotated[
-        list[int] | None, typer.Option(help="M; several are allowed. (default: 4 8 16)")
+        list[int] | None, typer.Option(help="M, RF chains; several are allowed. (default: 4 8 16)")
     ] = None,
     ttd: Annotated[
         list[int] | None,
