@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FURTHER := $(VENV)/.further
 UV := 0.13.9
 
-.PHONY: demo test test-portable lint types imports unit format lock clean
+.PHONY: demo test test-portable lint types imports unit format docs package lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/beamfold compare examples/channels.mat --snr-db 12 --weight 0.3 -o demo --force
@@ -33,6 +34,17 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The documentation as a site that needs no network, in build/docs/html: every page and example is executed,
+# every warning is an error, every link is followed.
+docs: $(FURTHER)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 -d build/docs/doctrees docs build/docs/html
+	$(BIN)/python tools/links.py build/docs/html
+	@echo "open build/docs/html/index.html"
+
+# The wheel and the source archive, in dist/. With URL=https://… the links of README.md lead to that repository.
+package: $(FURTHER)
+	$(BIN)/python tools/package.py $(URL)
+
 # Only wheels whose hashes are in the lock. torch without CUDA is taken where pip finds it; only where there is
 # no such build, and for no other reason, the public index's with its gigabytes of CUDA packages.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
@@ -48,6 +60,12 @@ $(INSTALLED): constraints.txt constraints-cpu.txt constraints-cuda.txt pyproject
 	$(BIN)/pip check
 	touch $@
 
+# What only the documentation and the package need.
+$(FURTHER): $(INSTALLED) constraints-docs.txt
+	$(LOCKED) --requirement constraints-docs.txt
+	$(BIN)/pip check
+	touch $@
+
 # Renew the lock: `make lock` keeps the versions, `make lock UPGRADE=--upgrade` takes newer ones.
 lock:
 	$(PYTHON) -m venv build/lock
@@ -55,4 +73,4 @@ lock:
 	build/lock/bin/python tools/lock.py $(UPGRADE)
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build/docs docs/gallery docs/reference/commands docs/reference/names

@@ -3,9 +3,9 @@
     python benchmarks/claims.py REFERENCE_DIR
 
 N = 64, K = M = 4, ω = 0.3, all 100 channels, the published Ψ. The published SCA-ManOpt row is a mean over
-the first 10 channels (docs/findings.md); ours is run on all 100, as stated in the paper and with the unit
-columns that the published figures fit (docs/benchmark-methods.md). One weight is one point: `beamfold front`
-draws the whole front, so that nobody is beaten by a badly chosen weight.
+the first 10 channels (docs/measured/findings.md); ours is run on all 100, as stated in the paper and with the
+unit columns that the published figures fit (docs/explanations/benchmark-methods.md). One weight is one point:
+`beamfold front` draws the whole front, so that nobody is beaten by a badly chosen weight.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The objective against time, on one picture: every way to a hybrid design on the published channels.
 
-    OMP_NUM_THREADS=1 python benchmarks/race.py REFERENCE_DIR --plot docs/race.png
+    OMP_NUM_THREADS=1 python benchmarks/race.py REFERENCE_DIR --plot docs/images/race.png
 
 12 dB, ω = 0.3, one core, one channel at a time, channel estimate in to {F, W} out; the time is the median
 over the channels. Unfolded models and PGA are stopped after 5 … 120 layers, the fast design after 0 … 100

@@ -1,6 +1,6 @@
 """Ratios of time between the ways to run Algorithm 1, from interleaved runs, with medians.
 
-    python benchmarks/speed.py [--quick] [--plot docs/scaling.png]
+    python benchmarks/speed.py [--quick] [--plot docs/images/scaling.png]
 
 1. one design (J = 20, I = 120, N = 64, K = M = 4): compiled kernel, batched torch path, literal oracle;
 2. a batch of 100 of them; 3. one training update (batch 10): compiled adjoint and torch autograd;

@@ -1,4 +1,4 @@
-"""The tables of docs/wideband.md: how far Ψ_s lie apart, and what squint costs a beam set at the carrier.
+"""The tables of docs/explanations/wideband.md: how far Ψ_s lie apart, what squint costs a fixed beam.
 
 python benchmarks/squint.py
 """

@@ -332,9 +332,36 @@ def test_training_on_a_band_raises_its_objective():
     assert float(after.objective.mean()) > float(before.objective.mean())
 
 
+def test_a_step_size_of_W_for_every_subcarrier(tmp_path):
+    """Equal ones are the model with one for all; the gradient reaches each; the file keeps them."""
+    info = bf.ModelInfo(N, K, 3, 1.0, "exact", start="mean_covariance", subcarriers=S)
+    mu, lam = (
+        torch.full((3, 2), 0.02, dtype=torch.float64),
+        torch.tensor([1e-3, 2e-3, 5e-4], dtype=torch.float64),
+    )
+    one = bf.UnfoldedPGA.from_steps(mu, lam, info)
+    each = bf.UnfoldedPGA.from_steps(mu, lam[:, None].expand(3, S).clone(), info)
+    s = on_band()
+    a, b = (bf.design(s, "unfolded", model=model) for model in (one, each))
+    assert torch.equal(a.F, b.F) and torch.equal(a.W, b.W)
+    one.after_layers(s).mean().backward()
+    each.after_layers(s).mean().backward()
+    torch.testing.assert_close(each.lam.grad.sum(1), one.lam.grad, rtol=1e-9, atol=1e-9)
+    assert bool((each.lam.grad != 0).all())
+    bf.save_model(tmp_path / "m.safetensors", each)
+    assert torch.equal(bf.load_model(tmp_path / "m.safetensors").lam, each.lam)
+    narrower = on_band(H=channels()[:, :3])
+    with pytest.raises(InputError, match="for each of"):
+        bf.design(narrower, "unfolded", model=each, any_size=True)
+    with pytest.raises(InputError, match="lam_each"):
+        list(
+            bf.train(bf.Recipe(layers=1, inner=1, epochs=1, lam_each=True), channels()[:, 0], three_beams(N))
+        )
+
+
 def test_the_shipped_model_of_a_band():
     from beamfold.files.models import find_model
 
     model = find_model(64, 4, 8, 10, band=True)
     assert (model.layers, model.inner, model.info.subcarriers) == (30, 10, 16)
-    assert len(model.info.curve) == 10
+    assert len(model.info.curve) == 14

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from beamfold.cli import app, main
-from beamfold.files.entries import Angle
+from beamfold.files.directions import Angle
 
 SWEEP = """
 methods = ["phased-zf"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from conftest import relative, small
 
 from beamfold import unfolded
+from beamfold.arrays import line_array, planar_array
 from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
 from beamfold.covariance import solve_covariance
@@ -19,9 +21,11 @@ from beamfold.kernels import fast_chains
 from beamfold.kernels.cholesky import cholesky, solve, solve_adjoint
 from beamfold.kernels.fast import Plan, Setting, run_fast
 from beamfold.kernels.fast_design import by_phases
+from beamfold.kernels.fast_goal import load_goal
 from beamfold.kernels.fast_memory import OLD
 from beamfold.kernels.fast_objective import set_masks
-from beamfold.kernels.fast_workspace import Problem, layout
+from beamfold.kernels.fast_workspace import layout
+from beamfold.kernels.goal_form import goal_form, problem_for, products_of
 from beamfold.kernels.linalg import inner, kernel
 from beamfold.kernels.phases import phases_of
 from beamfold.kernels.planes import to_planes
@@ -31,8 +35,11 @@ from beamfold.methods.fast import fast, prepare_fast
 from beamfold.networks import fully_connected
 from beamfold.objective import beam_error, rate
 from beamfold.optim.local_maximum import STATIONARY, residual
+from beamfold.radar import make_scene
+from beamfold.radar.goal import Goal
 from beamfold.result import Fault, Status
 from beamfold.scenario import make_scenario
+from beamfold.sensing import Sensing
 from beamfold.start import proposed
 
 SIZES = [
@@ -65,9 +72,10 @@ def arrays(shapes):
 def kernel_gradients(s, F, W):
     """f, df/d∠F (N, M) and df/dW* (M, K) of one channel as the compiled pieces give them, float64."""
     (K, N), M = s.H.shape, F.shape[1]
-    U = s.radar.factor(1e-14).U
+    form = None if s.goal is None else goal_form(s.goal)
+    U = s.radar.factor(1e-14).U if form is None else torch.from_numpy(form.columns)
     r = U.shape[1]
-    w = arrays(layout(N, K, M, r))
+    w = arrays(layout(N, K, M, r, 0 if form is None else r))
     V, T, rows = w.antennas.V, w.antennas.T, w.chains.rows
     o, lanes = T.shape[1], V.shape[2]
     gap = torch.zeros(N, o - M, dtype=F.dtype)
@@ -76,12 +84,13 @@ def kernel_gradients(s, F, W):
     fast_chains.planes(rows, fast_chains.POINT, K, o)[:] = to_planes(W.mT.detach().numpy(), o, np.float64)
     set_masks(w.objective.masks, o, K, r)
     w.antennas.free[:, :M, :N] = 1
-    problem = Problem(
-        float(s.power), 1.0, float(s.weight * s.power**2), float(torch.linalg.matrix_norm(s.Psi)) ** 2
-    )
+    square = float(torch.linalg.matrix_norm(s.Psi)) ** 2
+    problem = problem_for(float(s.power), s.noise, float(s.weight), square, form, o + K)
+    load_goal(w.objective.goal, products_of(form, np.float64))
     gradients = w.memory.rows[:, :, : w.antennas.base.shape[1] * lanes].copy()
     f, updates = by_phases(gradients, OLD, w.antennas, w.chains, w.objective, problem, 0.1, 0, 0)
     assert updates == 0
+    f += 0 if form is None else float(s.weight) * form.constant
     g = fast_chains.planes(rows, fast_chains.NEW, K, o)
     return f, gradients[0, OLD].reshape(-1, lanes)[:M, :N].T, (g[0] + 1j * g[1])[:, :M].T
 
@@ -89,7 +98,7 @@ def kernel_gradients(s, F, W):
 @kernel
 def filled(buffer, N, K, M, r):
     """Every array of a design's working space filled with its own number, then their sums."""
-    w = carve(buffer, layout(N, K, M, r))
+    w = carve(buffer, layout(N, K, M, r, 0))
     w.antennas.V[:] = 1.0
     w.antennas.PW[:] = 2.0
     w.objective.masks[:] = 3.0
@@ -105,7 +114,7 @@ def filled(buffer, N, K, M, r):
 @pytest.mark.parametrize("sizes", [(64, 4, 4, 7), (5, 1, 3, 2), (17, 9, 9, 11)])
 def test_arrays_of_a_buffer_do_not_overlap(sizes):
     """Each has its shape, none writes into another or behind the buffer, and each begins on a cache line."""
-    shapes = layout(*sizes)
+    shapes = layout(*sizes, 0)
     buffer = buffer_for(shapes, np.float32)
     assert len(buffer) == floats(shapes)
     assert buffer.ctypes.data % 64 == 0
@@ -122,10 +131,27 @@ def test_arrays_of_a_buffer_do_not_overlap(sizes):
     assert [int((behind[: floats(shapes)] == number).sum()) for number in range(1, 7)] == counts
 
 
-@pytest.mark.parametrize("options", SIZES)
-def test_gradients_against_autograd(options):
-    """f, its gradient by the phases and by W, from the reduced coordinates and from autograd through (8)."""
+LINE, PLANE = line_array(16), planar_array(4, 4)
+SCENES = [
+    make_scene(LINE, [10.0]),
+    make_scene(LINE, [-40.0, 10.0], phases=(0.5, -1.0), target_snr_db=[-10, -30], receive=line_array(9)),
+    make_scene(LINE, [-40.0, 10.0, 50.0], phases=(0, 1, 2), clutter_deg=[30.0, -5.0], clutter_db=[-10, -20]),
+    make_scene(PLANE, [(10.0, 5.0), (-30.0, 20.0)], clutter_deg=[(40.0, 0.0)], receive=planar_array(2, 3)),
+]
+
+
+def for_goal(kind, scene, **options):
+    """A scenario of one channel whose goal is `kind`."""
     s = small(count=1, **options)[0]
+    return replace(s, radar=Sensing(s.Psi, array=scene.array), goal=Goal(kind, scene))
+
+
+OF_GOALS = [for_goal(kind, scene, weight=2.0) for kind in ("crb", "scnr") for scene in SCENES]
+
+
+@pytest.mark.parametrize("s", [*(small(count=1, **options)[0] for options in SIZES), *OF_GOALS])
+def test_gradients_against_autograd(s):
+    """f, its gradient by the phases and by W, from the reduced coordinates and from autograd through (8)."""
     g = torch.Generator().manual_seed(1)
     angle = torch.rand(s.antennas, s.chains, generator=g, dtype=torch.float64).mul(6).requires_grad_()
     W = torch.randn(s.chains, s.users, generator=g, dtype=torch.complex128).requires_grad_()

@@ -12,7 +12,9 @@ from conftest import relative
 
 import beamfold as bf
 from beamfold.measures import measure_named
+from beamfold.methods.fast import prepare_fast
 from beamfold.objective import inner_product
+from beamfold.optim.few_bits import on_levels
 from beamfold.optim.free import Free, Weighted, climb, tangent
 from beamfold.optim.goal_search import Lagrangian, digital_starts
 from beamfold.radar import make_scene
@@ -127,6 +129,25 @@ def test_digital_is_above_best_and_best_above_pga(sensing):
     assert float(torch.linalg.matrix_norm(tangent(s, digital.X, G)).max()) < 1e-3
 
 
+@pytest.mark.parametrize("sensing", ["crb", "scnr"])
+def test_the_fast_design_is_near_the_best_of_eight_starts(sensing):
+    """In both precisions, for targets with clutter and for one target; above the start (26)."""
+    one = bf.make_scenario(
+        bf.saleh_valenzuela(12, 3, 3, seed=1), three_beams(12), snr_db=10, sensing=sensing,
+        scene=make_scene(bf.line_array(12), [10.0]),
+    )  # fmt: skip
+    for s in (one, scenario(sensing, weight=0.5), scenario(sensing, network=bf.subarrays(12, 3))):
+        best = bf.design(s, "best")
+        for precision in ("single", "double"):
+            d = bf.design(s, "fast", precision=precision)
+            assert (d.faults == 0).all() and (d.objective >= s.objective(s.transmitted(*proposed(s)))).all()
+            assert ((best.objective - d.objective) / (1 + best.objective.abs())).max() < 0.03
+    prepared = prepare_fast(s.radar, users=3, snr_db=10, weight=1.0, network=s.network, goal=s.goal)
+    F, W, _ = prepared(s.H[0].numpy())
+    steps = bf.design(s, "fast", depth="deep")
+    assert relative(torch.from_numpy(F @ W), steps.X[0]) < 1e-9
+
+
 def test_a_design_for_the_bound_has_a_lower_one():
     s = scenario("crb", weight=3.0)
     rcrb = measure_named("rcrb").function
@@ -199,9 +220,27 @@ def test_a_difference_beam_says_as_much_of_the_angle_as_a_sum_beam():
     assert scnr(beams[1], scene) < 1.1e-8 * scnr(beams[0], scene)
 
 
+@pytest.mark.parametrize("sensing", ["crb", "scnr"])
+def test_few_bits(sensing):
+    """On the levels, above rounding with a W that follows, and nearer to continuous phases with more bits."""
+    s = scenario(sensing, chains=4)
+    levels = [
+        bf.design(scenario(sensing, chains=4, network=bf.fully_connected(12, 4, bits)), "fast").objective
+        for bits in (2, 3, 4)
+    ]
+    for few, more in pairwise([*levels, bf.design(s, "fast").objective]):
+        assert float(more.mean()) > float(few.mean())
+    d = bf.design(s, "fast")
+    coarse = scenario(sensing, chains=4, network=bf.fully_connected(12, 4, 2))
+    F, W = on_levels(coarse, Point(d.F, d.W), passes=0)
+    assert (levels[0] > coarse.objective(F @ W)).all()
+
+
 def test_what_is_refused():
     s = scenario("crb")
-    for name in ("fast", "sca-manopt", "digital-jcas", "zf-digital"):
+    with pytest.raises(bf.InputError, match=r"as its sensing objective on a band.*use one of"):
+        bf.design(on_a_band("crb"), "fast")
+    for name in ("sca-manopt", "digital-jcas", "zf-digital"):
         with pytest.raises(bf.InputError, match=r"knows tau as its sensing objective.*use one of"):
             bf.design(s, name)
     with pytest.raises(bf.InputError, match="is for continuous phases with this sensing objective"):

@@ -391,6 +391,6 @@ def test_sic_raises_the_capacity_above_that_of_random_phases():
 
 
 def test_nothing_on_the_full_network_needs_the_closed_form():
-    """F^† X on it is the general least squares, also where M = 1 makes every antenna hang on one chain."""
+    """F^† X on it is the general least squares, also where M = 1 leaves one chain to every antenna."""
     F, X = torch.sgn(draw(2, 6, 1)), draw(2, 6, 1, seed=1)
     assert torch.equal(nearest_digital(F, X, fully_connected(6, 1)), least_squares(F, X))

@@ -121,7 +121,7 @@ def test_double_precision_is_an_option_of_the_layers(name):
 def test_the_page_on_results_names_every_number():
     from conftest import ROOT
 
-    page = (ROOT / "docs" / "results.md").read_text()
+    page = (ROOT / "docs" / "reference" / "results.md").read_text()
     for member in (*Status, *Fault):
         assert f"| {member.value} | {member.label} | {member.advice} |" in page
 

@@ -20,9 +20,9 @@ import beamfold as bf
 from beamfold.cli import app
 from beamfold.files.arrays import read_all
 from beamfold.files.entries import entries, key_of
-from beamfold.files.scenarios import read_spec
+from beamfold.files.spec_files import read_spec
 
-DOCS = (ROOT / "docs" / "scenario-file.md").read_text()
+DOCS = (ROOT / "docs" / "reference" / "scenario-file.md").read_text()
 OPTIONS = (
     "--variable", "A", "--rows", "h^T", "--chains", "3", "--snr-db", "0", "9", "--weight", "0.05",
     "--targets-deg", "-30", "30", "--width-deg", "8", "--angles", "201", "--psi-rank", "3",
@@ -268,7 +268,7 @@ def test_the_page_runs_as_it_stands(run, folder):  # noqa: F811
     assert example == (ROOT / "examples" / "scenario.toml").read_text()
     assert tomllib.loads(example).keys() <= entries().keys()
     shutil.copytree(ROOT / "examples", folder / "examples")
-    blocks = re.findall(r"```\n(beamfold .*?)```", DOCS, re.DOTALL)
+    blocks = re.findall(r"```sh\n(beamfold .*?)```", DOCS, re.DOTALL)
     commands = [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
     assert len(commands) == 5
     for command in commands:

@@ -134,6 +134,31 @@ def test_bad_input_is_one_line(run, design, command, arguments, words):  # noqa:
     assert code == 2 and words in err and len(err.splitlines()) == 1 and out == ""
 
 
+@pytest.mark.parametrize("amplitudes", ["common", "each"])
+def test_a_band(run, tmp_path, amplitudes):  # noqa: F811
+    """The figures of `radar.figures.sense` over the subcarriers of the file; detect refuses a band."""
+    f = {"frequencies": [27e9, 28e9, 29e9], "carrier_hz": 28e9}
+    s = bf.make_scenario(
+        bf.saleh_valenzuela(16, 2, 6, seed=2).reshape(2, 3, 2, 16), three_beams(16), snr_db=6, **f
+    )
+    d = bf.phased_zf(s)
+    bf.write_design(tmp_path / "d.npz", d)
+    code, out, err = run("sense", "d.npz", *GIVEN, "--amplitudes", amplitudes, "-o", "s.nc", "--json")
+    assert code == 0, err
+    scene = make_scene(
+        line_array(16), [-50, 20], target_snr_db=-25, snapshots=32, false_alarm=1e-4,
+        ratios=[x / 28e9 for x in f["frequencies"]], band=amplitudes,
+    )  # fmt: skip
+    expected, at = sense(d.X, scene, s.power), load(Path("s.nc")).isel(method=0, snr_db=0)
+    assert relative(np.deg2rad(at["rcrb_deg"]), expected.rcrb) < 1e-12
+    for name in ("scnr", "detected", "gain", "pslr", "islr"):
+        assert relative(at[name], getattr(expected, name)) < 1e-12
+    assert json.loads(out)["subcarriers"] == 3
+    assert run("sense", "d.npz", *GIVEN, "--amplitudes", "two", "-o", "t.nc")[0] == 2
+    code, _, err = run("detect", "d.npz", *GIVEN)
+    assert code == 2 and "is of one frequency" in err
+
+
 def test_close_targets_are_noted(run, design):  # noqa: F811
     with warnings.catch_warnings():
         warnings.simplefilter("default")

@@ -10,7 +10,7 @@ from conftest import ROOT, script
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = {name: ROOT / f"constraints{name}.txt" for name in ("", "-cpu", "-cuda")}
+LOCKS = {name: ROOT / f"constraints{name}.txt" for name in ("", "-cpu", "-cuda", "-docs")}
 PINNED = re.compile(
     r"([a-z0-9][a-z0-9.-]*)==([^ ;\\]+)(?: ; ([^\\]+?))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)"
 )
@@ -38,13 +38,20 @@ def test_the_lock_serves_what_the_project_asks_for():
     about = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = about["project"]
     wanted = [*project["dependencies"], *about["build-system"]["requires"]]
-    wanted += project["optional-dependencies"]["dev"]
-    for torch in ("-cpu", "-cuda"):
+    extras = project["optional-dependencies"]
+    wanted += extras["dev"]
+    for torch in ("-cpu", "-cuda", "-docs"):
         held = {**_locked(""), **_locked(torch)}
+        if torch == "-docs":
+            wanted = [*extras["docs"], *extras["package"]]
         for line in wanted:
             needed = Requirement(line)
             version = held[canonicalize_name(needed.name)]
             assert needed.specifier.contains(version), (line, version)
+
+
+def test_what_only_the_documentation_needs_is_in_a_file_of_its_own():
+    assert not set(_locked("-docs")) & set(_locked(""))
 
 
 def test_no_cuda_comes_with_torch_without_cuda():

@@ -328,7 +328,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(run, grid, tmp_path, monkeypa
     monkeypatch.setattr(module, "compute", interrupted)
     code, _, err = run("sweep", "sweep.toml", "-o", "res")
     assert code == 130
-    assert "stopped; finished cells are kept, the same command goes on" in err
+    assert "stopped; finished cells are kept, the same command continues" in err
     assert list(contents(tmp_path / "res")) == [f"{first.name}.nc"]
 
 

@@ -291,7 +291,7 @@ def test_files_are_written_from_any_array(tmp_path, form):
 
 def test_the_page_on_conventions_runs_as_it_stands(run, capsys):  # noqa: F811
     """Its Python prints what it says, its commands run on arrays of the tools, its table lists every tool."""
-    page = (ROOT / "docs" / "conventions.md").read_text()
+    page = (ROOT / "docs" / "explanations" / "conventions.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(code, "conventions.md", "exec"), {})
     said = capsys.readouterr().out
@@ -300,7 +300,7 @@ def test_the_page_on_conventions_runs_as_it_stands(run, capsys):  # noqa: F811
     h = generator.standard_normal((8, 2, 1, 16, 1, 3)) + 1j
     np.save("cfr.npy", h[:, :1])
     scipy.io.savemat("channels.mat", {"channel": h[:, :, 0, :, 0]})
-    (block,) = re.findall(r"```\n(beamfold design cfr.*?)```", page, re.DOTALL)
+    (block,) = re.findall(r"```console\n(beamfold design cfr.*?)```", page, re.DOTALL)
     for line in block.splitlines():
         code, _, err = run(*shlex.split(line)[1:])
         assert code == 0, err

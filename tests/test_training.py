@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -30,6 +31,19 @@ def test_it_learns_on_held_out_channels():
     value = [bf.design(s, "unfolded", model=m).objective.mean() for m in (untrained, last.model)]
     assert value[1] > value[0] + 0.1
     assert last.curve[-1] > last.curve[0]
+
+
+@pytest.mark.parametrize("sensing", ["crb", "scnr"])
+def test_it_learns_another_sensing_objective(sensing, tmp_path):
+    """R + ω c rises on held-out channels; the model and its checkpoint keep the objective's name."""
+    s = bf.make_scenario(bf.saleh_valenzuela(16, 2, 40, seed=8), RADAR, snr_db=9, sensing=sensing, weight=0.3)
+    recipe = replace(RECIPE, sensing=sensing)
+    untrained, (*_, last) = begin(recipe, 16, 2, 2).model, train(recipe, H, RADAR)
+    value = [float(bf.design(s, "unfolded", model=m).objective.mean()) for m in (untrained, last.model)]
+    assert value[1] > value[0] + 0.1
+    assert last.curve[-1] > last.curve[0] and last.model.info.sensing == sensing
+    save_checkpoint(tmp_path / "c.safetensors", recipe, {"count": 24}, last)
+    assert load_checkpoint(tmp_path / "c.safetensors").recipe == recipe
 
 
 def test_resuming_from_a_file_gives_bit_for_bit_the_uninterrupted_run(tmp_path):
@@ -110,6 +124,8 @@ def test_a_gradient_that_is_not_finite_skips_the_update(monkeypatch):
         ({"epochs": 0}, "epochs"),
         ({"decay": 1.5}, "decay"),
         ({"loss": "first"}, "loss must be last or every"),
+        ({"sensing": "mse"}, "sensing must be tau, crb, scnr"),
+        ({"sensing": "crb", "loss": "every"}, "judges R - w tau"),
         ({"snr_db": (3, 1)}, "SNR range"),
     ],
 )

@@ -1,6 +1,6 @@
-"""The picture of docs/conventions.md: which way the angle runs, and what taking rows the wrong way does.
+"""The picture of docs/explanations/conventions.md: the direction of angles, and rows taken the wrong way.
 
-    python tools/conventions.py [docs/conventions.png]
+    python tools/conventions.py [docs/images/conventions.png]
 
 Prints the figures that the page quotes.
 """
@@ -24,7 +24,7 @@ GRID = np.arange(-90, 90.01, 0.25)
 
 def main() -> None:
     """Draw the three panels and print their figures."""
-    path = sys.argv[1] if len(sys.argv) > 1 else "docs/conventions.png"
+    path = sys.argv[1] if len(sys.argv) > 1 else "docs/images/conventions.png"
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     geometry(left)
     mirrored(middle)

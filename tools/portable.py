@@ -143,7 +143,7 @@ def run(setting: str, tests: list[str], workers: int, cache: str) -> Row:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as Markdown, which is what docs/reliability.md holds."""
+    """The rows as Markdown, which is what docs/measured/reliability.md holds."""
     lines = ["| setting | variables | BLAS kernels | passed | failed | skipped | seconds |",
              "| --- | --- | --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
     for r in rows:

@@ -21,7 +21,7 @@ from pathlib import Path
 import platformdirs
 
 DAYS = 30
-"""What nobody used for so long is removed."""
+"""What was not used for so long is removed."""
 
 
 def root() -> Path:

@@ -1,4 +1,4 @@
-"""What is taken where nothing is said: the paper's setting, each value named once.
+"""Default values of the options: the paper's setting, each value named once.
 
 The targets are −59, 0 and 60 degrees, not the text's −60, 0 and 60: with mainlobes of 5° on the 1° grid they
 give the pattern that the paper published and on which the shipped models were trained. Its Ψ has rank 7

@@ -31,6 +31,8 @@ class Supports(NamedTuple):
     """The subcarriers of a band."""
     goals: bool = False
     """Another sensing objective than τ, see `radar.goal`; with continuous phases."""
+    flat_goals: bool = False
+    """The same, for flat channels alone, and with few bits."""
     sensing_streams: bool = False
     """Columns of X that serve no user."""
     device: bool = False
@@ -91,11 +93,14 @@ def lacking(supports: Supports, s: Scenario) -> str:
             f"has a column for each user alone, the scenario asks for {s.per_user.sensing} sensing streams",
         ),
         (
-            s.goal is not None and not supports.goals,
-            f"knows tau as its sensing objective, the scenario has {s.goal.kind if s.goal else ''}",
+            s.goal is not None and not supports.goals and not (supports.flat_goals and s.band is None),
+            f"knows tau as its sensing objective{' on a band' if supports.flat_goals else ''}, "
+            f"the scenario has {s.goal.kind if s.goal else ''}",
         ),
         (
-            s.goal is not None and s.network.bits is not None and not supports.digital,
+            s.goal is not None
+            and s.network.bits is not None
+            and not (supports.digital or supports.flat_goals),
             f"is for continuous phases with this sensing objective, these have {s.network.bits} bits",
         ),
         (

@@ -24,7 +24,7 @@ FEASIBLE = 1e-4
 
 
 class Status(enum.IntEnum):
-    """Why a method stopped on one channel. What may be wrong with the design is said by `Fault`."""
+    """Why a method stopped on one channel. `Fault` has what may be wrong with the design."""
 
     FIXED_DEPTH = 0
     CONVERGED = 1

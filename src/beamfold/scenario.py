@@ -49,7 +49,7 @@ class Scenario:
         weight: (…) real, ω ≥ 0.
         noise: σ_n² > 0, linear.
         per_user: R antennas and d streams of each user, one each in the paper, and D sensing streams.
-        network: which antenna hangs on which chain, and with which phases; unless given, all on all.
+        network: the connections of antennas and chains, and the phases; unless given, fully connected.
         band: the subcarriers of a wideband scenario, whose F serves all of them; None for a flat channel.
         goal: what sensing is for where it is not τ: the objective is then R + ω c(X), see `radar.goal`.
     """
@@ -83,12 +83,12 @@ class Scenario:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.H.shape[-1]
 
     @property
     def users(self) -> int:
-        """K."""
+        """K, users."""
         return self.H.shape[-2] // self.per_user.receive
 
     @property
@@ -339,12 +339,16 @@ def make_scenario(
     else:
         power = power[0].expand(batch)
     omega = torch.full_like(power, weight)
-    goal = _goal(sensing, scene, one, band)
+    goal = goal_named(sensing, scene, one, band)
     return Scenario(H, one, power, chains, omega, noise, per_user, network or _UNSET, band, goal)
 
 
-def _goal(sensing: str, scene: Scene | None, radar: Sensing, band: Band | None) -> Goal | None:
-    """The goal of a scenario, None for τ."""
+def goal_named(sensing: str, scene: Scene | None, radar: Sensing, band: Band | None) -> Goal | None:
+    """The goal of a scenario, None for τ; arguments as for `make_scenario`.
+
+    Raises:
+        InputError: no such objective, a scene beside τ, or one for another array.
+    """
     if sensing not in SENSING:
         raise InputError(f"no sensing objective {sensing[:50]!r}; known: {', '.join(SENSING)}")
     if sensing == "tau":

@@ -74,7 +74,7 @@ class Sensing:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.Psi.shape[-1]
 
     @property

@@ -26,9 +26,9 @@ class Point(NamedTuple):
 
 
 DEPENDENT = 1e-9
-"""Singular values of H below this fraction of the largest count as 0: no channel estimate is that good."""
+"""Singular values of H below this fraction of the largest are treated as zero."""
 CANCELS = 1e6
-"""κ of `condition` beyond which F W is rounding from its tenth digit on and W nothing to put on the air."""
+"""κ of `condition` beyond which F W has lost ten digits to rounding and W is too large to be usable."""
 
 
 def condition(point: Point) -> Tensor:
@@ -197,7 +197,7 @@ def svd_conjugated(s: Scenario) -> Point:
     """`svd` with the singular vectors conjugated, those of Hᵀ: F does not point at the users.
 
     Fig. 5 says of PGA from its SVD start that it soon behaves as from the random one and ends below (26).
-    That holds of this reading and not of `svd`, see docs/findings.md.
+    That holds of this reading and not of `svd`, see docs/measured/findings.md.
     """
     return _pointing(s, _right(s).conj())
 

@@ -97,8 +97,9 @@ def prepared(
         return lambda i: go(H[i % len(H)])
     if method == "fast" and s.network.bits is None:
         quick = prepare_fast(
-            radar, users=s.users, network=s.network, snr_db=snr_db, weight=weight, noise=s.noise, **options
-        )
+            radar, users=s.users, network=s.network, snr_db=snr_db, weight=weight, noise=s.noise,
+            goal=s.goal, **options,
+        )  # fmt: skip
         return lambda i: quick(H[i % len(H)])
     return lambda i: design(s[i % len(H)], method, **options)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -17,7 +18,8 @@ from beamfold.errors import InputError
 from beamfold.networks import kind_named
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine
-from beamfold.scenario import Scenario
+from beamfold.radar.goal import SENSING, Goal
+from beamfold.scenario import Scenario, goal_named
 from beamfold.sensing import Sensing
 from beamfold.start import check_start
 from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
@@ -52,7 +54,10 @@ class Recipe:
         loss: "last" for (25), which judges the last layer; "every" for its mean over all layers, so that the
             model can be stopped early. "every" runs in torch.
         even: divide what is judged by P_t/σ_n², since τ grows with P_t², so that high powers decide alone.
+        lam_each: on a band, a step size of W for every subcarrier in place of one for all.
         seed: of the order of the channels and of the powers.
+        sensing: "tau", or "crb" and "scnr" for R + ω c in (25), c for the targets of Ψ as `scene_of` has
+            them. These run in torch.
 
     Raises:
         InputError: a value that no training can have; names it.
@@ -79,6 +84,8 @@ class Recipe:
     rate_lam: float | None = None
     loss: Loss = "last"
     even: bool = False
+    lam_each: bool = False
+    sensing: str = SENSING[0]
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -110,6 +117,10 @@ class Recipe:
         check_start(self.start)
         if self.loss not in get_args(Loss):
             raise InputError(f"loss must be {' or '.join(get_args(Loss))}, got {self.loss!r}")
+        if self.sensing not in SENSING:
+            raise InputError(f"sensing must be {', '.join(SENSING)}, got {self.sensing[:50]!r}")
+        if self.sensing != SENSING[0] and self.loss == "every":
+            raise InputError(f"the loss every judges R - w tau, the sensing objective is {self.sensing}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,7 @@ class Position:
 
     Attributes:
         epoch: epochs done.
-        curve: mean R − ω τ over the samples of each epoch, before their updates.
+        curve: mean R − ω τ, or R + ω c, over the samples of each epoch, before their updates.
         skipped: updates left out because their gradient was not finite.
 
     Raises:
@@ -177,9 +188,11 @@ def begin(recipe: Recipe, antennas: int, users: int, chains: int, subcarriers: i
     eta = 1 / antennas if recipe.eta is None else recipe.eta
     info = ModelInfo(
         antennas, users, chains, eta, recipe.digital, recipe.weight, recipe.snr_db, recipe.seed,
-        network=recipe.network, start=recipe.start, subcarriers=subcarriers,
+        network=recipe.network, start=recipe.start, subcarriers=subcarriers, sensing=recipe.sensing,
     )  # fmt: skip
-    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial)
+    if recipe.lam_each and subcarriers == 1:
+        raise InputError("lam_each (--lam-each) is for bands, the training channels are flat")
+    model = UnfoldedPGA(info, recipe.layers, recipe.inner, recipe.initial, each=recipe.lam_each)
     if recipe.initial_lam is not None:
         torch.nn.init.constant_(model.lam, recipe.initial_lam)
     return Progress(0, (), model=model, moments={})
@@ -196,6 +209,8 @@ def train(
     band: Band | None = None,
 ) -> Iterator[Progress]:
     """Minimise (25) = mean(ω τ − R) over {μ, λ}, after the last layer or after every one; yields each epoch.
+
+    With another sensing objective of the recipe (25) is mean(−R − ω c), of the last layer.
 
     The order of the channels and the powers of epoch e come from the generator (seed, e), so that
     training that goes on from a `Progress` gives bit for bit what an uninterrupted run would.
@@ -218,6 +233,7 @@ def train(
     model = UnfoldedPGA.from_steps(at.model.mu.detach(), at.model.lam.detach(), at.model.info)
     optimiser = _optimiser(model, recipe, at.moments)
     curve, skipped = list(at.curve), at.skipped
+    goal = goal_named(recipe.sensing, None, radar, band)
     for epoch in range(at.epoch, recipe.epochs):
         for group, rate in zip(optimiser.param_groups, (recipe.rate, recipe.rate_lam), strict=True):
             group["lr"] = (recipe.rate if rate is None else rate) * recipe.decay**epoch
@@ -227,7 +243,8 @@ def train(
         total = 0.0
         for first in range(0, count, recipe.batch):
             some = torch.from_numpy(order[first : first + recipe.batch])
-            total += _gradient(model, channels, radar, band, some, 10 ** (snr / 10), recipe, engine)
+            scenario_of = partial(_batch, channels, radar, band, goal, 10 ** (snr / 10), model.info)
+            total += _gradient(model, scenario_of, some, recipe, engine)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             if torch.isfinite(norm):
                 optimiser.step()
@@ -243,15 +260,14 @@ def train(
 
 def _gradient(
     model: UnfoldedPGA,
-    channels: Tensor,
-    radar: Sensing,
-    band: Band | None,
+    scenario_of: Callable[[Tensor], Scenario],
     some: Tensor,
-    power: Tensor,
     recipe: Recipe,
     engine: Engine,
 ) -> float:
-    """The gradient of (25) over a batch into the parameters' `.grad`; the sum of R − ω τ over the batch.
+    """The gradient of (25) over the channels `some` into the parameters' `.grad`.
+
+    Returns the sum of R − ω τ over the batch.
 
     What is judged of a channel, by the recipe's `loss` and `even`, is what the gradient is of.
 
@@ -263,7 +279,7 @@ def _gradient(
     model.mu.grad, model.lam.grad = torch.zeros_like(model.mu), torch.zeros_like(model.lam)
     total = torch.zeros((), dtype=torch.float64)
     if len(mine):
-        s = _batch(channels[mine], radar, band, power[mine], model.info)
+        s = scenario_of(mine)
         value = _judged(model, s, recipe.loss, engine)
         judged = value / s.power if recipe.even else value
         (-judged.sum() / len(some)).backward()  # type: ignore[no-untyped-call]
@@ -281,9 +297,19 @@ def _judged(model: UnfoldedPGA, s: Scenario, loss: Loss, engine: Engine) -> Tens
     return model.after_layers(s).mean(0)
 
 
-def _batch(H: Tensor, radar: Sensing, band: Band | None, power: Tensor, info: ModelInfo) -> Scenario:
-    weight = torch.full_like(power, info.weight)
-    s = Scenario(H, radar, power, info.chains, weight, network=info.made_for, band=band)
+def _batch(
+    H: Tensor,
+    radar: Sensing,
+    band: Band | None,
+    goal: Goal | None,
+    power: Tensor,
+    info: ModelInfo,
+    some: Tensor,
+) -> Scenario:
+    weight = torch.full_like(power[some], info.weight)
+    s = Scenario(
+        H[some], radar, power[some], info.chains, weight, network=info.made_for, band=band, goal=goal
+    )
     # On a band the layers run in torch, twice as fast in single precision.
     return s if band is None else s.to(dtype=torch.complex64)
 

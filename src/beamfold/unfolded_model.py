@@ -15,13 +15,14 @@ from beamfold.errors import InputError
 from beamfold.networks import Network, named_network
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine, run_layers, runs_compiled
+from beamfold.radar.goal import SENSING
 from beamfold.scenario import Scenario
 from beamfold.start import STARTS, Point, check_start
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model was made for: it travels with the step sizes in the model's file.
+    """What a model was made for; stored with the step sizes in the model's file.
 
     These fields, their types and the checks below are all that a model file's metadata may say.
 
@@ -40,6 +41,7 @@ class ModelInfo:
         network: name of the analog network, see `networks.NAMES`.
         start: where the layers begin, a name of `start.STARTS`.
         subcarriers: S of the training channels, 1 for flat ones. A model of a band serves any S above 1.
+        sensing: what its loss has beside R, see `radar.goal.SENSING`.
 
     Raises:
         InputError: sizes other than 1 <= K <= M <= N, a value out of its range, or a network that there is
@@ -62,6 +64,7 @@ class ModelInfo:
     network: str = NETWORK
     start: str = "proposed"
     subcarriers: int = 1
+    sensing: str = SENSING[0]
 
     def __post_init__(self) -> None:
         """Refuse what no model can be made for."""
@@ -80,6 +83,8 @@ class ModelInfo:
             raise InputError(f"note must be at most 10,000 characters, got {len(self.note)}")
         if self.subcarriers < 1:
             raise InputError(f"subcarriers must be at least 1, got {self.subcarriers}")
+        if self.sensing not in SENSING:
+            raise InputError(f"sensing must be {', '.join(SENSING)}, got {self.sensing[:50]!r}")
         check_start(self.start)
         if self.network != NETWORK:
             _ = self.made_for
@@ -95,7 +100,8 @@ class UnfoldedPGA(nn.Module):
 
     Parameters:
         mu: (I, J) float64, step sizes μ_(i,j) of F (23b).
-        lam: (I,) float64, step sizes λ_(i) of W (24).
+        lam: (I,) float64, step sizes λ_(i) of W (24); of a model of a band also (I, S), one for every
+            subcarrier, and the model then serves that S alone.
 
     With all of them 0.01 it is PGA.
     """
@@ -103,27 +109,38 @@ class UnfoldedPGA(nn.Module):
     mu: nn.Parameter
     lam: nn.Parameter
 
-    def __init__(self, info: ModelInfo, layers: int = 120, inner: int = 20, initial: float = 0.01) -> None:
-        """All step sizes start at `initial`, the paper's 0.01."""
+    def __init__(
+        self,
+        info: ModelInfo,
+        layers: int = 120,
+        inner: int = 20,
+        initial: float = 0.01,
+        *,
+        each: bool = False,
+    ) -> None:
+        """All step sizes start at `initial`, the paper's 0.01; `each`: λ of every subcarrier."""
         super().__init__()
         self.info = info
         self.mu = nn.Parameter(torch.full((layers, inner), initial, dtype=torch.float64))
-        self.lam = nn.Parameter(torch.full((layers,), initial, dtype=torch.float64))
+        shape = (layers, info.subcarriers) if each else (layers,)
+        self.lam = nn.Parameter(torch.full(shape, initial, dtype=torch.float64))
 
     @classmethod
     def from_steps(cls, mu: Tensor, lam: Tensor, info: ModelInfo) -> UnfoldedPGA:
-        """A model of given step sizes mu (I, J), lam (I,).
+        """A model of given step sizes mu (I, J), lam (I,) or, on a band, (I, S).
 
         Raises:
             InputError: shapes that do not fit, or values that are not finite.
         """
-        if mu.ndim != 2 or lam.shape != mu.shape[:1]:
+        each = lam.ndim == 2 and info.subcarriers > 1
+        if mu.ndim != 2 or lam.shape != (*mu.shape[:1], *([info.subcarriers] if each else [])):
             raise InputError(
-                f"expected mu (I, J) and lam (I,), found {tuple(mu.shape)} and {tuple(lam.shape)}"
+                f"expected mu (I, J) and lam (I,), or (I, {info.subcarriers}) of a band, "
+                f"found {tuple(mu.shape)} and {tuple(lam.shape)}"
             )
         if not (torch.isfinite(mu).all() and torch.isfinite(lam).all()):
             raise InputError("the step sizes hold NaN or Inf")
-        model = cls(info, *mu.shape)
+        model = cls(info, *mu.shape, each=each)
         with torch.no_grad():
             model.mu.copy_(mu)
             model.lam.copy_(lam)
@@ -131,7 +148,7 @@ class UnfoldedPGA(nn.Module):
 
     @property
     def layers(self) -> int:
-        """I."""
+        """I, layers."""
         return self.mu.shape[0]
 
     @property
@@ -158,6 +175,14 @@ class UnfoldedPGA(nn.Module):
         ).trace
         assert kept is not None
         return kept.rate[1:] - s.weight * kept.tau[1:]
+
+    def check_subcarriers(self, s: Scenario) -> None:
+        """Raise InputError where each subcarrier has its step sizes and the scenario has another S."""
+        if self.lam.ndim == 2 and s.subcarriers != self.info.subcarriers:
+            raise InputError(
+                f"the model has a step size of W for each of {self.info.subcarriers} subcarriers, the "
+                f"scenario has {s.subcarriers}; take a model with one for all of them"
+            )
 
     def check(self, s: Scenario) -> None:
         """Raise InputError unless the scenario has the sizes and the network of the training."""

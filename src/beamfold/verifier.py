@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beamfold.verifier_scene import HeldScene, goal_value, steering
+
 Array = NDArray[Any]
 FEASIBLE = 1e-4
 """Violation of (7b), (7c) beyond which a design is infeasible."""
@@ -33,7 +35,8 @@ class Residuals:
         power: | ‖F W‖²/P_t − 1 |.
         rate_error: relative difference of the stated R.
         tau_error: relative difference of the stated τ.
-        objective_error: difference of the stated R − ω τ over R + ω τ; None where none is stated.
+        objective_error: difference of the stated R − ω τ over R + ω τ, or of R + ω c over R + ω |c|; None
+            where none is stated.
         mse_error: relative difference of the stated MSE; None where none is stated.
         fault_error: 1 where the stated faults say another thing than these arrays about (7b), (7c) or about R
             and τ being finite, else 0; None where none are stated. Whether a design is below its start, or is
@@ -75,6 +78,7 @@ def verify(
     power_rule: str = "subcarrier",
     sensing: int = 0,
     known: bool = False,
+    scene: HeldScene | None = None,
 ) -> Residuals:
     """Recompute the figures of designs (B, …) one channel, and one subcarrier, after another.
 
@@ -98,6 +102,7 @@ def verify(
             over them. Default a flat channel.
         sensing: D, so many last columns serve no user.
         known: whether the users cancel them; else they are interference.
+        scene: of another sensing goal than τ, whose R + ω c is then the objective.
         power_rule: of a band, "subcarrier" where ‖F W_s‖² = P_t on each, "band" where their mean is P_t.
 
     Returns:
@@ -106,25 +111,28 @@ def verify(
     if ratios is None:
         H, W, ratios = H[:, None], W[:, None], np.ones(1)
     count, bands, _, antennas = H.shape
-    steering = [_steering(antennas, angles, positions, ratio) for ratio in ratios]
+    grids = [_steering(antennas, angles, positions, ratio) for ratio in ratios]
     each = np.broadcast_to(Psi, (bands, antennas, antennas))
-    found = np.empty((6, count))
+    found, sensed = np.empty((6, count)), np.zeros(count)
     for b in range(count):
         X = [W[b, i] if F is None else F[b] @ W[b, i] for i in range(bands)]
         parts = np.array(
             [
-                _figures(H[b, i], X[i], each[i], power[b], noise, receive, steering[i], sensing, known)
+                _figures(H[b, i], X[i], each[i], power[b], noise, receive, grids[i], sensing, known)
                 for i in range(bands)
             ]
         )
         found[:4, b] = parts[:, :4].mean(0)
         share = parts[:, 4] if power_rule == "subcarrier" else parts[:, 4].mean()
         found[4, b] = np.max(np.abs(share - 1))
+        if scene is not None:
+            sensed[b] = goal_value(X, _elements(antennas, positions), ratios, power[b], scene)
         found[5, b] = 0.0 if F is None else _off_network(F[b], network)
     rate, tau, mse, benchmark, over, modulus = found
     objective_error = mse_error = None
     if "objective" in stated:
-        objective_error = _relative(stated["objective"], rate - weight * tau, rate + weight * tau)
+        worth = -tau if scene is None else sensed
+        objective_error = _relative(stated["objective"], rate + weight * worth, rate + weight * np.abs(worth))
     if "mse" in stated:  # where both patterns agree to nine digits, rounding is all that their MSE holds
         mse_error = _relative(stated["mse"], mse, np.maximum(mse, 1e-12 * benchmark))
     fault_error = None
@@ -215,16 +223,14 @@ def _off_network(F: Array, network: tuple[Array, int, bool] | None) -> float:
 
 
 def _steering(antennas: int, angles: Array | None, positions: Array | None, ratio: float) -> Array:
-    """ā (N, T) with ā_n = exp(j 2π r p_n · r̂)."""
+    """ā (N, T) over the grid of the MSE."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, 181) if angles is None else np.asarray(angles)
-    azimuth, elevation = (angles, np.zeros_like(angles)) if angles.ndim == 1 else angles.T
-    if positions is None:
-        positions = np.outer(np.arange(antennas) / 2, (0, 1, 0))
-    phase = np.zeros((antennas, len(azimuth)))
-    phase += np.outer(positions[:, 0], np.cos(azimuth) * np.cos(elevation))
-    phase += np.outer(positions[:, 1], np.sin(azimuth) * np.cos(elevation))
-    phase += np.outer(positions[:, 2], np.sin(elevation))
-    return np.exp(2j * np.pi * ratio * phase)
+    return steering(_elements(antennas, positions), angles, ratio)
+
+
+def _elements(antennas: int, positions: Array | None) -> Array:
+    """The antennas (N, 3) in wavelengths."""
+    return np.outer(np.arange(antennas) / 2, (0, 1, 0)) if positions is None else positions
 
 
 def _relative(stated: Array, true: Array, size: Array) -> Array:

@@ -29,7 +29,7 @@ from beamfold.cli import (
 )
 from beamfold.cli.common import say
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, direction
+from beamfold.files.directions import Angle, direction
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # a place that the user has to choose anew
 

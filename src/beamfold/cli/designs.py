@@ -17,7 +17,8 @@ from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import METHOD
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 if TYPE_CHECKING:
     from beamfold.measures import Measure
@@ -108,7 +109,7 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: 
     """The design of all channels behind a progress bar."""
     from beamfold.registry import design
 
-    if s.goal is None:
+    if s.goal is None or method == METHOD:
         say_if_compiling(method, options.get("precision", "single"), band=s.band is not None)
     with progress(s.batch[-1], text) as tick:
         return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
@@ -151,14 +152,16 @@ def design(
     expect(channel_file(spec))  # a MATLAB file's reader starts while torch is imported
     from beamfold.cli.options import options_for
     from beamfold.files import write_design
+    from beamfold.method import lacking
+    from beamfold.registry import METHODS
 
     spec = _for_limit(spec, rcrb_max_deg, scnr_min_db)
     limits = {
         "tau_max": tau_max, "tau_max_db": tau_max_db, "rcrb_max_deg": rcrb_max_deg, "scnr_min_db":
     scnr_min_db, }  # fmt: skip
     limited = any(value is not None for value in limits.values())
-    usual = METHOD if spec.sensing in (None, "tau") else "best"
-    method = method or ("constrained" if limited else "unfolded" if model or inner else usual)
+    named = method is not None
+    method = method or ("constrained" if limited else "unfolded" if model or inner else METHOD)
     given = {
         "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
         "precision": precision, "model": model, **limits,
@@ -173,6 +176,8 @@ def design(
         options = _with_model(model, options)
     with torch_threads():  # also what is read and measured: see beamfold.threads
         s, told = loaded(spec)
+        if not named and s.goal is not None and lacking(METHODS[method].supports, s):
+            method = "best"
         _warn_of_other_sizes(s, options)
         if budget_us is not None:
             options["steps"] = _steps_within(s, budget_us)
@@ -213,7 +218,7 @@ def _warn_of_other_sizes(s: Scenario, options: dict[str, Any]) -> None:
     held = options.get("model")
     if held is not None and options.get("any_size") and held.info.antennas != s.antennas:
         sizes = f"step sizes of N = {held.info.antennas} on N = {s.antennas}"
-        say(f"note: {sizes}: docs/performance.md says what that costs")
+        say(f"note: {sizes}: docs/measured/performance.md says what that costs")
 
 
 def _tell(
@@ -265,6 +270,7 @@ def _steps_within(s: Scenario, budget_us: float) -> int:
         snr_db=snr_db,
         weight=float(one.weight),
         budget_us=budget_us,
+        goal=s.goal,
     )
     say(f"{budget_us:g} us per design: {ready.steps} steps of F fit on this machine")
     return ready.steps

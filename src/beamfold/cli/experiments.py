@@ -1,4 +1,4 @@
-"""Commands on the paper's experiments: reproduce them, take their numbers elsewhere, sweep beyond them."""
+"""Commands on the paper's experiments: reproduce them, export their numbers, sweep over other settings."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def reproduce(
     variable: Annotated[str | None, typer.Option(help="Which array of the channel file.")] = None,
     rows: Annotated[str, typer.Option(help="What row k of it is: h^H or h^T.")] = "h^H",
     count: Annotated[int, typer.Option(help="Channels to average over.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of drawn channels and random points.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of drawn channels and random points.")] = 0,
     quick: Annotated[
-        bool, typer.Option("--quick", help=f"At most {QUICK} channels; Fig. 9 hardly trained.")
+        bool, typer.Option("--quick", help=f"At most {QUICK} channels; Fig. 9 with little training.")
     ] = False,
     style: Style = "screen",
     force: Force = False,
@@ -167,7 +167,7 @@ def export(
 
 
 def sweep(
-    config: Annotated[Path, typer.Argument(help="What to sweep, TOML; see docs/experiments.md.")],
+    config: Annotated[Path, typer.Argument(help="What to sweep, TOML; see docs/how-to/experiments.md.")],
     output: Folder = Path("results/sweep"),
     workers: Annotated[int, typer.Option(help="Processes of a local Dask cluster; 0: this one.")] = 0,
     scheduler: Annotated[
@@ -182,7 +182,7 @@ def sweep(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, estimate the time and stop.")] = False,
 ) -> None:
-    """Run any product of methods, SNR, weights, sizes, networks and targets. Interrupted, the same goes on.
+    """Run any product of methods, SNR, weights, sizes, networks and targets. A repeated call continues.
 
     Example: beamfold sweep sweep.toml -o results/run1 --workers 2
     """
@@ -215,7 +215,7 @@ def sweep(
         with progress(len(cells), "sweep") as tick:
             run(grid, held, workers=workers, scheduler=scheduler, tick=tick)
     except KeyboardInterrupt:
-        say("stopped; finished cells are kept, the same command goes on")
+        say("stopped; finished cells are kept, the same command continues")
         raise
     say(f"{output / 'sweep.nc'}: {len(cells)} cells, {len(left)} of them computed now")
 

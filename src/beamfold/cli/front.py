@@ -15,7 +15,8 @@ from beamfold.cli.data import AsJson, Force, Style
 from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,8 +70,8 @@ def front(
 ) -> None:
     """The R-tau front of a channel set as data and picture: each method a curve, the paper's as points.
 
-    With --sensing crb or scnr the front of R and of what the radar sees; curves are then best, digital or
-    pga.
+    With --sensing crb or scnr the front of R and of what the radar sees; curves are then fast,
+    best, digital or pga.
 
     Example: beamfold front channels.mat --snr-db 12 -o front.nc
     """
@@ -122,7 +123,7 @@ def _of_goal(
     """The front for another sensing objective than τ."""
     import numpy as np
 
-    from beamfold.experiments.sense_front import METHODS, sense_front, summary
+    from beamfold.experiments.sense_front import sense_front, summary
     from beamfold.experiments.store import save
     from beamfold.figures import write_figure
     from beamfold.sense_figures import front as picture
@@ -131,7 +132,7 @@ def _of_goal(
     with progress(1000, "front") as tick:
         ds = sense_front(
             s,
-            methods=tuple(method) if method else METHODS,
+            methods=tuple(method) if method else None,
             weights=np.array(weights) if weights else None,
             points=points,
             source=channel_file(spec).name,

@@ -1,4 +1,4 @@
-"""Commands on models: train one, look into one, bring the published step sizes in."""
+"""Commands on models: train one, show one, import the published step sizes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from beamfold.errors import InputError
 from beamfold.files.covariance_of import radar_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import sizes_of
+from beamfold.radar.goal import LABELS, SENSING
 
 if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe
@@ -28,7 +29,7 @@ Epochs = Annotated[
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. (default: none)")]
 Initial = Annotated[float, typer.Option(help="All step sizes before training.")]
-InitialLam = Annotated[float | None, typer.Option(help="Those of W. (default: as --initial)")]
+InitialLam = Annotated[float | None, typer.Option(help="The same of W. (default: as --initial)")]
 RateLam = Annotated[
     float | None, typer.Option(help="Learning rate of the step sizes of W. (default: as --rate)")
 ]
@@ -37,6 +38,10 @@ Loss = Annotated[
     str, typer.Option(help="What is judged: the last layer (25), or the mean over every one, to stop early.")
 ]
 Even = Annotated[bool, typer.Option(help="Divide what is judged by the power, or the highest powers decide.")]
+LamEach = Annotated[
+    bool,
+    typer.Option(help="On a band, learn a step size of W for every subcarrier; the model serves that S."),
+]
 Eta = Annotated[float | None, typer.Option(help="Weight of tau's gradient in W, eta of (24). (default: 1/N)")]
 Digital = Annotated[str, typer.Option(help="Gradient of R in W: signal (published) or exact (14).")]
 
@@ -46,13 +51,13 @@ def train(
     spec: ScenarioSpec,
     output: Output,
     inner: Annotated[int, typer.Option(help="J, updates of F per layer.")] = 20,
-    layers: Annotated[int, typer.Option(help="I.")] = 120,
+    layers: Annotated[int, typer.Option(help="I, layers.")] = 120,
     epochs: Epochs = None,
     count: Annotated[int, typer.Option(help="Training channels, drawn as `generate` does.")] = 1000,
     batch: Annotated[int, typer.Option(help="Channels per update.")] = 10,
     rate: Annotated[float, typer.Option(help="Adam's learning rate at first.")] = 1e-3,
     rate_lam: RateLam = None,
-    decay: Annotated[float, typer.Option(help="Its factor per epoch.")] = 0.97,
+    decay: Annotated[float, typer.Option(help="Factor on the learning rate after every epoch.")] = 0.97,
     clip: Clip = None,
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
     snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
@@ -63,11 +68,12 @@ def train(
     start: Start = "proposed",
     loss: Loss = "last",
     even: Even = False,
-    seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
+    lam_each: LamEach = False,
+    seed: Annotated[int, typer.Option(help="Seed of the channels, their order and the powers.")] = 1,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Learn the step sizes (25). Interrupted, the same command goes on where it was.
+    """Learn the step sizes (25). Interrupted, the same command continues where it was.
 
     On several processes: torchrun --nproc-per-node 2 -m beamfold train ... (gloo).
 
@@ -87,7 +93,8 @@ def train(
         decay=decay, snr_db=(snr_min_db, snr_max_db), weight=weight, digital=digital,  # type: ignore[arg-type]
         seed=seed, clip=clip or float("inf"), eta=eta, initial=initial, initial_lam=initial_lam,
         network=spec.network or NETWORK, start=start, rate_lam=rate_lam, loss=loss,  # type: ignore[arg-type]
-        even=even,
+        even=even, lam_each=lam_each,
+        sensing=spec.sensing or SENSING[0],
     )  # fmt: skip
     antennas, users, chains = sizes_of(spec)
     check_sizes(users, chains, antennas)
@@ -124,8 +131,13 @@ def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> N
     changed = "" if usual else f", but rate {recipe.rate:g}, decay {recipe.decay:g}, clip {clip}"
     if recipe.network != NETWORK:
         changed += f"; network {recipe.network}"
+    if recipe.loss == "every" or recipe.even:
+        judged = "every layer" if recipe.loss == "every" else "the last layer"
+        changed += f"; judged after {judged}{', over the power' if recipe.even else ''}"
     how = f"{recipe.epochs} epochs on {data['count']} channels as in Section IV{changed}"
     note = f"{how}; {recipe.digital} gradient in W"
+    if recipe.sensing != SENSING[0]:
+        note += f"; for {_judged(recipe)}"
     save_model(
         output, with_note(at.model, note, {"recipe": _facts(recipe), "data": data, "skipped": at.skipped})
     )
@@ -139,7 +151,12 @@ def _tell(output: Path, recipe: Recipe, at: Progress, as_json: bool) -> None:
         print_json({**facts, "curve": list(at.curve)})
     else:
         sizes = f"J = {recipe.inner}, I = {recipe.layers}"
-        say(f"{output}: {sizes}; mean R - w tau over the last epoch {last:.3f}")
+        say(f"{output}: {sizes}; mean {_judged(recipe)} over the last epoch {last:.3f}")
+
+
+def _judged(recipe: Recipe) -> str:
+    """The objective of (25) in words."""
+    return "R - w tau" if recipe.sensing == SENSING[0] else LABELS[recipe.sensing]
 
 
 @contextmanager
@@ -191,7 +208,7 @@ def _train_from(
         for at in learn(recipe, H, radar, progress=at, chains=data["chains"], band=band):  # noqa: B020
             if leading:
                 save_checkpoint(checkpoint, recipe, data, at)
-                tick(at.epoch, f"{name}: R - w tau = {at.curve[-1]:.3f}")
+                tick(at.epoch, f"{name}: {_judged(recipe)} = {at.curve[-1]:.3f}")
     if at is None:
         raise RuntimeError("training made no step")
     return at
@@ -254,9 +271,9 @@ def info(
 def import_steps(
     steps: Annotated[Path, typer.Argument(help="A .pth of the published program.")],
     output: Output,
-    antennas: Annotated[int, typer.Option(help="N.")] = 64,
-    users: Annotated[int, typer.Option(help="K.")] = 4,
-    chains: Annotated[int | None, typer.Option(help="M. (default: as many as users)")] = None,
+    antennas: Annotated[int, typer.Option(help="N, antennas.")] = 64,
+    users: Annotated[int, typer.Option(help="K, users.")] = 4,
+    chains: Annotated[int | None, typer.Option(help="M, RF chains. (default: as many as users)")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The command that says what a cheaper front end costs."""
+"""The command that compares analog networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 QUICK = 10
 HEADINGS = {
@@ -36,7 +37,8 @@ def network(
         Path, typer.Option("-o", "--output", help="File to write, .nc; .png and .pdf go beside it.")
     ],
     over_chains: Annotated[
-        list[int] | None, typer.Option(help="M of the networks; several are allowed. (default: 4 8 16)")
+        list[int] | None,
+        typer.Option(help="M, RF chains of the networks; several are allowed. (default: 4 8 16)"),
     ] = None,
     over_bits: Annotated[
         list[int] | None,

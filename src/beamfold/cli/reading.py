@@ -23,7 +23,7 @@ FILE = "file"
 
 
 def loaded(spec: ScenarioSpec) -> tuple[Scenario, str]:
-    """The scenario, and what was understood of its channels, which is said."""
+    """The scenario, and what was understood of its channels, which is printed."""
     read = read_channels(spec)
     s = scenario_of(spec, read)
     say(f"note: {read.told}")

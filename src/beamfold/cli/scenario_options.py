@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -18,9 +19,16 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, Directions, ScenarioSpec, direction, entries, key_of, merged
-from beamfold.files.scenarios import read_spec
+from beamfold.files.directions import Angle, Directions, direction
+from beamfold.files.entries import SOLVED, ScenarioSpec, entries, key_of
+from beamfold.files.spec_files import read_spec
 
+REPLACES = {
+    "channels": ("antennas", "users"),
+    "psi": (*SOLVED, "psi_variable"),
+    "targets_deg": ("psi", "psi_variable"),
+}
+"""Entry → entries of a file that an option of its name puts aside, as they describe another thing."""
 Command = Callable[..., None]
 PANEL = "Scenario"
 """Heading of these options in the help."""
@@ -92,7 +100,14 @@ def _spec(file: Path | None, options: dict[str, Any], one_snr: bool) -> Scenario
     """What the file says, with the options over it."""
     if one_snr and options.get("snr_db") is not None:
         options["snr_db"] = [options["snr_db"]]
-    spec = merged(ScenarioSpec() if file is None else read_spec(file), options)
+    spec = _merged(ScenarioSpec() if file is None else read_spec(file), options)
     if one_snr and len(spec.snr_db or ()) > 1:
         raise InputError(f"{file} has several SNRs, this command takes one; choose it with --snr-db")
     return spec
+
+
+def _merged(held: ScenarioSpec, options: Mapping[str, Any]) -> ScenarioSpec:
+    """The entries of a file with the options that are given (neither None nor empty) in their place."""
+    given = {name: value for name, value in options.items() if value is not None and value != []}
+    aside = {other for name in given for other in REPLACES.get(name, ())}
+    return replace(held, **{**dict.fromkeys(aside), **given})

@@ -1,19 +1,20 @@
-"""Commands that say what the radar sees of designs: the bounds, and a Monte Carlo that meets them."""
+"""Commands on the sensing performance of designs: the bounds, and a Monte Carlo to compare with them."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from beamfold.cli.common import check_style, print_json, progress, say, table
 from beamfold.cli.data import AsJson, Force, Style
 from beamfold.errors import InputError
-from beamfold.files.entries import Angle, direction
+from beamfold.files.directions import Angle, direction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +38,7 @@ TargetSnr = Annotated[
     ),
 ]
 Snapshots = Annotated[int, typer.Option(help="L, snapshots.")]
-FalseAlarm = Annotated[float, typer.Option(help="P_FA.")]
+FalseAlarm = Annotated[float, typer.Option(help="P_FA, the probability of a false alarm.")]
 Clutter = Annotated[
     list[Angle] | None,
     typer.Option(parser=direction, help="Direction of a clutter patch. Several are allowed."),
@@ -75,12 +76,17 @@ def sense(
     clutter_db: ClutterDb = None,
     receive_array: Receive = None,
     islr_over: Annotated[str, typer.Option(help="What ISLR integrates over: u (sin theta) or angle.")] = "u",
+    amplitudes: Annotated[
+        str,
+        typer.Option(help="Of a band: alpha of a target is common to all subcarriers, or another on each."),
+    ] = "common",
     style: Style = "screen",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """What the radar sees: root CRB of every angle, SCNR, P_D, gains and sidelobes of designs, per channel.
 
+    Over a band information and SCNR add up over the subcarriers, each at its own frequency.
     Example: beamfold sense designs.mat --targets-deg -60 0 60 --target-snr-db -35 --snapshots 64 -o sense.nc
     """
     from beamfold.experiments.sense import sense_designs, summary
@@ -88,6 +94,7 @@ def sense(
     from beamfold.figures import write_figure
     from beamfold.files.atomic import check_target
     from beamfold.files.precoders import read_precoders
+    from beamfold.radar.scene import Amplitudes
     from beamfold.sense_figures import sense as picture
 
     check_target(output, force=force, suffixes=(".nc",))
@@ -96,10 +103,13 @@ def sense(
     paper = check_style(style)
     if islr_over not in ("u", "angle"):
         raise InputError(f"--islr-over is u or angle, got {islr_over!r}")
+    if amplitudes not in get_args(Amplitudes):
+        raise InputError(f"--amplitudes is common or each, got {amplitudes!r}")
     held = read_precoders(designs)
     scene = _scene(
         held, targets_deg, target_snr_db, snapshots, false_alarm, clutter_deg, clutter_db, receive_array
     )
+    scene = replace(scene, ratios=held.ratios, band=amplitudes)  # type: ignore[arg-type]
     ds = sense_designs(
         held.X,
         scene,
@@ -201,7 +211,7 @@ def detect(
     receive_array: Receive = None,
     trials: Annotated[int, typer.Option(help="Trials of each target.")] = 1000,
     channels: Annotated[int, typer.Option(help="So many channels of the file, from the first.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """A Monte Carlo of received snapshots: RMSE of the maximum-likelihood angle, P_D of the GLRT, each target
@@ -214,6 +224,11 @@ def detect(
     from beamfold.radar.trials import run_trials
 
     held = read_precoders(designs)
+    if held.ratios is not None:
+        raise InputError(
+            f"{designs} holds designs of a band, the Monte Carlo is of one frequency; "
+            "`beamfold sense` has the figures of a band"
+        )
     if not 1 <= channels <= held.power.shape[1]:
         raise InputError(f"--channels is from 1 to {held.power.shape[1]} for {designs}, got {channels}")
     scenes = [

@@ -1,4 +1,4 @@
-"""The command that says what beam squint costs over the bandwidth."""
+"""The command that measures the loss by beam squint over the bandwidth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from beamfold.cli.data import AsJson, Force, Style
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import CARRIER_GHZ, DELAY_NS, SNR_DB, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
-from beamfold.files.entries import ScenarioSpec, directions
+from beamfold.files.directions import directions
+from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import array_of, sizes_of
 
 QUICK = 2
@@ -42,7 +43,7 @@ def squint(
         typer.Option(help="B in GHz; several are allowed. (default: 0.05 0.1 0.2 0.5 1 2)"),
     ] = None,
     over_chains: Annotated[
-        list[int] | None, typer.Option(help="M; several are allowed. (default: 4 8 16)")
+        list[int] | None, typer.Option(help="M, RF chains; several are allowed. (default: 4 8 16)")
     ] = None,
     ttd: Annotated[
         list[int] | None,

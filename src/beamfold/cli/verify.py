@@ -31,7 +31,9 @@ def verify(
     tolerance: Annotated[float, typer.Option(help="Largest residual that passes.")] = 1e-6,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute R, tau, R - w tau, MSE and faults from H, F, W, Psi, compare with the file; check (7b), (7c).
+    """Recompute the stated figures from H, F, W, Psi and compare them with the file; check (7b) and (7c).
+
+    The figures are R, tau, R - w tau (R + w c of another sensing goal), MSE and faults.
 
     Psi is the one in the design file. Files of version 0.1.0 state no MSE and no faults: these are then not
     checked. Nor is why a method stopped, and whether a design is below its start.
@@ -119,6 +121,7 @@ def _one(held: HeldDesign, H: NDArray[Any], receive: int, sensing: tuple[int, bo
                 held.ratios,
                 held.power_rule,
                 *sensing,
+                held.scene,
             ).worst()
             worst = {key: max(value, worst.get(key, 0.0)) for key, value in found.items()}
     return worst

@@ -1,7 +1,7 @@
 """Ψ of problem (6): the sensing covariance that a design's beampattern is measured against.
 
 problem ← certificate; problem ← centro, newton, lowrank, interior ← fast; problem ← reference (CVXPY).
-docs/covariance.md has the mathematics and the measurements.
+docs/explanations/covariance.md has the mathematics and the measurements.
 """
 
 from __future__ import annotations

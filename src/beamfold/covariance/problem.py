@@ -60,7 +60,7 @@ class Problem:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.array.antennas
 
     @property
@@ -255,7 +255,7 @@ def check_problem(pattern: ArrayLike, grid_rad: ArrayLike, N: int, ratio: float 
     or more apart in u (which has period 2) a beam between them vanishes at both: the fit is blind to it
     and its optimum means nothing. A uniform grid over 180° passes when T > 1 + πN/2 at r = 1. Below a step of
     1/(N−1), T > 1 + π(N−1), the samples fix the pattern everywhere; between the two the fit reads
-    somewhat better on the grid than off it (docs/covariance.md has figures).
+    somewhat better on the grid than off it (docs/explanations/covariance.md has figures).
 
     Args:
         pattern: P_d (T,) ≥ 0, not all zero.

@@ -95,7 +95,7 @@ def starts(ds: xr.Dataset) -> list[Row]:
         note = (
             f"At the last layer another start is ahead for {', '.join(worse)}. SVD takes the phases of H's "
             "right singular vectors, which point F at the users as (26) does; conjugated they do not "
-            "(docs/findings.md)."
+            "(docs/measured/findings.md)."
         )
         note = note if worse else ""
         text = (

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 Results = Generator[tuple[Cell, "dict[str, Any] | Exception"], None, None]
 ANSWER = 5.0  # seconds in which a scheduler answers
 BEAT = 2.0  # seconds between two looks at a scheduler from which nothing comes
-AHEAD = (
-    4  # cells handed out per thread: Ψ travels with each, and a large one times all cells is no small matter
-)
+AHEAD = 4  # cells queued per thread; each carries its own Ψ, so that more would fill the scheduler's memory
 PRELOAD = """
 import logging, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -38,7 +36,7 @@ logging.getLogger("distributed.worker.state_machine").setLevel(logging.ERROR)
 """What our own workers run first: Ctrl-C is for the caller, who stops them, and needs no traceback."""
 OURS = {
     "distributed.scheduler.allowed-failures": 20,  # workers that may die at one cell before it is to blame
-    "distributed.worker.profile.enabled": False,  # looks at every thread 100 times a second, for nobody here
+    "distributed.worker.profile.enabled": False,  # samples every thread 100 times a second
 }
 """Dask's settings in a cluster of our own."""
 
@@ -217,4 +215,4 @@ def _check_workers(client: Client, new: set[str]) -> None:
 
 def _vanished(client: Client) -> str:
     address = getattr(client.scheduler, "address", "")
-    return f"the Dask scheduler {address} vanished; finished cells are kept, the same command goes on"
+    return f"the Dask scheduler {address} vanished; finished cells are kept, the same command continues"

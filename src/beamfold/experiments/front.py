@@ -1,4 +1,4 @@
-"""The R-τ front of a channel set: each method over what moves it along, the paper's designs as points.
+"""The R-τ front of a channel set: each method over its parameter, the paper's designs as points.
 
 R and τ are bought with one another, so one weight is one point. A curve is a method over ω of R − ω τ (8),
 over ρ of SCA-ManOpt's second step, or over the limit τ₀ of problem (7); its points are means over the

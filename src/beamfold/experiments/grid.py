@@ -43,7 +43,7 @@ from beamfold.errors import InputError
 from beamfold.files.covariances import cached_covariance
 from beamfold.files.masks import network_called
 from beamfold.files.models import find_model
-from beamfold.files.scenarios import nearest, read_toml
+from beamfold.files.spec_files import nearest, read_toml
 from beamfold.method import lacking_network
 from beamfold.networks import NAMES, Network, named_network
 from beamfold.networks.base import MOST_BITS

@@ -1,4 +1,4 @@
-"""What a cheaper front end costs: R, τ and R − ω τ over the RF chains of each network, and over the bits.
+"""Analog networks compared: R, τ and R − ω τ over the RF chains of each network, and over the bits.
 
 Every network is designed for the same channels, Ψ, ω and power by one method. The bits are those of the fully
 connected network of the scenario's own M: rounded to the nearest levels with W as it was, with W following,

@@ -35,7 +35,7 @@ def sense_designs(
     """Every sensing figure of designs.
 
     Args:
-        X: by the method's name, (S, B, N, K).
+        X: by the method's name, (S, B, N, K); on a band with its subcarriers behind B.
         scene: what is sensed; its SNRs are those at each design's own P_t.
         power: (S, B), P_t.
         snr_db: (S,), P_t over the users' noise, for the labels.
@@ -119,14 +119,14 @@ def _over_snr(scene: Scene, rcrb: Tensor, scnr: Tensor, axis: Tensor) -> dict[st
 def _about(scene: Scene, X: dict[str, Tensor], measure: Measure, source: str) -> dict[str, Any]:
     from beamfold import __version__
 
-    levels, count, antennas, columns = next(iter(X.values())).shape
+    levels, count, *_, antennas, columns = next(iter(X.values())).shape
     facts = {
         "antennas": antennas, "columns": columns, "count": count, "channels": source, "levels": levels,
         "targets_deg": _names(scene), "target_snr_db": [round(x, 9) for x in (10 *
         torch.log10(scene.snr)).tolist()], "receive": scene.receive.name, "clutter_deg":
         scene.clutter.rad2deg().tolist(), "clutter_db": [round(x, 9) for x in (10 *
         torch.log10(scene.cnr)).tolist()], "snapshots": scene.snapshots, "false_alarm": scene.false_alarm,
-    "measure": measure, }  # fmt: skip
+    "measure": measure, "subcarriers": len(scene.ratios or (1,)), "amplitudes": scene.band, }  # fmt: skip
     return {
         "title": f"What the radar sees, N = {antennas}, {scene.snapshots} snapshots, "
         f"false alarms {scene.false_alarm:g}",

@@ -1,4 +1,4 @@
-"""Running a sweep so that it survives: one file per finished cell, and the same call goes on.
+"""Running a sweep so that an interruption loses nothing: one file per finished cell; the same call continues.
 
     folder/sweep.json       the configuration, and which version and models computed the cells
     folder/psi/<N>-….npz    one Ψ for all cells of the same N and targets

@@ -8,7 +8,8 @@ from beamfold.defaults import NETWORK, SNR_DB, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
 from beamfold.explore.designs import Designs
 from beamfold.explore.state import State, checked, levels_around, weights_around
-from beamfold.files.entries import ScenarioSpec, directions
+from beamfold.files.directions import directions
+from beamfold.files.entries import ScenarioSpec
 from beamfold.networks import NAMES, named_network
 from beamfold.radar.goal import SENSING
 from beamfold.radar.scene import SNR_DB as TARGET_SNR_DB

@@ -13,7 +13,8 @@ from beamfold.defaults import METHOD, ROWS
 from beamfold.explore.state import State
 from beamfold.files.axes import CHANNELS, written
 from beamfold.files.entries import READING, ScenarioSpec, key_of
-from beamfold.files.scenarios import channel_file, recorded
+from beamfold.files.scenarios import channel_file
+from beamfold.files.spec_files import recorded
 
 if TYPE_CHECKING:
     from beamfold.explore.designs import Base, Designs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -87,11 +88,21 @@ def read_file(path: Path, *, apart: bool = False) -> Held:
             (held.odd if name[0] == "?" else held.axes)[name[1:]] = str(value)
         elif name.startswith("&"):
             held.arrays[name[1:]] = placeholder(str(value))
-        elif value.dtype.kind in NUMBERS + "U":
+        elif value.dtype.kind in NUMBERS or _is_text(value):
             held.arrays[name] = value
         else:
             held.odd[name] = f"an array of {value.dtype}"
     return held
+
+
+def _is_text(value: Array) -> bool:
+    """Whether an array holds characters: a damaged file can hold numbers that are none, which Python can't
+    read.
+    """
+    if value.dtype.kind != "U":
+        return False
+    codes = np.frombuffer(value.tobytes(), np.dtype("u4").newbyteorder(value.dtype.byteorder))
+    return int(codes.max(initial=0)) <= sys.maxunicode
 
 
 OTHERS = {

@@ -172,11 +172,10 @@ def _check_real(path: Path, found: list[tuple[Chosen, Found]], several: bool) ->
                 f"{path}: {name} {value.shape} is one part of complex channels; name the other with "
                 f"--variable {name} --imag NAME"
             )
-        if len(found) == 1 and 2 in value.shape and value.ndim in (3, 4) and not several:
+        if len(found) == 1 and not several and (hint := with_ri(value)):
+            ways = order.refusal.partition("; ")[2]
             raise FileError(
-                f"{path}: {name} {value.shape} is real, expected complex numbers; where the axis of length 2 "
-                f"is real and imaginary part, give --axes {','.join(_with_ri(value.shape))}, else it has "
-                f"{order.refusal.removeprefix('whose ')}"
+                f"{path}: {name} {value.shape} is real, expected complex numbers; {hint}, else {ways}"
             )
         unlike = value.dtype.kind == "f" and not np.signbit(value).any()
         if len(found) == 1 and name not in (NAME, "array") and unlike:
@@ -186,10 +185,15 @@ def _check_real(path: Path, found: list[tuple[Chosen, Found]], several: bool) ->
             )
 
 
-def _with_ri(shape: tuple[int, ...]) -> list[str]:
+def with_ri(value: Array) -> str:
+    """The option for a real array where an axis of length 2 can be real and imaginary part; else ""."""
+    shape = value.shape
+    if value.dtype.kind == "c" or 2 not in shape or len(shape) not in (3, 4):
+        return ""
     names = ["channels", "users", "antennas"][4 - len(shape) :]
     place = shape.index(2) if shape[0] == 2 else len(shape) - 1 - shape[::-1].index(2)
-    return [*names[:place], "ri", *names[place:]]
+    axes = ",".join([*names[:place], "ri", *names[place:]])
+    return f"where the axis of length 2 is real and imaginary part, give --axes {axes}"
 
 
 def warn_real(path: Path, name: str) -> None:

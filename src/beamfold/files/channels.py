@@ -39,8 +39,8 @@ def read_channels(
     """H (B, K, N) complex128 from a channel file, or (B, K, R, N) of users with several antennas.
 
     A file of a band, which has `frequencies`, has an axis S after B; `files.bands.read_frequencies` reads
-    them. What was understood is logged under the name "beamfold". docs/conventions.md says what each option
-    is for; `read_set` returns the antennas of a tool beside H.
+    them. What was understood is logged under the name "beamfold". docs/explanations/conventions.md says what
+    each option is for; `read_set` returns the antennas of a tool beside H.
 
     Args:
         path: `.mat`, `.npz`, `.npy` or HDF5.

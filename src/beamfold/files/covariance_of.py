@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from beamfold import cache
 from beamfold.defaults import SAME_RATIO, SLACK, TARGETS_DEG
 from beamfold.errors import InputError
-from beamfold.files.entries import SOLVED, ScenarioSpec, directions
+from beamfold.files.directions import directions
+from beamfold.files.entries import SOLVED, ScenarioSpec
 from beamfold.files.scenarios import array_of
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def cached_covariance(antennas: int | AntennaArray, *args: Any, **options: Any) 
     """Ψ of (6), as `solve_covariance` returns it for the same arguments, from the cache where it is there.
 
     A file that is damaged is solved for again and replaced. Where the cache folder cannot be used, every Ψ is
-    solved, which is said once.
+    solved, with one note.
 
     Raises:
         InputError, RuntimeError: as `solve_covariance` does.
@@ -94,7 +94,7 @@ def _path(*args: Any, **options: Any) -> Path | None:
 
 
 def _keep(path: Path, radar: Sensing) -> None:
-    """Write a result, and remove those that nobody used for long; failing is no error."""
+    """Write a result, and remove those that were not used for long; failing is no error."""
     assert radar.desired is not None
     arrays: dict[str, Any] = {
         "Psi": radar.Psi.numpy(),

@@ -14,8 +14,10 @@ from beamfold.files.arrays import Array, numbers, read_all, text, write_arrays
 from beamfold.files.atomic import FileError, Pathlike
 from beamfold.files.bands import CARRIER, ENTRY, band_entries, frequencies_in
 from beamfold.files.masks import mask_arrays, mask_in
+from beamfold.files.scenes import SCENE, scene_arrays, scene_in
 from beamfold.measures import Measure
 from beamfold.result import FAULT_CODES, STATUS_CODES, Design, Fault, Status
+from beamfold.verifier_scene import HeldScene
 
 FORMER = {
     0: (Status.ITERATION_LIMIT, Fault.NONE),
@@ -69,6 +71,7 @@ def design_arrays(design: Design) -> dict[str, Any]:
         arrays |= {**band_entries(s.band.frequencies, s.band.carrier), POWER: s.band.rule}
     if s.goal is not None:  # not R - omega tau, which `objective` states
         arrays |= {"sensing": s.goal.kind, "sensing_objective": arrays.pop("objective")}
+        arrays |= scene_arrays(s.goal.scene)
     if not s.network.usual:
         arrays |= mask_arrays(s.network)
     if s.per_user.sensing:
@@ -93,6 +96,7 @@ def write_designs(path: Pathlike, designs: list[Design], facts: Mapping[str, Any
     for design in designs:
         own = design_arrays(design)
         arrays.update({key: own.pop(key) for key in (*shared, *each) if key in own})
+        arrays.update({key: own.pop(key) for key in SCENE if key in own})
         own.pop("method")
         arrays.update({f"{design.label}_{key}": value for key, value in own.items()})
     write_arrays(Path(path), arrays)
@@ -106,7 +110,8 @@ class HeldDesign(NamedTuple):
     W: Array
     """(S·B, M, K), or X (S·B, N, K); on a band with an axis of subcarriers behind the first."""
     stated: dict[str, Array]
-    """"rate", "tau", "objective" and "mse" (S·B,); those that the file lacks are left out."""
+    """"rate", "tau", "objective" (of the file's sensing goal) and "mse" (S·B,); those that the file lacks are
+    left out."""
     Psi: Array
     """(N, N), or with a first axis of subcarriers."""
     power: Array
@@ -127,6 +132,8 @@ class HeldDesign(NamedTuple):
     """(S·B,) of `Status`, None where the file has none."""
     faults: Array | None
     """(S·B,) of `Fault`."""
+    scene: HeldScene | None
+    """What is sensed by another goal than τ."""
 
 
 def streams_in(path: Path) -> int | None:
@@ -183,17 +190,12 @@ def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict
     if positions is not None and (positions.shape != (antennas, 3) or positions.dtype.kind == "c"):
         raise FileError(f"{path}: positions are {positions.shape}, expected ({antennas}, 3) real numbers")
     network = mask_in(path, arrays, antennas)
-    found = {}
+    scene, found = scene_in(path, held), {}
     for prefix in prefixes:
         F = _fitted(path, arrays, f"{prefix}F", (count, antennas, -1)) if f"{prefix}F" in arrays else None
         rows = antennas if F is None else F.shape[2]
         W = _fitted(path, arrays, f"{prefix}W", (count, *each, rows, columns))
-        stated = {key: _reals(path, arrays, f"{prefix}{key}", count) for key in ("rate", "tau")}
-        for key, needed in (("objective", "weight"), ("mse", "angles_deg")):
-            if f"{prefix}{key}" in arrays and needed in arrays:
-                stated[key] = _reals(path, arrays, f"{prefix}{key}", count)
-        if f"{prefix}faults" in arrays:
-            stated["faults"] = _reals(path, arrays, f"{prefix}faults", count)
+        stated = _stated(path, arrays, prefix, count, "objective" if scene is None else "sensing_objective")
         name = prefix.rstrip("_") or "design"
         found[name] = HeldDesign(
             F,
@@ -209,8 +211,22 @@ def read_designs(path: Path, channels: int, columns: int, antennas: int) -> dict
             None if band is None else np.array(band.ratios),
             text(held, POWER) or POWER_RULE,
             *_ended(path, arrays, prefix, count, prefix or text(held, "method")),
+            scene,
         )
     return found
+
+
+def _stated(
+    path: Path, arrays: dict[str, Array], prefix: str, count: int, objective: str
+) -> dict[str, Array]:
+    """The figures of one method, those of which the file holds all that they depend on."""
+    stated = {key: _reals(path, arrays, f"{prefix}{key}", count) for key in ("rate", "tau")}
+    for key, name, needed in (
+        ("objective", objective, "weight"), ("mse", "mse", "angles_deg"), ("faults", "faults", "Psi"),
+    ):  # fmt: skip
+        if f"{prefix}{name}" in arrays and needed in arrays:
+            stated[key] = _reals(path, arrays, f"{prefix}{name}", count)
+    return stated
 
 
 def _ended(

@@ -10,8 +10,7 @@ The command line imports this module for its help, so it loads nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
@@ -30,49 +29,7 @@ from beamfold.defaults import (
     WEIGHT,
     WIDTH_DEG,
 )
-from beamfold.errors import InputError
-
-Directions = list[float | str | list[float]]
-"""Angles in degrees: azimuths, or pairs of azimuth and elevation as [20, -10] or "20/-10"."""
-
-
-class Angle(str):
-    """A direction on the command line, "20" or "20/-10"."""
-
-
-def direction(text: str | float | list[float]) -> float | tuple[float, float]:
-    """An azimuth, or a pair of azimuth and elevation, in degrees.
-
-    Raises:
-        ValueError: neither a number nor a pair of numbers.
-    """
-    if isinstance(text, (int, float)):
-        return float(text)
-    parts = [float(part) for part in (text.split("/") if isinstance(text, str) else text)]
-    if len(parts) == 2:
-        return parts[0], parts[1]
-    if len(parts) != 1:
-        raise ValueError(f"a direction is an azimuth or azimuth/elevation in degrees, got {text!r}")
-    return parts[0]
-
-
-def directions(values: Directions) -> list[float] | list[tuple[float, float]]:
-    """All as azimuths, or all as pairs where one of them is; an azimuth alone has elevation 0.
-
-    Raises:
-        InputError: one that is neither a number nor a pair of numbers.
-    """
-    try:
-        found = [direction(value) for value in values]
-    except ValueError as error:
-        raise InputError(
-            f"a direction is an azimuth or azimuth/elevation in degrees, such as 20 or 20/-10: {error}"
-        ) from error
-    alone = [value for value in found if isinstance(value, float)]
-    if len(alone) == len(found):
-        return alone
-    return [(value, 0.0) if isinstance(value, float) else value for value in found]
-
+from beamfold.files.directions import Directions
 
 DESIGN = "design compare front network explore"
 """The commands that design for the channels of a file."""
@@ -191,12 +148,16 @@ class ScenarioSpec:
     ] = None
     antennas: Annotated[
         int | None,
-        Key("N.", f"as the scenario's channels, else {ANTENNAS}", "generate covariance train bench squint"),
+        Key(
+            "N, antennas.",
+            f"as the scenario's channels, else {ANTENNAS}",
+            "generate covariance train bench squint",
+        ),
     ] = None
     users: Annotated[
         int | None,
         Key(
-            "K.",
+            "K, users.",
             f"as the scenario's channels, else {USERS}, at most N",
             f"{OF_FILE} generate train bench squint",
         ),
@@ -244,7 +205,9 @@ class ScenarioSpec:
     ] = None
     sensing: Annotated[
         str | None,
-        Key("What sensing is for: tau (R - w tau), crb (R + w log2 det J) or scnr.", "tau", OF_GOAL),
+        Key(
+            "What sensing is for: tau (R - w tau), crb (R + w log2 det J) or scnr.", "tau", f"{OF_GOAL} train"
+        ),
     ] = None
     target_snr_db: Annotated[
         list[float] | None,
@@ -252,7 +215,7 @@ class ScenarioSpec:
             "Of crb and scnr: |alpha|^2 P_t/noise in dB, one for all targets or one of each.", "-35", OF_GOAL
         ),
     ] = None
-    snapshots: Annotated[int | None, Key("Of crb and scnr: L.", "64", OF_GOAL)] = None
+    snapshots: Annotated[int | None, Key("Of crb and scnr: L, snapshots.", "64", OF_GOAL)] = None
     clutter_deg: Annotated[
         Directions | None, Key("Of crb and scnr: the direction of a clutter patch.", "none", OF_GOAL)
     ] = None
@@ -321,12 +284,6 @@ READING = (
 """Entries that say how the channel file is read."""
 SOLVED = ("targets_deg", "width_deg", "angles", "psi_rank")
 """Entries that describe the problem (6), for a Ψ that is not read from a file."""
-REPLACES = {
-    "channels": ("antennas", "users"),
-    "psi": (*SOLVED, "psi_variable"),
-    "targets_deg": ("psi", "psi_variable"),
-}
-"""Entry → entries of a file that an option of its name puts aside, as they describe another thing."""
 
 
 def entries() -> dict[str, tuple[Any, Key]]:
@@ -338,10 +295,3 @@ def entries() -> dict[str, tuple[Any, Key]]:
             [kind] = [part for part in get_args(union) if part is not NoneType]
             found[name] = (kind, key)
     return found
-
-
-def merged(held: ScenarioSpec, options: Mapping[str, Any]) -> ScenarioSpec:
-    """The entries of a file with the options that are given (neither None nor empty) in their place."""
-    given = {name: value for name, value in options.items() if value is not None and value != []}
-    aside = {other for name in given for other in REPLACES.get(name, ())}
-    return replace(held, **{**dict.fromkeys(aside), **given})

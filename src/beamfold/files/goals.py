@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from beamfold.errors import InputError
 from beamfold.files.antennas import array_called
-from beamfold.files.entries import Directions, ScenarioSpec, directions
+from beamfold.files.directions import Directions, directions
+from beamfold.files.entries import ScenarioSpec
 from beamfold.radar.goal import SENSING
 from beamfold.radar.scene import CNR_DB, FALSE_ALARM, SNAPSHOTS, SNR_DB, Scene, make_scene
 

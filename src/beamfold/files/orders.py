@@ -1,4 +1,4 @@
-"""Which orders of axes an array of channels can have, where nobody says it: no shape decides between them.
+"""Which orders of axes an array of channels can have, where nothing states it: no shape decides between them.
 
 The documented order is (channels, users, antennas), or (users, antennas) for one channel. But (4, 2, 16) can
 also be 4 users of 2 receive antennas, or 16 channels of 4 antennas in MATLAB's order, and (4, 64) 4 channels
@@ -51,7 +51,7 @@ NOTHING = Known()
 
 
 def unnamed(value: Array, several: bool, known: Known = NOTHING) -> Found:
-    """The order of an array of which nobody said it: that of a single row, or the orders to choose from.
+    """The order of an array for which none was stated: that of a single row, or the orders to choose from.
 
     Args:
         value: the array.

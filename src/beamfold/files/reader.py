@@ -1,7 +1,7 @@
 """Channels out of a file or an array: which array, which axes, which scale; one reading, told in one line.
 
 `read_set` is the one way in for every command and for `beamfold.read_channels`; what it was asked is a
-`ScenarioSpec`. What nobody stated is refused where it is not sure, see `candidates`, `named_axes` and
+`ScenarioSpec`. What was not stated is refused where it is not sure, see `candidates`, `named_axes` and
 `orders`.
 """
 
@@ -33,7 +33,7 @@ from beamfold.files.axes import (
 from beamfold.files.bands import ENTRY, Frequencies, frequencies_in
 from beamfold.files.candidates import NAME, Chosen, joined_pairs, named, only, warn_real
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.named_axes import named_axes
+from beamfold.files.named_axes import misnamed, named_axes, rows_in
 from beamfold.files.orders import Found, Known, unnamed
 from beamfold.files.parts import WHOLE, is_large, part_of
 from beamfold.files.reductions import grouped, normalised, one_antenna, path_less
@@ -94,6 +94,11 @@ def understood(
     path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False, channel: int | None = None
 ) -> Channels:
     """The channels among the arrays of a file, see `read_set`, or one of them that is still in the file."""
+    own = rows_in(held) if spec.variable in (None, NAME) else ""
+    if spec.rows is None and own not in ("", ROWS):
+        raise FileError(
+            f"{path} says that its rows are {own}; give --rows {own}, or --rows {ROWS} if they are not"
+        )
     spec = replace(spec, rows=rows_named(spec.rows or ROWS))
     if spec.imag is not None and spec.variable is None:
         raise InputError("--imag names the imaginary part of the array that --variable names; give both")
@@ -186,7 +191,9 @@ def _ordered(
         own = named_axes(held, chosen)
         if own is None and guess.order is None:
             why = guess.refusal or "expected (channels, users, antennas); name its axes with --axes"
-            raise FileError(f"{path}: {chosen.name} has axes {chosen.value.shape}, {why}")
+            raise FileError(
+                f"{path}: {chosen.name} has axes {chosen.value.shape}, {why}{misnamed(held, chosen)}"
+            )
         if own is None:
             return (
                 chosen,

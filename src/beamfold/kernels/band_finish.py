@@ -31,7 +31,8 @@ def own_radar(task: Task, s: int) -> Planes:
 @kernel
 def numbers_of(square: Real, s: int, problem: Problem) -> Problem:
     """The numbers of (8) for subcarrier s."""
-    return Problem(problem.power, problem.gain, problem.omega, square[s if len(square) > 1 else 0])
+    own = square[s if len(square) > 1 else 0]
+    return Problem(problem.power, problem.gain, problem.omega, own, problem.sensed)
 
 
 @kernel

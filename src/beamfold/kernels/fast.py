@@ -20,10 +20,12 @@ from beamfold.kernels.fast_design import design
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.fast_loud import deepen, value
 from beamfold.kernels.fast_workspace import Constants, Problem, layout
+from beamfold.kernels.goal_form import GoalForm, goal_form, problem_for, products_of
 from beamfold.kernels.planes import to_planes, up
 from beamfold.kernels.simd import LANES
 from beamfold.kernels.workspace import Buffers
 from beamfold.networks import Network
+from beamfold.radar.goal import Goal
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import Point
@@ -104,14 +106,18 @@ class Setting:
         tolerance: stop where the next step of F promises less than this.
         which: the start, see `mixing`.
         constants: first steps and candidates.
+        form: another goal than τ, whose columns U are.
     """
 
     def __init__(
         self, U: Complex, square: float, *, users: int, network: Network, noise: float, plan: Plan,
         dtype: Any = np.float32, tolerance: float = 0.0, which: int = 0, constants: Constants = CONSTANTS,
+        form: GoalForm | None = None,
     ) -> None:  # fmt: skip
         (antennas, rank), chains = U.shape, network.chains
         self.sizes = antennas, users, chains, rank
+        self.form = form
+        self.products = products_of(form, dtype)
         self.dtype, self.square, self.noise = dtype, square, noise
         self._U = U
         self.U = to_planes(U.T, up(antennas, LANES), dtype)
@@ -122,7 +128,7 @@ class Setting:
         self.dynamic, self.mask = network.dynamic, self.planes_of(network.mask.cpu().numpy())
         self.plan = plan
         self.constants = constants._replace(rounding=ROUNDING[dtype], tolerance=float(tolerance))
-        self.buffers = Buffers(layout(*self.sizes), dtype)
+        self.buffers = Buffers(layout(*self.sizes, 0 if form is None else rank), dtype)
 
     def planes_of(self, mask: NDArray[Any]) -> Planes:
         """(N, M) of zeros and ones as (1, M padded, N padded) in the kernel's precision."""
@@ -135,7 +141,9 @@ class Setting:
         """The numbers of (8), with ω P_t² on the grid of the channels against rounding."""
         mantissa, exponent = math.frexp(weight * power * power)
         omega = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
-        return Problem(power, math.sqrt(power / self.noise), omega, self.square)
+        _, users, chains, _ = self.sizes
+        problem = problem_for(power, self.noise, weight, self.square, self.form, up(chains, 4) + users)
+        return problem if self.form is not None else problem._replace(omega=omega)
 
     def one(
         self, F: Complex, W: Complex, H: Complex, problem: Problem, buffer: Planes, free: Planes | None = None
@@ -146,17 +154,20 @@ class Setting:
         """
         before = (F.copy(), W.copy()) if self.plan.digital < 0 else None
         f, done, loud = design(
-            F, W, H, self.U, self.mixing, self.mask if free is None else free, self.dynamic, problem,
-            self.constants, self.plan, buffer,
+            F, W, H, self.U, self.products, self.mixing, self.mask if free is None else free, self.dynamic,
+            problem, self.constants, self.plan, buffer,
         )  # fmt: skip
-        return (self._loud(F, W, H, problem, before) if loud else f), done
+        if loud:
+            return self._loud(F, W, H, problem, before), done
+        return f if self.form is None else f + problem.sensed.weight * self.form.constant, done
 
     def _loud(
         self, F: Complex, W: Complex, H: Complex, problem: Problem, before: tuple[Complex, Complex] | None
     ) -> float:
         """W as good as its F allows where a user was too loud for the kernel, and f; never below `before`."""
         points = [(F, W), (F, deepen(F, W, H, problem.power, problem.gain))] + ([before] if before else [])
-        values = [value(F, W, H, self._U, problem) for F, W in points]
+        goal = None if self.form is None else self.form.goal
+        values = [value(F, W, H, self._U, problem, goal) for F, W in points]
         best = int(np.argmax(values))
         F[:], W[:] = points[best]
         return values[best]
@@ -219,10 +230,20 @@ def calibrate(go: Prepared, channels: Complex, budget_us: float, repeats: int = 
     return max(int((budget_us / MARGIN - medians[0]) / each), 0)
 
 
-@lru_cache(maxsize=8)
-def _setting(radar: Sensing, *, dtype: Any, **given: Any) -> Setting:
-    """A `Setting` for Ψ, kept for the next call: to make it takes half as long as one design."""
-    return Setting(radar.factor(DROPPED[dtype]).U.numpy(), radar.square, dtype=dtype, **given)
+def setting_for(radar: Sensing, goal: Goal | None, *, dtype: Any, **given: Any) -> Setting:
+    """A `Setting` for Ψ, or for another goal than τ."""
+    form = None if goal is None else goal_form(goal)
+    return Setting(columns(radar, goal, dtype), radar.square, dtype=dtype, form=form, **given)
+
+
+_setting = lru_cache(maxsize=8)(setting_for)
+"""The same, kept for the next call: to make one takes half as long as a design."""
+
+
+def columns(radar: Sensing, goal: Goal | None, dtype: Any) -> Complex:
+    """U (N, r): what sensing sees of X in Uᴴ X, Ψ ≈ U Uᴴ for τ."""
+    U: Complex = radar.factor(DROPPED[dtype]).U.numpy() if goal is None else goal_form(goal).columns
+    return U
 
 
 def run_fast(
@@ -240,7 +261,7 @@ def run_fast(
     """
     count, K, M, N = math.prod(s.batch), s.users, s.chains, s.antennas
     setting = _setting(
-        s.radar, users=K, network=s.network, noise=s.noise,
+        s.radar, s.goal, users=K, network=s.network, noise=s.noise,
         plan=plan if start is None else plan._replace(digital=-1), dtype=dtype, tolerance=tolerance,
         which=which, constants=constants,
     )  # fmt: skip

@@ -20,13 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.errors import InputError
+from beamfold.kernels.fast_goal import load_goal
 from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
+from beamfold.kernels.goal_form import goal_form, problem_for, products_of
 from beamfold.kernels.linalg import Planes, inner, kernel
 from beamfold.kernels.planes import to_planes
 from beamfold.kernels.proposed import PIVOTS, Mask, Start, analog_part, digital_part, put, start_layout
 from beamfold.kernels.workspace import Buffers, carve, shape
 from beamfold.networks import Network
+from beamfold.radar.goal import Goal
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import CANCELS, Point, least_norm, proposed
@@ -49,20 +52,20 @@ class Space(NamedTuple):
 
 
 @kernel
-def layout(N: int, K: int, M: int, r: int) -> Space:
-    """The shapes of a `Space`."""
+def layout(N: int, K: int, M: int, r: int, goal: int) -> Space:
+    """The shapes of a `Space` with the r of another goal than τ, else 0."""
     p = sizes(N, K, M, r)
     return Space(
         start=start_layout(p, K),
-        objective=objective_layout(p, K),
+        objective=objective_layout(p, K, goal),
         g=shape(2, K, p.M),
     )
 
 
 @kernel
 def gain_over_start(
-    F: Complex, W: Complex, H: Complex, U: Planes, extra: Complex, mask: Mask, problem: Problem,
-    buffer: Planes,
+    F: Complex, W: Complex, H: Complex, U: Planes, products: Planes, extra: Complex, mask: Mask,
+    problem: Problem, buffer: Planes,
 ) -> float:  # fmt: skip
     """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are.
 
@@ -70,7 +73,8 @@ def gain_over_start(
         F: (N, M).
         W: (M, K).
         H: (K, N).
-        U: (2, r, N padded), Ψ ≈ U Uᴴ.
+        U: (2, r, N padded), Ψ ≈ U Uᴴ, or the columns of another goal than τ.
+        products: of `goal_form`, for another goal; else empty.
         extra: (N, M − K), the columns that (26) adds to the channels.
         mask: (N, M), 1 where an antenna is connected to a chain.
         problem: the numbers of (8).
@@ -78,7 +82,8 @@ def gain_over_start(
     """
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
-    start, objective, g = carve(buffer, layout(N, K, M, r))
+    start, objective, g = carve(buffer, layout(N, K, M, r, r if problem.sensed.targets > 0 else 0))
+    load_goal(objective.goal, products)
     V, T, W_planes = start.V, start.T, start.W
     o = T.shape[1]
     set_masks(objective.masks, o, K, r)
@@ -111,40 +116,53 @@ class Guard:
         power: P_t, linear.
         weight: ω.
         noise: σ².
+        goal: another goal than τ.
     """
 
     def __init__(
-        self, radar: Sensing, *, users: int, network: Network, power: float, weight: float, noise: float
+        self,
+        radar: Sensing,
+        *,
+        users: int,
+        network: Network,
+        power: float,
+        weight: float,
+        noise: float,
+        goal: Goal | None = None,
     ) -> None:
-        U, left_out = radar.factor(LEFT_OUT)
+        form = None if goal is None else goal_form(goal)
+        U, left_out = radar.factor(LEFT_OUT) if form is None else (torch.from_numpy(form.columns), 0.0)
         N, K, M, r = *U.shape[:1], users, network.chains, U.shape[1]
         numbers = torch.tensor([power, weight], dtype=torch.float64)
         H = torch.zeros(K, N, dtype=torch.complex128)
-        self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise, network=network)
+        self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise, network=network, goal=goal)
         self._fixed = power, weight
         self._noise, self._left_out = noise, left_out
         self._square = radar.square
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
         self._extra = np.ascontiguousarray(extra)
         self._mask = np.ascontiguousarray(network.mask.numpy(), np.float64)
-        self._U = to_planes(U.mT.resolve_conj().numpy(), sizes(N, K, M, r).N, np.float64)
-        self._buffers = Buffers(layout(N, K, M, r), np.float64)
+        p = sizes(N, K, M, r)
+        self._form, self._first = form, p.M + K
+        self._products = products_of(form, np.float64)
+        self._U = to_planes(U.mT.resolve_conj().numpy(), p.N, np.float64)
+        self._buffers = Buffers(layout(N, K, M, r, 0 if form is None else r), np.float64)
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
         self.above(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
 
     def margin(self, power: float, weight: float) -> float:
         """How far `gain` may be off: what U leaves out of Ψ, and rounding."""
-        energy = weight * power * power
+        energy = weight * power * power if self._form is None else weight
         # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
         return 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
 
     def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
         """R − ω τ of {F, W} less that of (26) for H (K, N); −∞ where that is not known well enough."""
-        problem = Problem(power, math.sqrt(power / self._noise), weight * power * power, self._square)
+        problem = problem_for(power, self._noise, weight, self._square, self._form, self._first)
         if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
             return -math.inf
         with self._buffers.lent() as buffer:
-            return gain_over_start(F, W, H, self._U, self._extra, self._mask, problem, buffer)
+            return gain_over_start(F, W, H, self._U, self._products, self._extra, self._mask, problem, buffer)
 
     def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
         """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""
@@ -170,9 +188,9 @@ class Guard:
 
 
 @lru_cache(maxsize=4)
-def _guard(radar: Sensing, users: int, network: Network, noise: float) -> Guard:
+def _guard(radar: Sensing, users: int, network: Network, noise: float, goal: Goal | None) -> Guard:
     """A `Guard` that serves any power and weight, and several threads."""
-    return Guard(radar, users=users, network=network, power=1.0, weight=1.0, noise=noise)
+    return Guard(radar, users=users, network=network, power=1.0, weight=1.0, noise=noise, goal=goal)
 
 
 def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> Tensor:
@@ -184,7 +202,7 @@ def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> 
     H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
     F, W = (z.resolve_conj().numpy().reshape(count, *z.shape[-2:]) for z in point)
     power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
-    guard = _guard(s.radar, K, s.network, s.noise)
+    guard = _guard(s.radar, K, s.network, s.noise, s.goal)
     above = np.zeros(count, np.bool_)
 
     def work(first: int, last: int) -> None:

@@ -20,17 +20,27 @@ import torch
 from numpy.typing import NDArray
 
 from beamfold.kernels.fast_workspace import Problem
-from beamfold.objective import objective
+from beamfold.objective import objective, rate
+from beamfold.radar.goal import Goal
 
 Complex = NDArray[np.complex128]
 DEPENDENT = 1e-6
 """Singular values of F below this fraction of the largest count as 0."""
 
 
-def value(F: Complex, W: Complex, H: Complex, U: Complex, problem: Problem) -> float:
-    """f = R − ω τ of F (N, M), W (M, K) scaled to power P_t, for H (K, N) and Ψ ≈ U Uᴴ with U (N, r)."""
+def value(
+    F: Complex, W: Complex, H: Complex, U: Complex, problem: Problem, goal: Goal | None = None
+) -> float:
+    """f = R − ω τ of F (N, M), W (M, K) scaled to power P_t, for H (K, N) and Ψ ≈ U Uᴴ with U (N, r).
+
+    R + ω c of another goal.
+    """
     X = F @ W
     X /= np.linalg.norm(X)
+    if goal is not None:
+        h, x = torch.from_numpy(np.ascontiguousarray(problem.gain * H)), torch.from_numpy(X)
+        c = goal.measure(x, torch.ones((), dtype=torch.float64)).value
+        return float(rate(h, x) + problem.sensed.weight * c)
     Psi = U @ U.conj().T
     left_out = problem.square - float(np.linalg.norm(Psi)) ** 2
     h, x, psi = (torch.from_numpy(np.ascontiguousarray(Z)) for Z in (problem.gain * H, X, Psi))

@@ -1,4 +1,4 @@
-r"""R − ω τ with the power normalised inside, in coordinates that do not know N.
+r"""R − ω τ, or R + ω c, with the power normalised inside, in coordinates that do not know N.
 
 With X in units of √P_t, h_k in units of σ/√P_t and ω in units of 1/P_t²,
 
@@ -12,7 +12,8 @@ has no constraint on the scale of X and needs of it only Y = Vᴴ X and C = Xᴴ
     P_X = −2 ω s⁴ C − μ I,   μ = (Re⟨P, Y⟩ − 2 ω s⁴ ‖C‖²) / tr C,
 
 where μ takes out the part of the gradient along X. For X = F W that is V P alone, with W P_X added to P on
-the coordinates of F.
+the coordinates of F. Another goal c than −τ is a function of Y_U, too, with U the columns that it needs:
+`fast_goal` adds it.
 
 Shapes: Y, P (2, K, D) with the coordinates of F first, C and P_X (2, K, K), all by columns and padded with
 zeros.
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from beamfold.kernels.fast_goal import add_goal
 from beamfold.kernels.fast_workspace import Digital, Objective, Problem
 from beamfold.kernels.linalg import (
     Planes,
@@ -84,7 +86,7 @@ def gram_sums(C: Planes, K: int) -> tuple[Any, Any]:
 @leaf
 def value(objective: Objective, problem: Problem, K: int) -> Any:
     """f from Y and C; fills P and P_X."""
-    Y, C, P, PX, masks = objective
+    Y, C, P, PX, masks, _ = objective
     weight = like(Y, problem.omega)
     trace, square = gram_sums(C, K)
     s2 = like(Y, 1.0) / trace
@@ -119,7 +121,10 @@ def value(objective: Objective, problem: Problem, K: int) -> Any:
             for i in range(0, C.shape[2], NARROW):
                 store(PX, z, k, i, multiply(minus, load(C, z, k, i, NARROW)))
         PX[0, k, k] -= mu
-    return total(R) - weight * (s2 * (s2 * square - (v2 + v2)) + like(Y, problem.square))
+    f = total(R) - weight * (s2 * (s2 * square - (v2 + v2)) + like(Y, problem.square))
+    if problem.sensed.targets > 0:
+        f += add_goal(objective, problem.sensed, trace, K)
+    return f
 
 
 @kernel
@@ -128,7 +133,7 @@ def by_chains(g: Planes, T: Planes, W: Planes, objective: Objective, problem: Pr
 
     T (2, M, D), W and g (2, K, M).
     """
-    Y, C, P, PX, _ = objective
+    Y, C, P, PX, _, _ = objective
     K, M = W.shape[1], W.shape[2]
     combine(Y, T, W, M)
     inner_narrow(C, Y, C.shape[2], W, 0, K)
@@ -141,7 +146,7 @@ def by_chains(g: Planes, T: Planes, W: Planes, objective: Objective, problem: Pr
 @kernel
 def by_coordinates(g: Planes, row: int, digital: Digital, objective: Objective, problem: Problem) -> Any:
     """f at X = Q Z, Q orthonormal and Vᴴ Q = L, and its real gradient (2 df/dZ*) in row `row` of g."""
-    Y, C, P, PX, _ = objective
+    Y, C, P, PX, _, _ = objective
     L, Z, through_V, through_X = digital.L, digital.Z, digital.through_V, digital.through_X
     K, size = PX.shape[1], Z.shape[1] * Z.shape[2]
     combine(Y, L, Z, L.shape[1])

@@ -238,7 +238,7 @@ def least_squares(W: Planes, V: Planes, X: Planes, A: Planes, M: int) -> None:
 
 @kernel
 def deal(mask: Planes, allowed: Planes, M: int) -> None:
-    """Of the c chains that antenna n may hang on, the mask has the (n mod c)-th."""
+    """Of the c chains to which antenna n may be connected, the mask has the (n mod c)-th."""
     for n in range(mask.shape[2]):
         count = 0
         for m in range(M):

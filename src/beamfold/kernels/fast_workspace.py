@@ -21,6 +21,24 @@ DENSE = 300
 """Real unknowns of W up to which its inverse Hessian is a dense matrix."""
 
 
+class Sensed(NamedTuple):
+    """ω and what is sensed where the objective is R + ω c of another goal than τ, see `fast_goal`."""
+
+    weight: float
+    """ω of R + ω c."""
+    targets: int
+    """T; 0 where the objective is R − ω τ."""
+    angles: int
+    """n; 0 for SCNR."""
+    clutter: int
+    """C."""
+    first: int
+    """The coordinate of ā_1."""
+
+
+BY_TAU = Sensed(0.0, 0, 0, 0, 0)
+
+
 class Problem(NamedTuple):
     """The numbers of (8) for one channel."""
 
@@ -29,9 +47,11 @@ class Problem(NamedTuple):
     gain: float
     """√P_t/σ: h_k in units of σ/√P_t is this times h_k."""
     omega: float
-    """ω P_t²: ω in units of 1/P_t²."""
+    """ω P_t²: ω in units of 1/P_t²; 0 for another goal than τ."""
     square: float
     """‖Ψ‖² at unit power."""
+    sensed: Sensed
+    """`BY_TAU`, or another goal."""
 
 
 class Constants(NamedTuple):
@@ -66,6 +86,8 @@ class Objective(NamedTuple):
     """(2, K, K)."""
     masks: Planes
     """(3, K, D), see `fast_objective.set_masks`."""
+    goal: Planes
+    """(2, 7 r, 2 r), what another goal than τ needs of the columns U, see `fast_goal`; else empty."""
 
 
 class Antennas(NamedTuple):
@@ -181,15 +203,25 @@ def sizes(N: int, K: int, M: int, r: int) -> Sizes:
 
 
 @kernel
-def objective_layout(p: Sizes, K: int) -> Objective:
-    """The shapes of an `Objective`."""
+def objective_layout(p: Sizes, K: int, goal: int) -> Objective:
+    """The shapes of an `Objective`; `goal` is the r of another goal than τ, else 0."""
     wide = shape(2, p.K, p.D)
-    return Objective(Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, p.D))
+    return Objective(
+        Y=wide,
+        C=shape(2, p.K, p.K),
+        P=wide,
+        PX=shape(2, K, p.K),
+        masks=shape(3, K, p.D),
+        goal=shape(2, 7 * goal, up(2 * goal, 4)),
+    )
 
 
 @kernel
-def layout(N: int, K: int, M: int, r: int) -> Workspace:
-    """The shapes of a `Workspace`; the rows of `Memory` serve Z and the phases, whichever are more."""
+def layout(N: int, K: int, M: int, r: int, goal: int) -> Workspace:
+    """The shapes of a `Workspace`; `goal` is the r of another goal than τ, else 0.
+
+    The rows of `Memory` serve Z and the phases, whichever are more.
+    """
     p = sizes(N, K, M, r)
     square = max(p.K, p.M)
     Z = shape(2, p.K, p.Z)
@@ -203,7 +235,7 @@ def layout(N: int, K: int, M: int, r: int) -> Workspace:
             T=shape(2, p.M, p.D),
             PW=shape(2, p.M, p.D),
         ),
-        objective=objective_layout(p, K),
+        objective=objective_layout(p, K, goal),
         digital=Digital(
             L=shape(2, p.digital, p.D),
             Z=Z,

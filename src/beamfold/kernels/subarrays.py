@@ -1,4 +1,4 @@
-r"""Algorithm 1 compiled for networks in which every antenna hangs on one chain: N phases instead of N M.
+r"""Algorithm 1 compiled for networks that connect every antenna to one chain: N phases instead of N M.
 
 Antenna n of chain m(n) has one number f_n, and row n of X = F W is f_n w_m(n), w_m being the rows of W. So
 with V = [h_1 … h_K, √P_t U] (N × (K + r))

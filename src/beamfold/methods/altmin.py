@@ -1,6 +1,6 @@
 r"""Hybrid factorisation by alternating closed forms (PE-AltMin, SDR-AltMin): X ≈ F W.
 
-min_{F,W} ‖X − F W‖²_F   s.t. ‖F W‖²_F = P_t, |F_nm| = 1 where antenna n hangs on chain m, F_nm = 0 elsewhere,
+min_{F,W} ‖X − F W‖²_F   s.t. ‖F W‖²_F = P_t, |F_nm| = 1 where antenna n is connected to chain m, else 0,
 
 by Yu, Shen, Zhang and Letaief, IEEE J. Sel. Topics Signal Process. 10(3), 2016. The step in F is
 

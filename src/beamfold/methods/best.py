@@ -1,4 +1,4 @@
-"""The offline reference: the best of many starts, each taken far. The denominator of every "how close"."""
+"""Offline reference: the best of many starts, against which losses of faster designs are reported."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ circle X cos α + D sin α, ‖D‖² = P_t, f is a trigonometric polynomial of 
 search is exact: the global minimum over the whole circle. All gradients lie in span{X*, range of Ψ},
 and the iteration runs in an orthonormal basis of it.
 
-Two readings, both documented with their figures in docs/benchmark-methods.md:
+Two readings, both documented with their figures in docs/explanations/benchmark-methods.md:
 
 - The text has ρ = 0.2 on ‖X − X*‖²; the published curve has 0.2 on the other term: ρ = 0.8, the default.
 - The published curve is reproduced by minimising over X whose K columns have unit norm, with X* and Ψ at

@@ -1,4 +1,6 @@
-"""The fast hybrid design: few steps, each worth many of the paper's; docs/fast-design.md has the algorithm.
+"""The fast hybrid design: few steps, each worth many of the paper's.
+
+docs/explanations/fast-design.md has the algorithm.
 
 F's phases are the variable, W follows each F by a few quasi-Newton steps, the power is normalised inside the
 objective, and the start is the fully digital optimum, factorised. No trained parameter: the same constants
@@ -16,6 +18,7 @@ from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
 from beamfold.optim.band_search import conclude, factors, search
 from beamfold.optim.local_maximum import conclude_search
+from beamfold.radar.goal import Goal
 from beamfold.result import Design
 from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
@@ -63,12 +66,9 @@ def _on_band(work: dict[str, int]) -> dict[str, int]:
     return {key: value for key, value in work.items() if key not in SEVERAL}
 
 
-def _plan(
-    depth: str | None, steps: int | None, radar: Sensing, users: int, network: Network, dtype: Any
-) -> Plan:
-    from beamfold.kernels.fast import DROPPED, plan_for
+def _plan(depth: str | None, steps: int | None, rank: int, users: int, network: Network) -> Plan:
+    from beamfold.kernels.fast import plan_for
 
-    rank = radar.factor(DROPPED[dtype]).U.shape[1]
     return plan_for(users, network, rank, **_work(depth, steps, users, network))
 
 
@@ -102,7 +102,7 @@ def fast(
     """
     import numpy as np
 
-    from beamfold.kernels.fast import run_fast
+    from beamfold.kernels.fast import columns, run_fast
 
     check_supported(METHOD, s)
     dtype: Any = np.float64 if precision == "double" else np.float32
@@ -112,7 +112,8 @@ def fast(
             point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
             return conclude(s, "fast", point, done)
     usual = "deep" if s.network.full or steps is not None else "deeper"
-    plan = _plan(depth or usual, steps, s.radar, s.users, s.network, dtype)
+    rank = columns(s.radar, s.goal, dtype).shape[1]
+    plan = _plan(depth or usual, steps, rank, s.users, s.network)
     with torch_threads():
         point, _, done = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
         return conclude_search(s, "fast", point, threads=threads, iterations=done)
@@ -131,6 +132,7 @@ def prepare_fast(
     budget_us: float | None = None,
     precision: Literal["single", "double"] = "single",
     network: Network | None = None,
+    goal: Goal | None = None,
 ) -> Prepared:
     """The fast design made ready for one deployment: `prepare_fast(…)(H)` gives F, W and the steps it took.
 
@@ -153,14 +155,15 @@ def prepare_fast(
         precision: arithmetic of the kernel.
         network: the analog network, with continuous phases; default fully connected. A dynamic one makes the
             comparison with the start (26), which chooses its connections, take milliseconds.
+        goal: another sensing objective than τ: R + ω c is designed for, as by a scenario with this `goal`.
 
     Raises:
-        InputError: an unknown depth, steps < 0, or a network for other sizes.
+        InputError: an unknown depth, steps < 0, a network for other sizes, or a goal of another array.
     """
     import numpy as np
 
     from beamfold.channel import saleh_valenzuela
-    from beamfold.kernels.fast import DROPPED, Prepared, Setting, calibrate
+    from beamfold.kernels.fast import Prepared, calibrate, columns, setting_for
     from beamfold.kernels.fast_guard import Guard
 
     chains = (users if network is None else network.chains) if chains is None else chains
@@ -170,20 +173,17 @@ def prepare_fast(
             f"the network {network.label} is for {network.antennas} antennas and {network.chains} chains, "
             f"found {radar.antennas} and {chains}"
         )
+    if goal is not None and not goal.scene.array.same_as(radar.array):
+        raise InputError(
+            f"the goal is for the array {goal.scene.array.name}, Psi for {radar.array.name}; take one array"
+        )
     if network.bits is not None:
         raise InputError(f"a prepared design has continuous phases, the network has {network.bits} bits")
     dtype: Any = np.float64 if precision == "double" else np.float32
-    setting = Setting(
-        radar.factor(DROPPED[dtype]).U.numpy(),
-        radar.square,
-        users=users,
-        network=network,
-        noise=noise,
-        plan=_plan(depth, steps, radar, users, network, dtype),
-        dtype=dtype,
-    )
+    plan = _plan(depth, steps, columns(radar, goal, dtype).shape[1], users, network)
+    setting = setting_for(radar, goal, users=users, network=network, noise=noise, plan=plan, dtype=dtype)
     power = noise * 10 ** (snr_db / 10)
-    guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise)
+    guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise, goal=goal)
     go = Prepared(setting, power, weight, guard)
     if budget_us is not None:
         channels = saleh_valenzuela(radar.antennas, users, 20, seed=0).numpy()
@@ -241,6 +241,6 @@ def prepare_band(
 METHOD = Method(
     "fast",
     fast,
-    "R - omega tau: phases of F with W following; any size, no training",
-    supports=Supports(networks=True, bits=True, band=True),
+    "R - omega tau, or with crb and scnr: phases of F with W following; any size, no training",
+    supports=Supports(networks=True, bits=True, band=True, flat_goals=True),
 )

@@ -1,6 +1,6 @@
 r"""Hybrid factorisation by manifold optimisation (MO-AltMin) [62]: X ≈ F W.
 
-min_{F,W} ‖X − F W‖²_F   s.t. |F_nm| = 1 where antenna n hangs on chain m, F_nm = 0 elsewhere,
+min_{F,W} ‖X − F W‖²_F   s.t. |F_nm| = 1 where antenna n is connected to chain m, F_nm = 0 elsewhere,
 
 by alternating W = F^† X with Riemannian conjugate gradients in F on the complex circle manifold, Yu,
 Shen, Zhang and Letaief, IEEE J. Sel. Topics Signal Process. 10(3), 2016, Algorithms 1 and 2:
@@ -11,8 +11,8 @@ Shen, Zhang and Letaief, IEEE J. Sel. Topics Signal Process. 10(3), 2016, Algori
 Polak-Ribière directions, Armijo steps. At the end W = F^† X is scaled to (7c).
 
 On a partially connected network the manifold is the product of the circles of the connected entries: ∇f is
-masked and the retraction keeps zeros. Where each antenna hangs on one chain F^† X is D⁻¹ Fᴴ X. In a dynamic
-network the step in F is the exact minimum over phases and connections together, see `networks.fit`.
+masked and the retraction keeps zeros. Where each antenna is connected to one chain F^† X is D⁻¹ Fᴴ X. In a
+dynamic network the step in F is the exact minimum over phases and connections together, see `networks.fit`.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ def unfolded(
     held = _held(s, model, inner)
     if not any_size:
         held.check(s)
+    held.check_subcarriers(s)
     depth = held.layers if layers is None else layers
     if not 0 <= depth <= held.layers:
         raise InputError(f"the model has {held.layers} layers, asked for {depth}")

@@ -1,5 +1,4 @@
-r"""`Network`: which antenna hangs on which RF chain, and which phases the shifters have. Constraint (7b) in
-general.
+r"""`Network`: which antenna is connected to which RF chain, and which phases are possible; (7b) in general.
 
 With a mask B (N, M) of zeros and ones the analog precoder is F = B ∘ F, |F_nm| = 1 where B_nm = 1 and 0
 elsewhere, and with b bits the phases are 2π i/2^b, i = 0 … 2^b − 1. A mask of ones and continuous phases is
@@ -74,12 +73,12 @@ class Network:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.mask.shape[0]
 
     @property
     def chains(self) -> int:
-        """M."""
+        """M, RF chains."""
         return self.mask.shape[1]
 
     @cached_property
@@ -94,7 +93,7 @@ class Network:
 
     @cached_property
     def one_chain_each(self) -> bool:
-        """Every antenna hangs on one chain: sub-arrays."""
+        """Every antenna is connected to one chain: sub-arrays."""
         return self.dynamic or bool((self.mask.sum(1) == 1).all())
 
     @cached_property
@@ -155,4 +154,4 @@ class Kind(NamedTuple):
     make: Callable[[int, int], Network]
     """(N, M) → the network with continuous phases."""
     about: str
-    """Which antenna hangs on which chain, in one line."""
+    """Which antenna is connected to which chain, in one line."""

@@ -1,4 +1,4 @@
-r"""Closed forms on networks in which every antenna hangs on one chain: F W nearest to a digital X.
+r"""Closed forms on networks in which every antenna is connected to one chain: F W nearest to a digital X.
 
 With Fᴴ F = D, D_m the antennas of chain m, ‖F W‖² = Σ_m D_m ‖w_m‖² for the rows w_m of W, whatever F is.
 So min ‖X − F W‖² over ‖F W‖² = P is a least-squares problem of the scale of D^{1/2} W alone:
@@ -22,7 +22,7 @@ ROUNDS = 30
 
 
 def sizes(F: Tensor) -> Tensor:
-    """D (…, M, 1), how many antennas hang on each chain; 1e-300 for none, to divide by."""
+    """D (…, M, 1), how many antennas are connected to each chain; 1e-300 for none, to divide by."""
     return F.abs().square().sum(-2).clamp_min(1e-300)[..., None]
 
 

@@ -211,7 +211,7 @@ def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SIN
 
     It is what the published program uses in place of (14): its second denominator runs over all of W
     instead of W_k̄, equals the first, and every interference term cancels. The published step sizes and
-    figures belong to it; (14) itself sends W astray at the paper's step sizes. See docs/findings.md.
+    figures belong to it; with (14) itself the same step sizes end far below, see docs/measured/findings.md.
 
     Returns:
         (…, N, K d).

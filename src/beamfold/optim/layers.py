@@ -84,7 +84,7 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
         s: the scenario.
         point: F (…, N, M), W (…, M, K); B has a one where F is not 0.
         mu: (J,) step sizes of the inner steps.
-        lam: () step size of W.
+        lam: () step size of W, or on a band (S,), one for each subcarrier.
         eta: η, the weight on ∇_W τ.
         digital: "exact" for (14), "signal" for the published program's, see `signal_gradient`.
 
@@ -97,6 +97,8 @@ def step(s: Scenario, point: Point, mu: Tensor, lam: Tensor, eta: float, digital
         F = F + mu_j * (G if s.network.full else G.masked_fill(point.F == 0, 0))
     F = unit_modulus(F, point.F)
     on_W = s.on_band(F).mH @ s.ascent(s.transmitted(F, point.W), eta=eta, digital=digital)
+    if lam.ndim:
+        lam = lam[:, None, None].to(on_W.real.dtype)
     W = point.W + lam * on_W
     return Point(F, s.to_power(s.transmitted(F, W), W))
 
@@ -137,7 +139,7 @@ def run_layers(
     threads: int | None = None,
     precision: Precision = "single",
 ) -> Outcome:
-    """Algorithm 1 from `start` with step sizes mu (I, J) and lam (I,).
+    """Algorithm 1 from `start` with step sizes mu (I, J) and lam (I,), or on a band (I, S).
 
     `engine="torch"` is the readable path above, in the scenario's precision, on its device and
     differentiable; `"kernel"` the compiled one in `beamfold.kernels`, the same steps on the CPU in float32

@@ -111,7 +111,7 @@ def maximise(f: Objective, Y: Tensor, tolerance: float, iterations: int) -> tupl
         D = torch.where(downhill[:, None], -first[:, None] * g, D)
         new, risen, moved = _line_search(f, here, D, before, (g * D).sum(-1))
         after = -2 * as_real(f.gradient(new))
-        # No step rises: forget the curvature; where there is none to forget, rounding has the last word.
+        # Line search failed: reset the memory; if it is already empty, stop at the limit of rounding.
         lost = ~moved & (memory.r == 0).all(0)
         memory = memory.append(as_real(new - here), after - g, keep=moved)
         Y[which], value[which] = new, risen

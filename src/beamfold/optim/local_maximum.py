@@ -20,7 +20,7 @@ STATIONARY = 1e-4
 def residual(s: Scenario, F: Tensor, W: Tensor) -> Tensor:
     """‖[∂f/∂∠F, ‖W‖ · 2 ∂f/∂W*]‖ / (1 + |f|) (…), f = (R − ω τ) of F W at power P_t whatever W's scale.
 
-    Zero where and only where {F, W} is stationary for (8).
+    Zero where and only where {F, W} is stationary for (8), or for R + ω c of another goal.
     """
     X = F @ W
     return _residual(s, Point(F, W), X, s.measure(X))
@@ -33,7 +33,7 @@ def _residual(s: Scenario, point: Point, X: Tensor, measured: Measured) -> Tenso
     G = G - (inner_product(X, G) / s.power)[..., None, None] * X
     on_F = 2 * (F.conj() * (G @ W.mH)).imag
     on_W = 2 * torch.linalg.matrix_norm(F.mH @ G) * torch.linalg.matrix_norm(W)
-    value = measured.rate - s.weight * measured.tau
+    value = measured.rate - s.weight * measured.tau if s.goal is None else s.objective(X)
     return torch.hypot(torch.linalg.matrix_norm(on_F), on_W) / (1 + value.abs())
 
 

@@ -14,6 +14,8 @@ from beamfold.radar.scene import Scene
 Kind = Literal["crb", "scnr"]
 SENSING = ("tau", "crb", "scnr")
 """What a design can sense for: the first is no `Goal`, but R − ω τ of the paper."""
+LABELS: dict[str, str] = {"crb": "R + w log2 det J", "scnr": "R + w sum log2 SCNR"}
+"""The objectives in one line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Goal:
     @property
     def label(self) -> str:
         """The objective in one line."""
-        return "R + w log2 det J" if self.kind == "crb" else "R + w sum log2 SCNR"
+        return LABELS[self.kind]
 
     def measure(self, X: Tensor, power: Tensor) -> Criterion:
         """c (…) and ∂c/∂X* of X (…, N, K), or (…, S, N, K) on a band, at P_t (…)."""

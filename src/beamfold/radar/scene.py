@@ -42,9 +42,9 @@ Columns = Callable[[Array, Tensor, float], Tensor]
 """(array, directions, frequency ratio) → (N, n)."""
 
 SNR_DB = -35.0
-"""SNR of a target where none is said: with 64 antennas on both sides 1 dB after both array gains."""
+"""Default SNR of a target: with 64 antennas on both sides 1 dB after both array gains."""
 CNR_DB = -20.0
-"""Power of a clutter patch where none is said."""
+"""Default power of a clutter patch."""
 SNAPSHOTS = 64
 FALSE_ALARM = 1e-6
 SAME = 1e-9
@@ -264,14 +264,15 @@ def _check_apart(
     r = array.cosines(targets)
     apart = (r[:, None] - r).abs().amax(-1)
     length = max(array.length, receive.length)
+    resolved = 1 / length if length > 0 else math.inf
     for i in range(len(targets)):
         for j in range(i):
             if apart[i, j] <= SAME:
                 raise InputError(f"the target at {targets_deg[i]} degrees is given twice; give each once")
-            if apart[i, j] * length < 1:
+            if apart[i, j] < resolved:
                 warnings.warn(
                     f"the targets at {targets_deg[j]} and {targets_deg[i]} degrees are closer than the "
-                    f"array resolves, {1 / length:.3g} in direction cosines: their bounds are large",
+                    f"array resolves, {resolved:.3g} in direction cosines: their bounds are large",
                     stacklevel=3,
                 )
     if len(clutter):

@@ -43,11 +43,12 @@ def small(
     seed: int = 0,
     noise: float = 1.0,
     degrees: Sequence[float] = TARGETS_DEG,
+    sensing: str = "tau",
 ) -> Scenario:
     """A scenario of `count` drawn channels and three beams; arguments as for `make_scenario`."""
     H = saleh_valenzuela(antennas, users, count, seed=seed)
     radar = three_beams(antennas, degrees)
-    return make_scenario(H, radar, snr_db=snr_db, chains=chains, weight=weight, noise=noise)
+    return make_scenario(H, radar, snr_db=snr_db, chains=chains, weight=weight, noise=noise, sensing=sensing)
 
 
 def relative(ours: Any, theirs: Any) -> float:
