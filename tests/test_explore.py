@@ -5,8 +5,12 @@ import http.client
 import json
 import re
 import shlex
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -14,7 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 import beamfold as bf
-from beamfold.cli import app, spread
+from beamfold.cli import app, main, spread
 from beamfold.explore.controls import controls, start_of
 from beamfold.explore.designs import Designs
 from beamfold.explore.live import Live, serve
@@ -234,6 +238,45 @@ def test_saved_designs_have_free_names_and_record_their_scenario(served, monkeyp
     s = bf.read_scenario(live.folder / names[0])
     assert s.batch == (1,) and torch.equal(s.H, ours.scenario.H)
     assert torch.equal(bf.design(s).rate, ours.rate)
+
+
+def test_the_command_prints_its_address_and_ends_when_it_is_stopped(files):
+    words = ["explore", str(files / "line.npz"), "--no-browser", "--port", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "beamfold", *words], stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    try:
+        assert process.stderr is not None
+        address = next(line for line in process.stderr if "http://127.0.0.1:" in line).split()[-1]
+        place = urlsplit(address)
+        link = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+        link.request("GET", f"{place.path}?{place.query}")
+        assert link.getresponse().status == 200
+        link.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert "stopped" in process.stderr.read()
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--port", "70000"], "--port is from 0 to 65535"),
+        (["--snr-db", "0", "6"], "the live page has a slider"),
+        (["--weights", "0.3"], "for the table of a page"),
+        (["-o", "page.txt"], "written as .html"),
+        (["--targets-deg", "0", "1"], "overlap"),
+        (["--sensing", "word"], "sensing"),
+    ],
+)
+def test_bad_input_ends_before_anything_is_served(files, words, told, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["beamfold", "explore", str(files / "line.npz"), *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_of_waiting_questions_only_the_newest_is_worked_on():

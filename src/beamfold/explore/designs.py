@@ -33,6 +33,7 @@ from beamfold.registry import METHODS, design
 from beamfold.result import Design
 from beamfold.scenario import Scenario, sensed_by
 from beamfold.sensing import Sensing
+from beamfold.threads import torch_threads
 
 Made = TypeVar("Made")
 OTHERS: dict[str, dict[str, Any]] = {"best": {"starts": 1, "polish": 300}, "pga": {}}
@@ -164,6 +165,7 @@ class Designs:
         self.seconds = found.seconds
         return found
 
+    @torch_threads()
     def answer(self, state: State) -> dict[str, Any]:
         """What the page shows of the design of a state."""
         base = self.base(state)
@@ -171,6 +173,7 @@ class Designs:
             self.design(state), base.view, base.scene
         )
 
+    @torch_threads()
     def front(self, state: State) -> dict[str, Any]:
         """R and τ, or R and the RCRB of another goal, over ω of this channel, and the time of a design."""
         base, s = self.base(state), self.scenario(state)
