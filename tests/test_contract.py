@@ -59,7 +59,7 @@ CASES = {
     },
     "fast, double": (partial(fast, precision="double", steps=3), Contract(columns=False)),
     "fast, crb": (fast, Contract(columns=False, sensing="crb")),
-    "fast, scnr": (partial(fast, precision="double", steps=20), Contract(columns=False, sensing="scnr")),
+    "fast, scnr": (partial(fast, steps=20), Contract(columns=False, sensing="scnr")),
     "pga, J = 1": (partial(pga, inner=1, **STEPS, engine="torch"), Contract()),
     "pga, exact": (partial(pga, inner=5, **STEPS, digital="exact", engine="torch"), Contract()),
     "pga, svd": (partial(pga, inner=5, **STEPS, start="svd", engine="torch"),

@@ -131,17 +131,16 @@ def test_digital_is_above_best_and_best_above_pga(sensing):
 
 @pytest.mark.parametrize("sensing", ["crb", "scnr"])
 def test_the_fast_design_is_near_the_best_of_eight_starts(sensing):
-    """In both precisions, for targets with clutter and for one target; above the start (26)."""
+    """For one target, and for two with clutter, also on sub-arrays; above the start (26)."""
     one = bf.make_scenario(
         bf.saleh_valenzuela(12, 3, 3, seed=1), three_beams(12), snr_db=10, sensing=sensing,
         scene=make_scene(bf.line_array(12), [10.0]),
     )  # fmt: skip
     for s in (one, scenario(sensing, weight=0.5), scenario(sensing, network=bf.subarrays(12, 3))):
         best = bf.design(s, "best")
-        for precision in ("single", "double"):
-            d = bf.design(s, "fast", precision=precision)
-            assert (d.faults == 0).all() and (d.objective >= s.objective(s.transmitted(*proposed(s)))).all()
-            assert ((best.objective - d.objective) / (1 + best.objective.abs())).max() < 0.03
+        d = bf.design(s, "fast")
+        assert (d.faults == 0).all() and (d.objective >= s.objective(s.transmitted(*proposed(s)))).all()
+        assert ((best.objective - d.objective) / (1 + best.objective.abs())).max() < 0.03
     prepared = prepare_fast(s.radar, users=3, snr_db=10, weight=1.0, network=s.network, goal=s.goal)
     F, W, _ = prepared(s.H[0].numpy())
     steps = bf.design(s, "fast", depth="deep")

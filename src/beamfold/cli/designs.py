@@ -110,7 +110,8 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: 
     from beamfold.registry import design
 
     if s.goal is None or method == METHOD:
-        say_if_compiling(method, options.get("precision", "single"), band=s.band is not None)
+        single, banded = options.get("precision", "single"), s.band is not None
+        say_if_compiling(method, single, band=banded, goal=s.goal is not None)
     with progress(s.batch[-1], text) as tick:
         return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 

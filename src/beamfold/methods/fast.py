@@ -81,7 +81,7 @@ def fast(
     tolerance: float = 0.0,
     threads: int | None = None,
 ) -> Design:
-    """The fast design of every channel of a scenario, on the CPU.
+    """The fast design of every channel of a scenario, on the CPU; for R − ω τ, or R + ω c of another goal.
 
     Args:
         s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.

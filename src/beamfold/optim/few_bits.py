@@ -112,7 +112,9 @@ def _risen(s: Scenario, point: Point, free: Tensor, threads: int | None, **work:
 
     continuous = replace(s, network=s.network.continuous)
     plan = plan_for(s.users, continuous.network, columns(s.radar, s.goal, np.float64).shape[1], **work)
-    return run_fast(continuous, plan, start=point, dtype=np.float64, threads=threads, free=free)[0]
+    # For another goal single precision serves as well, and is the one that is compiled already.
+    dtype = np.float64 if s.goal is None else np.float32
+    return run_fast(continuous, plan, start=point, dtype=dtype, threads=threads, free=free)[0]
 
 
 def refitted(s: Scenario, point: Point) -> Point:
