@@ -1,4 +1,4 @@
-"""Figures for papers: the width of a column or a page, 8 pt throughout, and the curves drawn as CSV."""
+"""Figures for papers: as wide as a column or a page, 8 pt throughout, and the drawn curves as CSV."""
 
 import csv
 import io
