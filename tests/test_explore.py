@@ -245,8 +245,8 @@ def test_the_command_prints_its_address_and_ends_when_it_is_stopped(files):
     process = subprocess.Popen(
         [sys.executable, "-m", "beamfold", *words], stderr=subprocess.PIPE, text=True, bufsize=1
     )
+    assert process.stderr is not None
     try:
-        assert process.stderr is not None
         address = next(line for line in process.stderr if "http://127.0.0.1:" in line).split()[-1]
         place = urlsplit(address)
         link = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
@@ -258,6 +258,8 @@ def test_the_command_prints_its_address_and_ends_when_it_is_stopped(files):
         assert "stopped" in process.stderr.read()
     finally:
         process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 @pytest.mark.parametrize(
