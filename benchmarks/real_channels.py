@@ -3,7 +3,8 @@
     beamfold compare umi.npz --from sionna --normalise user --targets-deg -50 20 -o umi
     python benchmarks/real_channels.py umi [canyon ...]     # folders of beamfold compare
 
-The channels are those of tools/umi_drop.py and tools/street_canyon.py; docs/real-channels.md has the table.
+The channels are those of tools/umi_drop.py and tools/street_canyon.py. docs/measured/real-channels.md has the
+table.
 """
 
 from __future__ import annotations

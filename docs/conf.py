@@ -31,6 +31,7 @@ extensions = [
     "sphinx_copybutton",
     "plain_docstrings",
     "command_pages",
+    "explorer_page",
 ]
 exclude_patterns = ["_extensions", "_templates", "_static", "_kernel", "gallery/*.ipynb"]
 suppress_warnings = ["config.cache"]  # the order of the gallery is a function, which can't be pickled
@@ -41,6 +42,9 @@ MATHJAX = find_spec("sphinx-mathjax-offline")
 assert MATHJAX is not None and MATHJAX.submodule_search_locations is not None
 html_static_path = ["_static", *(str(Path(place) / "static") for place in MATHJAX.submodule_search_locations)]
 mathjax_path = "mathjax/tex-chtml.js"  # it lies in the site: nothing is loaded from a network
+EXTRA = HERE.parent / "build" / "docs" / "extra"
+EXTRA.mkdir(parents=True, exist_ok=True)
+html_extra_path = [str(EXTRA)]
 html_css_files = ["beamfold.css"]
 html_show_sphinx = False
 smartquotes = False  # "--" of an option stays what it is
@@ -52,7 +56,7 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE.parent / "build" / "docs" / "executed")
-nb_execution_timeout = 180
+nb_execution_timeout = 1200  # of a cell: the first one may compile kernels on a busy machine
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True

@@ -25,7 +25,7 @@ from beamfold import cli
 
 FENCE = re.compile(r"^(`{3,})(\S*)[^\n]*\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
 KINDS = {"python", "{code-cell}", "sh", "console", "toml", "text", "matlab"}
-DIRECTIVES = {"{toctree}", "{eval-rst}", "{include}"}
+DIRECTIVES = {"{toctree}", "{eval-rst}", "{include}", "{raw}"}
 SAVED = re.compile(r"`([\w/.-]+\.toml)`")
 
 

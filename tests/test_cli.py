@@ -323,7 +323,7 @@ def test_a_refused_target_needs_no_torch():
 def test_compiling_is_announced_only_where_something_is_compiled(capsys, monkeypatch, ready):
     asked = []
     monkeypatch.setattr(
-        "beamfold.kernels.compiled.is_compiled", lambda kernel, scalar: asked.append(scalar) or ready
+        "beamfold.kernels.compiled.is_compiled", lambda kernel, scalar, goal: asked.append(scalar) or ready
     )
     say_if_compiling("fast", "double")
     say_if_compiling("unfolded")

@@ -64,7 +64,7 @@ CASES = {
         Contract(columns=False, one_by_one=1e-5),
     ),
     "fast, crb": (fast, Contract(columns=False, sensing="crb")),
-    "fast, scnr": (partial(fast, precision="double", steps=20), Contract(columns=False, sensing="scnr")),
+    "fast, scnr": (partial(fast, steps=20), Contract(columns=False, sensing="scnr")),
     "pga, J = 1": (partial(pga, inner=1, **STEPS, engine="torch"), Contract()),
     "pga, exact": (partial(pga, inner=5, **STEPS, digital="exact", engine="torch"), Contract()),
     "pga, svd": (partial(pga, inner=5, **STEPS, start="svd", engine="torch"),

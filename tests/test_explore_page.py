@@ -91,7 +91,7 @@ def designed(live, page):
             for name, value in json.loads(page.run("JSON.stringify(state)")).items()
         }
     )
-    H = bf.read_channels(live.held.spec.channels)[state.channel]
+    H = bf.read_channels(live.held.spec.channels)[state.channel : state.channel + 1]
     Psi = bf.solve_covariance(16, state.targets_deg, width_deg=12.0)
     return bf.design(bf.make_scenario(H, Psi, snr_db=state.snr_db, weight=state.weight, chains=state.chains))
 
@@ -230,7 +230,7 @@ def test_a_page_of_a_table_works_without_a_server(page, table):
     until(page, SETTLED)
     omega, snr_db = page.run("state.weight"), page.run("state.snr_db")
     assert omega > 0.3 and snr_db == 6
-    H = bf.read_channels(page.run("JSON.stringify(facts.table.recipe.python)").split("'")[1])[0]
+    H = bf.read_channels(page.run("JSON.stringify(facts.table.recipe.python)").split("'")[1])[:1]
     shows(page, bf.design(bf.make_scenario(H, bf.solve_covariance(16), snr_db=snr_db, weight=omega)))
     page.run("document.getElementById('show').click()")
     until(page, f"document.querySelector('#recipe pre').textContent.includes('weight={omega:g}')")

@@ -21,11 +21,10 @@ from beamfold.kernels import fast_chains
 from beamfold.kernels.cholesky import cholesky, solve, solve_adjoint
 from beamfold.kernels.fast import Plan, Setting, run_fast
 from beamfold.kernels.fast_design import by_phases
-from beamfold.kernels.fast_goal import load_goal
 from beamfold.kernels.fast_memory import OLD
 from beamfold.kernels.fast_objective import set_masks
 from beamfold.kernels.fast_workspace import layout
-from beamfold.kernels.goal_form import goal_form, problem_for, products_of
+from beamfold.kernels.goal_form import goal_form, problem_for
 from beamfold.kernels.linalg import inner, kernel
 from beamfold.kernels.phases import phases_of
 from beamfold.kernels.planes import to_planes
@@ -75,7 +74,7 @@ def kernel_gradients(s, F, W):
     form = None if s.goal is None else goal_form(s.goal)
     U = s.radar.factor(1e-14).U if form is None else torch.from_numpy(form.columns)
     r = U.shape[1]
-    w = arrays(layout(N, K, M, r, 0 if form is None else r))
+    w = arrays(layout(N, K, M, r))
     V, T, rows = w.antennas.V, w.antennas.T, w.chains.rows
     o, lanes = T.shape[1], V.shape[2]
     gap = torch.zeros(N, o - M, dtype=F.dtype)
@@ -85,8 +84,7 @@ def kernel_gradients(s, F, W):
     set_masks(w.objective.masks, o, K, r)
     w.antennas.free[:, :M, :N] = 1
     square = float(torch.linalg.matrix_norm(s.Psi)) ** 2
-    problem = problem_for(float(s.power), s.noise, float(s.weight), square, form, o + K)
-    load_goal(w.objective.goal, products_of(form, np.float64))
+    problem = problem_for(float(s.power), s.noise, float(s.weight), square, s.goal, o + K, np.float64)
     gradients = w.memory.rows[:, :, : w.antennas.base.shape[1] * lanes].copy()
     f, updates = by_phases(gradients, OLD, w.antennas, w.chains, w.objective, problem, 0.1, 0, 0)
     assert updates == 0
@@ -98,7 +96,7 @@ def kernel_gradients(s, F, W):
 @kernel
 def filled(buffer, N, K, M, r):
     """Every array of a design's working space filled with its own number, then their sums."""
-    w = carve(buffer, layout(N, K, M, r, 0))
+    w = carve(buffer, layout(N, K, M, r))
     w.antennas.V[:] = 1.0
     w.antennas.PW[:] = 2.0
     w.objective.masks[:] = 3.0
@@ -114,7 +112,7 @@ def filled(buffer, N, K, M, r):
 @pytest.mark.parametrize("sizes", [(64, 4, 4, 7), (5, 1, 3, 2), (17, 9, 9, 11)])
 def test_arrays_of_a_buffer_do_not_overlap(sizes):
     """Each has its shape, none writes into another or behind the buffer, and each begins on a cache line."""
-    shapes = layout(*sizes, 0)
+    shapes = layout(*sizes)
     buffer = buffer_for(shapes, np.float32)
     assert len(buffer) == floats(shapes)
     assert buffer.ctypes.data % 64 == 0

@@ -413,6 +413,12 @@ def test_other_entries_of_an_archive_are_left_alone(tmp_path):
     refused(path, "about is Python objects, which would need code to load", variable="about")
 
 
+def test_rows_that_a_file_states_are_not_overlooked(tmp_path):
+    path = saved(tmp_path / "c.npz", H=H, axes=NAMED["axes"], rows="h^T")
+    refused(path, "says that its rows are h^T; give --rows h^T")
+    assert same(read(path, rows="h^T"), H.conj()) and same(read(path, rows="h^H"), H)
+
+
 def test_damaged_texts_are_named_and_left_alone(tmp_path):
     """Numbers that are no characters, which Python fails to read."""
     codes = np.array([65, 0x110000], "u4")
@@ -586,7 +592,12 @@ def test_files_that_name_their_axes_need_no_option(tmp_path):
     assert same(read(saved(tmp_path / "b.mat", H=H, rows="hermitian")), H)
     assert same(read(saved(tmp_path / "c.npz", G=H, axes="channels,users,antennas")), H)
     refused(saved(tmp_path / "d.npz", H=H, rows="the first are near"), "whose order the shape does not tell")
-    refused(saved(tmp_path / "e.npz", H=H, axes="channels,users"), "whose order the shape does not tell")
+    refused(
+        saved(tmp_path / "e.npz", H=H, axes="channels,users"), "'channels,users' in the file, which does not"
+    )
+    refused(saved(tmp_path / "j.npz", H=H, axes="channels,users,elements"), "does not name each of the 3")
+    words = np.array(["Channels", "Users", "Antennas"])
+    assert same(read(saved(tmp_path / "k.npz", H=H, axes=words)), H)
     f = {"frequencies": 28e9 + 1e6 * np.arange(5), "carrier": 28e9}
     band = read(saved(tmp_path / "f.npz", H=H.reshape(4, 5, 4, 16), **f))
     assert same(band, H.reshape(4, 5, 4, 16)) and "by the number of frequencies" in band.told

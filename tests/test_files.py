@@ -56,7 +56,7 @@ def test_real_channels_are_accepted(tmp_path):
         ({"x": np.ones(3)}, r"holds no channels.*x \(3,\)"),
         (
             {"H": np.ones((2, 2, 2, 4))},
-            "ri,channels,users,antennas, else .* channels,users,receive,antennas or",
+            "ri,channels,users,antennas, else give --axes channels,users,receive,antennas or",
         ),
         ({"H": np.ones((2, 8, 4)), "axes": "channels,users,antennas"}, "8 users and 4 antennas"),
         ({"H": 1j * np.ones((2, 8, 4))}, "give --axes users,antennas,channels or"),

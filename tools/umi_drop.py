@@ -1,4 +1,4 @@
-"""Channels of Sionna's UMi model (3GPP TR 38.901): the drop of users of docs/real-channels.md.
+"""Channels of Sionna's UMi model (3GPP TR 38.901): the drop of users of docs/measured/real-channels.md.
 
     python tools/umi_drop.py umi.npz [antennas]
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamfold.files.atomic import write
+from beamfold.papers import write_for_paper
 from beamfold.plots import save
 from beamfold.styles import COLOURS, START_LINES, STYLES, label
 
@@ -316,10 +317,13 @@ def titled(picture: Picture, ds: xr.Dataset) -> Figure:
     return figure
 
 
-def write_figure(picture: Picture, ds: xr.Dataset, folder: Path, name: str | None = None) -> list[Path]:
-    """`<experiment>.png` and `.pdf` in a folder, or under another name."""
+def write_figure(
+    picture: Picture, ds: xr.Dataset, folder: Path, name: str | None = None, *, paper: bool = False
+) -> list[Path]:
+    """`<experiment>.png` and `.pdf` in a folder, or under another name; those for a `paper` too."""
     figure = titled(picture, ds)
-    paths = [folder / f"{name or ds.attrs['experiment']}{suffix}" for suffix in (".png", ".pdf")]
+    stem = folder / (name or ds.attrs["experiment"])
+    paths = [folder / f"{stem.name}{suffix}" for suffix in (".png", ".pdf")]
     for path in paths:
         write(path, lambda target: save(figure, target))
-    return paths
+    return [*paths, *write_for_paper(picture(ds), stem)] if paper else paths

@@ -32,7 +32,7 @@ class Supports(NamedTuple):
     goals: bool = False
     """Another sensing objective than τ, see `radar.goal`; with continuous phases."""
     flat_goals: bool = False
-    """The same, for flat channels alone."""
+    """The same, for flat channels alone, and with few bits."""
     sensing_streams: bool = False
     """Columns of X that serve no user."""
     device: bool = False
@@ -98,7 +98,9 @@ def lacking(supports: Supports, s: Scenario) -> str:
             f"the scenario has {s.goal.kind if s.goal else ''}",
         ),
         (
-            s.goal is not None and s.network.bits is not None and not supports.digital,
+            s.goal is not None
+            and s.network.bits is not None
+            and not (supports.digital or supports.flat_goals),
             f"is for continuous phases with this sensing objective, these have {s.network.bits} bits",
         ),
         (

@@ -50,11 +50,11 @@ class Experiment(NamedTuple):
         module, _, function = self.computed.partition(":")
         return _load(f"experiments.{module}", function)(setting)
 
-    def write_figure(self, ds: xr.Dataset, folder: Path) -> list[Path]:
-        """The picture as `<experiment>.png` and `.pdf` in a folder."""
+    def write_figure(self, ds: xr.Dataset, folder: Path, *, paper: bool = False) -> list[Path]:
+        """The picture as `<experiment>.png` and `.pdf` in a folder; that for a `paper` too."""
         from beamfold.figures import write_figure
 
-        return write_figure(_load("figures", self.drawn), ds, folder)
+        return write_figure(_load("figures", self.drawn), ds, folder, paper=paper)
 
     def rows(self, ds: xr.Dataset) -> list[Row]:
         """The claims that the dataset bears on."""

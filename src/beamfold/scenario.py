@@ -83,12 +83,12 @@ class Scenario:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.H.shape[-1]
 
     @property
     def users(self) -> int:
-        """K."""
+        """K, users."""
         return self.H.shape[-2] // self.per_user.receive
 
     @property

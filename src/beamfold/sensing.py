@@ -74,7 +74,7 @@ class Sensing:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.Psi.shape[-1]
 
     @property
@@ -111,8 +111,8 @@ class Sensing:
     def factor(self, tolerance: float = 1e-6, *, fill: Callable[[int], int] | None = None) -> Factor:
         """U = [√λ_1 u_1, …, √λ_r u_r] of the eigenvalues above `tolerance` · λ_1.
 
-        `fill(r)` may name a larger rank that costs nothing more, up to which eigenvalues above 1e-9 λ_1
-        are taken along.
+        `fill(r)` may return a larger rank, to use padding; further eigenvalues above 1e-9 λ_1 are then
+        included.
         """
         if fill is None and tolerance in self._factors:
             return self._factors[tolerance]

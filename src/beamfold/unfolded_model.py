@@ -148,7 +148,7 @@ class UnfoldedPGA(nn.Module):
 
     @property
     def layers(self) -> int:
-        """I."""
+        """I, layers."""
         return self.mu.shape[0]
 
     @property

@@ -76,7 +76,7 @@ class Array:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return len(self.positions)
 
     @cached_property

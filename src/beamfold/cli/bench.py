@@ -27,7 +27,7 @@ def bench(
     method: Annotated[str, typer.Option(help="Any method of `beamfold design`.")] = "unfolded",
     inner: Annotated[int | None, typer.Option(help="J of unfolded and pga. (default: 20)")] = None,
     layers: Annotated[
-        int | None, typer.Option(help="I of unfolded, pga and conventional-pga. (default: 120)")
+        int | None, typer.Option(help="I, layers of unfolded, pga and conventional-pga. (default: 120)")
     ] = None,
     depth: Annotated[str | None, typer.Option(help="Of the fast method, see `design`.")] = None,
     tau_max_db: Annotated[

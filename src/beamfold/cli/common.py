@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from beamfold.errors import InputError
+
 
 def say(text: str) -> None:
     """A line for people, on standard error, so that standard output stays for results."""
@@ -28,6 +30,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+STYLES = ("screen", "paper")
+
+
+def check_style(style: str) -> bool:
+    """Whether pictures are made for a paper as well.
+
+    Raises:
+        InputError: another word than those of `STYLES`.
+    """
+    if style not in STYLES:
+        raise InputError(f"--style is {' or '.join(STYLES)}, got {style[:30]!r}")
+    return style == "paper"
 
 
 Tick = Callable[[int, str], None]
@@ -104,20 +120,23 @@ COMPILED: dict[str, tuple[int, tuple[tuple[str, str, str], ...]]] = {
 """Method → seconds of compiling, and module, name and precision ("" for the one asked for) of its kernels."""
 
 
-def say_if_compiling(method: str, precision: str = "single", *, band: bool = False) -> None:
+def say_if_compiling(
+    method: str, precision: str = "single", *, band: bool = False, goal: bool = False
+) -> None:
     """Announce, before a method runs, that its kernel is compiled first; nothing where it is compiled.
 
     Args:
         method: a name of `registry.METHODS`.
         precision: "single" or "double".
         band: the channels are those of a band, for which fast and best have kernels of their own.
+        goal: for another sensing goal than tau, for which fast is compiled separately.
     """
-    seconds = compile_seconds(method, precision, band=band)
+    seconds = compile_seconds(method, precision, band=band, goal=goal)
     if seconds:
         say(f"note: compiling the kernels for this machine, once per installation: about {seconds} s")
 
 
-def compile_seconds(method: str, precision: str = "single", *, band: bool = False) -> int:
+def compile_seconds(method: str, precision: str = "single", *, band: bool = False, goal: bool = False) -> int:
     """Seconds that compiling the kernel of a method takes, 0 where it is compiled; see `say_if_compiling`."""
     if method not in COMPILED or (band and method not in OF_BANDS):
         return 0
@@ -129,4 +148,4 @@ def compile_seconds(method: str, precision: str = "single", *, band: bool = Fals
         (getattr(import_module(f"beamfold.kernels.{module}"), name), scalar or asked)
         for module, name, scalar in names
     ]
-    return 0 if all(is_compiled(*kernel) for kernel in kernels) else seconds
+    return 0 if all(is_compiled(*kernel, goal=goal) for kernel in kernels) else seconds

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+Style = Annotated[
+    str,
+    typer.Option(
+        help="screen, or paper: beside the picture a PDF 3.5 or 7.16 inches wide in 8 pt, its curves as CSV."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, say_if_compiling, table
-from beamfold.cli.data import AsJson, Force, Output
+from beamfold.cli.common import check_style, print_json, progress, say, say_if_compiling, table
+from beamfold.cli.data import AsJson, Force, Output, Style
 from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import METHOD
@@ -117,7 +117,8 @@ def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: 
     from beamfold.registry import design
 
     if s.goal is None or method == METHOD:
-        say_if_compiling(method, options.get("precision", "single"), band=s.band is not None)
+        single, banded = options.get("precision", "single"), s.band is not None
+        say_if_compiling(method, single, band=banded, goal=s.goal is not None)
     with progress(s.batch[-1], text) as tick:
         return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 
@@ -308,6 +309,7 @@ def compare(
         bool, typer.Option("--sense", help="With RCRB, P_D and PSLR of Psi's targets, see `beamfold sense`.")
     ] = False,
     threads: Threads = None,
+    style: Style = "screen",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -317,12 +319,14 @@ def compare(
     """
     from beamfold.files import summary, write_designs
     from beamfold.files.atomic import check_target, write
+    from beamfold.papers import write_for_paper
     from beamfold.plots import beampatterns, save
     from beamfold.radar.scene import scene_of
     from beamfold.styles import label
     from beamfold.threads import check_threads
 
     check_threads(threads)
+    paper = check_style(style)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file; compare writes a folder")
     if not output.parent.is_dir():
@@ -345,6 +349,8 @@ def compare(
     title = f"{sizes}, {held['snr_db'][0]:g} dB, mean over {s.batch[-1]} channels"
     title += "" if s.band is None else f" and {s.subcarriers} subcarriers"
     write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
+    if paper:
+        write_for_paper(beampatterns(shown, s.radar), picture.with_suffix(""))
     figures = [row for d in designs for row in summary(d, measures)]
     if as_json:
         places = {"designs": str(file), "picture": str(picture)}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import Tick, progress, say
-from beamfold.cli.data import Force
+from beamfold.cli.common import Tick, check_style, progress, say
+from beamfold.cli.data import Force, Style
 from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
 from beamfold.reproduction import EXPERIMENTS
@@ -32,10 +32,11 @@ def reproduce(
     variable: Annotated[str | None, typer.Option(help="Which array of the channel file.")] = None,
     rows: Annotated[str, typer.Option(help="What row k of it is: h^H or h^T.")] = "h^H",
     count: Annotated[int, typer.Option(help="Channels to average over.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of drawn channels and random points.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of drawn channels and random points.")] = 0,
     quick: Annotated[
-        bool, typer.Option("--quick", help=f"At most {QUICK} channels; Fig. 9 hardly trained.")
+        bool, typer.Option("--quick", help=f"At most {QUICK} channels; Fig. 9 with little training.")
     ] = False,
+    style: Style = "screen",
     force: Force = False,
 ) -> None:
     """Compute the paper's figures and tables: a netCDF file, a PNG and a PDF each, and a page of claims.
@@ -47,7 +48,7 @@ def reproduce(
     from beamfold.claims_page import write_claims
     from beamfold.experiments.setting import Setting
 
-    chosen = _chosen(experiments)
+    chosen, paper = _chosen(experiments), check_style(style)
     _check_folder(output)
     H, source, count = _channels(channels, variable, rows, min(count, QUICK) if quick else count)
     Setting(count, seed, quick, H, source, "", output)  # refuses what cannot be run
@@ -59,7 +60,7 @@ def reproduce(
             cost = EXPERIMENTS[name].cost
             told = _part(tick, name, before, cost, total)
             setting = Setting(count, seed, quick, H, source, _asked(channels, variable, rows), output, told)
-            done = _one(name, setting, output, force)
+            done = _one(name, setting, output, force, paper)
             before += cost
             tick(round(1000 * before / total), name)
             say(f"{output / name}.nc, .png, .pdf: {done}")
@@ -115,7 +116,7 @@ def _part(tick: Tick, name: str, before: float, cost: float, total: float) -> Ca
     return lambda share, text: tick(round(1000 * (before + share * cost) / total), f"{name}: {text}")
 
 
-def _one(name: str, setting: Setting, output: Path, force: bool) -> str:
+def _one(name: str, setting: Setting, output: Path, force: bool, paper: bool) -> str:
     """Compute and draw one experiment, or keep what stands there; says which."""
     from beamfold.experiments.store import load, save
 
@@ -123,11 +124,11 @@ def _one(name: str, setting: Setting, output: Path, force: bool) -> str:
     if target.exists() and not force:
         held = load(target)
         _refuse_other(target, held, setting)
-        EXPERIMENTS[name].write_figure(held, output)
+        EXPERIMENTS[name].write_figure(held, output, paper=paper)
         return "kept, drawn again"
     ds = EXPERIMENTS[name].compute(setting)
     save(target, ds)
-    EXPERIMENTS[name].write_figure(ds, output)
+    EXPERIMENTS[name].write_figure(ds, output, paper=paper)
     skipped = _parameters(ds).get("skipped")
     return "written" + (f"; left out: {'; '.join(skipped)}" if skipped else "")
 

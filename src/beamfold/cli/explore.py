@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from beamfold.explore.designs import Designs
 
 PORT = 8477
+LARGEST = 1e9
+"""omega at most."""
 
 
 @with_scenario()
@@ -35,6 +37,10 @@ def explore(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address and open nothing.")
     ] = False,
+    weights: Annotated[
+        list[float] | None,
+        typer.Option(help="The weights omega of the table. (default: 25 over four decades around --weight)"),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Drag omega, SNR, channel and targets on a page and watch the design follow; the page stays on this
@@ -52,6 +58,11 @@ def explore(
         raise InputError(
             "several --snr-db are for the table of a page, -o page.html; the live page has a slider"
         )
+    if weights is not None and (output is None or not all(0 <= w <= LARGEST for w in weights)):
+        raise InputError(
+            f"--weights is for the table of a page, -o page.html: numbers from 0 to {LARGEST:g}; the live "
+            "page has a slider"
+        )
     if output is not None:
         check_target(output, force=force, suffixes=(".html",))
     from beamfold.explore.designs import Designs
@@ -62,7 +73,7 @@ def explore(
     if output is None:
         _serve(held, port, no_browser)
     else:
-        _write(held, output)
+        _write(held, output, weights)
 
 
 def _serve(held: Designs, port: int, no_browser: bool) -> None:
@@ -93,13 +104,13 @@ def _opened(address: str) -> bool:
         return False
 
 
-def _write(held: Designs, output: Path) -> None:
+def _write(held: Designs, output: Path, weights: list[float] | None) -> None:
     """The page with its table."""
     from beamfold.explore.offline import offline_page
     from beamfold.files.atomic import write
 
     with progress(1000, "designs") as tick:
-        text, told = offline_page(held, lambda share: tick(round(1000 * share), "designs"))
+        text, told = offline_page(held, weights, lambda share: tick(round(1000 * share), "designs"))
     write(output, lambda path: path.write_text(text, encoding="utf-8"))
     say(f"{output}: {told}, {len(text.encode()) / 1e6:.1f} MB")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, table
-from beamfold.cli.data import AsJson, Force
+from beamfold.cli.common import check_style, print_json, progress, say, table
+from beamfold.cli.data import AsJson, Force, Style
 from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.files.entries import ScenarioSpec
@@ -64,6 +64,7 @@ def front(
     quick: Annotated[
         bool, typer.Option("--quick", help=f"At most {QUICK[0]} channels and {QUICK[1]} points.")
     ] = False,
+    style: Style = "screen",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -85,11 +86,12 @@ def front(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
+    paper = check_style(style)
     s, told = loaded(spec)
     if quick:
         s, points = s[: QUICK[0]], min(points, QUICK[1])
     if s.goal is not None:
-        _of_goal(s, spec, output, method, weights, points, told, as_json)
+        _of_goal(s, spec, output, method, weights, points, told, as_json, paper)
         return
     with progress(1000, "front") as tick:
         ds = run(
@@ -103,7 +105,7 @@ def front(
         )
     facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **facts))
-    write_figure(picture, ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem, paper=paper)
     _tell(output, ds, recorded(spec, s), told, as_json)
 
 
@@ -116,11 +118,12 @@ def _of_goal(
     points: int,
     told: str,
     as_json: bool,
+    paper: bool,
 ) -> None:
     """The front for another sensing objective than τ."""
     import numpy as np
 
-    from beamfold.experiments.sense_front import METHODS, sense_front, summary
+    from beamfold.experiments.sense_front import sense_front, summary
     from beamfold.experiments.store import save
     from beamfold.figures import write_figure
     from beamfold.sense_figures import front as picture
@@ -129,7 +132,7 @@ def _of_goal(
     with progress(1000, "front") as tick:
         ds = sense_front(
             s,
-            methods=tuple(method) if method else METHODS,
+            methods=tuple(method) if method else None,
             weights=np.array(weights) if weights else None,
             points=points,
             source=channel_file(spec).name,
@@ -137,7 +140,7 @@ def _of_goal(
         )
     facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **facts))
-    write_figure(picture, ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem, paper=paper)
     found = summary(ds)
     if as_json:
         parameters = json.loads(ds.attrs["parameters"])

@@ -29,7 +29,7 @@ Epochs = Annotated[
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest gradient norm of an update. (default: none)")]
 Initial = Annotated[float, typer.Option(help="All step sizes before training.")]
-InitialLam = Annotated[float | None, typer.Option(help="Those of W. (default: as --initial)")]
+InitialLam = Annotated[float | None, typer.Option(help="The same of W. (default: as --initial)")]
 RateLam = Annotated[
     float | None, typer.Option(help="Learning rate of the step sizes of W. (default: as --rate)")
 ]
@@ -51,13 +51,13 @@ def train(
     spec: ScenarioSpec,
     output: Output,
     inner: Annotated[int, typer.Option(help="J, updates of F per layer.")] = 20,
-    layers: Annotated[int, typer.Option(help="I.")] = 120,
+    layers: Annotated[int, typer.Option(help="I, layers.")] = 120,
     epochs: Epochs = None,
     count: Annotated[int, typer.Option(help="Training channels, drawn as `generate` does.")] = 1000,
     batch: Annotated[int, typer.Option(help="Channels per update.")] = 10,
     rate: Annotated[float, typer.Option(help="Adam's learning rate at first.")] = 1e-3,
     rate_lam: RateLam = None,
-    decay: Annotated[float, typer.Option(help="Its factor per epoch.")] = 0.97,
+    decay: Annotated[float, typer.Option(help="Factor on the learning rate after every epoch.")] = 0.97,
     clip: Clip = None,
     snr_min_db: Annotated[float, typer.Option(help="P_t is drawn uniformly in dB from here ...")] = 0.0,
     snr_max_db: Annotated[float, typer.Option(help="... to here, for every sample.")] = 12.0,
@@ -69,7 +69,7 @@ def train(
     loss: Loss = "last",
     even: Even = False,
     lam_each: LamEach = False,
-    seed: Annotated[int, typer.Option(help="Of channels, order and powers.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the channels, their order and the powers.")] = 1,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -271,9 +271,9 @@ def info(
 def import_steps(
     steps: Annotated[Path, typer.Argument(help="A .pth of the published program.")],
     output: Output,
-    antennas: Annotated[int, typer.Option(help="N.")] = 64,
-    users: Annotated[int, typer.Option(help="K.")] = 4,
-    chains: Annotated[int | None, typer.Option(help="M. (default: as many as users)")] = None,
+    antennas: Annotated[int, typer.Option(help="N, antennas.")] = 64,
+    users: Annotated[int, typer.Option(help="K, users.")] = 4,
+    chains: Annotated[int | None, typer.Option(help="M, RF chains. (default: as many as users)")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:

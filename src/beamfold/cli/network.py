@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, say_if_compiling, table
-from beamfold.cli.data import AsJson, Force
+from beamfold.cli.common import check_style, print_json, progress, say, say_if_compiling, table
+from beamfold.cli.data import AsJson, Force, Style
 from beamfold.cli.reading import loaded
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.errors import InputError
@@ -37,7 +37,8 @@ def network(
         Path, typer.Option("-o", "--output", help="File to write, .nc; .png and .pdf go beside it.")
     ],
     over_chains: Annotated[
-        list[int] | None, typer.Option(help="M of the networks; several are allowed. (default: 4 8 16)")
+        list[int] | None,
+        typer.Option(help="M, RF chains of the networks; several are allowed. (default: 4 8 16)"),
     ] = None,
     over_bits: Annotated[
         list[int] | None,
@@ -48,6 +49,7 @@ def network(
         int, typer.Option(help="How often the few-bit search is begun anew from a few moved entries.")
     ] = 0,
     quick: Annotated[bool, typer.Option("--quick", help=f"At most {QUICK} channels.")] = False,
+    style: Style = "screen",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,6 +66,7 @@ def network(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
+    paper = check_style(style)
     if kicks < 0:
         raise InputError(f"--kicks must be at least 0, got {kicks}")
     s, told = loaded(spec)
@@ -84,7 +87,7 @@ def network(
         )
     kept = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **kept))
-    write_figure(picture, ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem, paper=paper)
     found = summary(ds)
     if as_json:
         facts = json.loads(ds.attrs["parameters"])

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, table
-from beamfold.cli.data import AsJson, Force
+from beamfold.cli.common import check_style, print_json, progress, say, table
+from beamfold.cli.data import AsJson, Force, Style
 from beamfold.errors import InputError
 from beamfold.files.directions import Angle, direction
 
@@ -38,7 +38,7 @@ TargetSnr = Annotated[
     ),
 ]
 Snapshots = Annotated[int, typer.Option(help="L, snapshots.")]
-FalseAlarm = Annotated[float, typer.Option(help="P_FA.")]
+FalseAlarm = Annotated[float, typer.Option(help="P_FA, the probability of a false alarm.")]
 Clutter = Annotated[
     list[Angle] | None,
     typer.Option(parser=direction, help="Direction of a clutter patch. Several are allowed."),
@@ -80,6 +80,7 @@ def sense(
         str,
         typer.Option(help="Of a band: alpha of a target is common to all subcarriers, or another on each."),
     ] = "common",
+    style: Style = "screen",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +100,7 @@ def sense(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
+    paper = check_style(style)
     if islr_over not in ("u", "angle"):
         raise InputError(f"--islr-over is u or angle, got {islr_over!r}")
     if amplitudes not in get_args(Amplitudes):
@@ -117,7 +119,7 @@ def sense(
         source=designs.name,
     )
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}"))
-    write_figure(picture, ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem, paper=paper)
     _tell(output, ds, summary(ds), as_json)
 
 
@@ -209,7 +211,7 @@ def detect(
     receive_array: Receive = None,
     trials: Annotated[int, typer.Option(help="Trials of each target.")] = 1000,
     channels: Annotated[int, typer.Option(help="So many channels of the file, from the first.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """A Monte Carlo of received snapshots: RMSE of the maximum-likelihood angle, P_D of the GLRT, each target

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from beamfold.cli.common import print_json, progress, say, say_if_compiling, table
-from beamfold.cli.data import AsJson, Force
+from beamfold.cli.common import check_style, print_json, progress, say, say_if_compiling, table
+from beamfold.cli.data import AsJson, Force, Style
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import CARRIER_GHZ, DELAY_NS, SNR_DB, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
@@ -43,7 +43,7 @@ def squint(
         typer.Option(help="B in GHz; several are allowed. (default: 0.05 0.1 0.2 0.5 1 2)"),
     ] = None,
     over_chains: Annotated[
-        list[int] | None, typer.Option(help="M; several are allowed. (default: 4 8 16)")
+        list[int] | None, typer.Option(help="M, RF chains; several are allowed. (default: 4 8 16)")
     ] = None,
     ttd: Annotated[
         list[int] | None,
@@ -56,6 +56,7 @@ def squint(
         float, typer.Option(help="How far (6a) may be from its optimum for Psi close to the carrier's.")
     ] = 0.01,
     quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK} channels on 16 subcarriers.")] = False,
+    style: Style = "screen",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -76,6 +77,7 @@ def squint(
     check_target(output, force=force, suffixes=(".nc",))
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
+    paper = check_style(style)
     if spec.channels is not None or spec.psi is not None:
         raise InputError("this command draws channels for each bandwidth; leave channels and psi out")
     targets = directions(spec.targets_deg or list(TARGETS_DEG))
@@ -107,7 +109,7 @@ def squint(
             tick=lambda share, text: tick(round(1000 * share), f"squint: {text}"),
         )
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}"))
-    write_figure(picture, ds, output.parent, output.stem)
+    write_figure(picture, ds, output.parent, output.stem, paper=paper)
     found = summary(ds)
     if as_json:
         print_json({"output": str(output), **json.loads(ds.attrs["parameters"]), "results": found})

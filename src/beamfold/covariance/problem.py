@@ -60,7 +60,7 @@ class Problem:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.array.antennas
 
     @property

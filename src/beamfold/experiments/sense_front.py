@@ -20,13 +20,15 @@ from beamfold.errors import InputError
 from beamfold.experiments.front import default_weights, marks
 from beamfold.experiments.labelled import machine, revision, scenario_planes, variable, with_intervals
 from beamfold.experiments.setting import Steps, Tick
+from beamfold.method import lacking
 from beamfold.radar.detection import detection, scnr
 from beamfold.radar.fisher import bound
+from beamfold.registry import method_named
 from beamfold.result import FAULT_CODES, Design
 from beamfold.scenario import Scenario
 
 METHODS = ("fast", "best", "digital")
-"""The curves for the scenario's objective."""
+"""The curves for the scenario's objective, of those methods that can do it."""
 AGAINST = ("fast",)
 """Those for R − ω τ."""
 COST = {"best": 2000.0, "digital": 300.0, "fast": 1.0, "pga": 300.0, "unfolded": 300.0, "sca-manopt": 150.0}
@@ -39,7 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"best": {"starts": 1, "polish": 300}}
 def sense_front(
     s: Scenario,
     *,
-    methods: tuple[str, ...] = METHODS,
+    methods: tuple[str, ...] | None = None,
     against: tuple[str, ...] = AGAINST,
     weights: NDArray[np.float64] | None = None,
     points: int = 8,
@@ -50,7 +52,7 @@ def sense_front(
 
     Args:
         s: channels (B,) at one SNR with another sensing objective than τ; its ω plays no part.
-        methods: that optimise the objective.
+        methods: that optimise the objective; default those of `METHODS` that can.
         against: that optimise R − ω τ, over ω of `front.default_weights`.
         weights: ω of `methods`; default `points` of them, logarithmically even.
         points: how many.
@@ -69,6 +71,8 @@ def sense_front(
         raise InputError("this front is for another sensing objective than tau")
     if len(s.batch) != 1 or points < 2:
         raise InputError(f"a front is of one SNR and two points or more, got axes {tuple(s.batch)}, {points}")
+    if methods is None:
+        methods = tuple(m for m in METHODS if not lacking(method_named(m).supports, s))
     omega = np.logspace(*DECADES, points) if weights is None else np.sort(weights)
     if len(omega) < 2 or not (omega > 0).all():
         raise InputError(f"a front needs two weights or more, each above 0, got {omega.tolist()}")

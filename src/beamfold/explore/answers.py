@@ -102,9 +102,9 @@ def plain(value: float) -> float | None:
 
 
 def answer(d: Design, view: View, scene: Scene | None) -> dict[str, Any]:
-    """What the page shows of the design of one channel, a scenario without leading axes."""
+    """What the page shows of the design of one channel, in a scenario whose batch is that channel."""
     s = d.scenario
-    rates = user_rates(s.H, d.X, s.noise, s.per_user)
+    rates = user_rates(s.H, d.X, s.noise, s.per_user)[0]
     found: dict[str, Any] = {
         "method": label(d.label),
         "rate": plain(float(d.rate)),
@@ -117,8 +117,8 @@ def answer(d: Design, view: View, scene: Scene | None) -> dict[str, Any]:
         "seconds": d.seconds,
     }
     if scene is not None:
-        found["rcrb_deg"] = [plain(v) for v in bound(d.X, scene, s.power).rcrb.amax(-1).rad2deg().tolist()]
-    p = view.pattern(d.X, s.power)
+        found["rcrb_deg"] = [plain(v) for v in bound(d.X, scene, s.power).rcrb[0].amax(-1).rad2deg().tolist()]
+    p = view.pattern(d.X[0], s.power)
     if view.line:
         found["pattern"], found["wanted"] = decibels(p.mean(0)), view.wanted(s.radar)
     if s.band is not None and view.line:
@@ -132,6 +132,7 @@ def _phases(d: Design) -> dict[str, Any] | None:
     """∠F, one byte an entry: 0 where a chain is not connected, else 1 to 255 from −π to π."""
     if d.F is None:
         return None
-    turn = (d.F.angle() + math.pi) / (2 * math.pi)
-    byte = torch.where(d.F == 0, 0, 1 + (254 * turn).round().clamp(0, 254))
-    return {"shape": list(d.F.shape), "values": packed(byte.T.numpy().astype(np.uint8))}
+    F = d.F[0]
+    turn = (F.angle() + math.pi) / (2 * math.pi)
+    byte = torch.where(F == 0, 0, 1 + (254 * turn).round().clamp(0, 254))
+    return {"shape": list(F.shape), "values": packed(byte.T.numpy().astype(np.uint8))}

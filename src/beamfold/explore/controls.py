@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from beamfold.defaults import NETWORK, SNR_DB, TARGETS_DEG, WEIGHT
 from beamfold.errors import InputError
 from beamfold.explore.designs import Designs
-from beamfold.explore.state import State, levels_around, weights_around
+from beamfold.explore.state import State, checked, levels_around, weights_around
 from beamfold.files.directions import directions
 from beamfold.files.entries import ScenarioSpec
 from beamfold.networks import NAMES, named_network
@@ -93,22 +93,24 @@ def start_of(spec: ScenarioSpec, columns: int) -> State:
     """The state that a scenario states, with the defaults where it states nothing.
 
     Raises:
-        InputError: several SNRs of targets, or directions that make no sense.
+        InputError: an entry that is out of range, or directions that make no sense.
     """
     levels = spec.snr_db or [SNR_DB]
     named = spec.network is None or spec.network in NAMES
     targets: Any = None
     if spec.psi is None:
         targets = tuple(directions(spec.targets_deg or list(TARGETS_DEG)))
-    return State(
-        channel=0,
-        snr_db=float(levels[0]),
-        weight=WEIGHT if spec.weight is None else float(spec.weight),
-        targets_deg=targets,
-        chains=columns if spec.chains is None else spec.chains,
-        network=(spec.network or NETWORK) if named else None,
-        bits=spec.bits if named else None,
-        common=bool(spec.common),
-        sensing=spec.sensing or SENSING[0],
-        target_snr_db=TARGET_SNR_DB if not spec.target_snr_db else float(spec.target_snr_db[0]),
+    return checked(
+        {
+            "channel": 0,
+            "snr_db": float(levels[0]),
+            "weight": WEIGHT if spec.weight is None else float(spec.weight),
+            "targets_deg": targets,
+            "chains": columns if spec.chains is None else spec.chains,
+            "network": (spec.network or NETWORK) if named else None,
+            "bits": spec.bits if named else None,
+            "common": bool(spec.common),
+            "sensing": spec.sensing or SENSING[0],
+            "target_snr_db": float((spec.target_snr_db or [TARGET_SNR_DB])[0]),
+        }
     )

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from beamfold.checks import check_channels, shared
 from beamfold.defaults import METHOD, NETWORK
 from beamfold.errors import InputError
 from beamfold.explore.answers import View, answer, plain
@@ -32,6 +33,7 @@ from beamfold.registry import METHODS, design
 from beamfold.result import Design
 from beamfold.scenario import Scenario, sensed_by
 from beamfold.sensing import Sensing
+from beamfold.threads import torch_threads
 
 Made = TypeVar("Made")
 OTHERS: dict[str, dict[str, Any]] = {"best": {"starts": 1, "polish": 300}, "pga": {}}
@@ -138,17 +140,22 @@ class Designs:
     def _base(self, state: State) -> Base:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            s = scenario_of(self.spec_of(state), self.channels.first, self.radar(state))[0]
+            s = scenario_of(self.spec_of(state), self.channels.first, self.radar(state))
             scene = sensed_by(s) if s.goal is not None or s.radar.targets else None
         method, options = method_for(s)
         notes = tuple(dict.fromkeys(str(each.message) for each in told))
         return Base(s, scene, View(s), method, options, notes)
 
     def scenario(self, state: State) -> Scenario:
-        """The scenario of one channel, without leading axes."""
+        """The scenario of one channel, a batch of one as the command and the lines of Python have it.
+
+        Raises:
+            InputError: as `base`, or a channel that is not finite.
+        """
         s = self.base(state).s
-        power = s.noise * 10 ** (torch.tensor(state.snr_db, dtype=torch.float64) / 10)
-        H = self.channels.channel(state.channel)
+        power = s.noise * 10 ** (torch.tensor([state.snr_db], dtype=torch.float64) / 10)
+        H, _ = shared(self.channels.channel(state.channel)[None], self.spec.streams)
+        check_channels(H, s.chains, s.per_user, band=s.band is not None)
         return replace(s, H=H, power=power, weight=torch.full_like(power, state.weight))
 
     def design(self, state: State) -> Design:
@@ -158,6 +165,7 @@ class Designs:
         self.seconds = found.seconds
         return found
 
+    @torch_threads()
     def answer(self, state: State) -> dict[str, Any]:
         """What the page shows of the design of a state."""
         base = self.base(state)
@@ -165,13 +173,14 @@ class Designs:
             self.design(state), base.view, base.scene
         )
 
+    @torch_threads()
     def front(self, state: State) -> dict[str, Any]:
         """R and τ, or R and the RCRB of another goal, over ω of this channel, and the time of a design."""
         base, s = self.base(state), self.scenario(state)
         points = POINTS if self.seconds < SLOW else FEW
         several = replace(
             s,
-            H=s.H.expand(points, *s.H.shape),
+            H=s.H.expand(points, *s.H.shape[1:]),
             power=s.power.expand(points),
             weight=torch.from_numpy(weights_of(s, points)),
         )
@@ -183,11 +192,12 @@ class Designs:
             "weight": several.weight.tolist(),
             "rate": [plain(v) for v in d.rate.tolist()],
             "across": [plain(v) for v in across.tolist()],
-            "prepared": self._prepared_seconds(state, base, s),
+            "prepared": self.prepared_seconds(state),
         }
 
-    def _prepared_seconds(self, state: State, base: Base, s: Scenario) -> float | None:
+    def prepared_seconds(self, state: State) -> float | None:
         """Seconds of one design of `prepare_fast`; None where there is no such design."""
+        base, s = self.base(state), self.scenario(state)
         if base.method != METHOD or s.band is not None or s.network.bits is not None or s.network.dynamic:
             return None
         go = prepare_fast(
@@ -198,7 +208,7 @@ class Designs:
             weight=float(s.weight),
             noise=s.noise,
         )
-        H, taken = s.H.resolve_conj().numpy(), []
+        H, taken = s.H[0].resolve_conj().numpy(), []
         for _ in range(REPEATS):
             begin = time.perf_counter()
             go(H)

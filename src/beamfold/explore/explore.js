@@ -90,6 +90,7 @@ function askFront() {
   if (key === run.front || !same(run.answer.state, state)) return;
   const asked = structuredClone(state);
   source.front(asked).then((front) => {
+    at("front").hidden = Boolean(front.error); // no curve for this scenario, which the design still has
     if (front.overtaken || front.error || key !== JSON.stringify({ ...state, weight: 0 })) return;
     run.front = key;
     run.curve = front;

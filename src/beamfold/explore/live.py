@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from beamfold.explore.recipe import recipe, record
 from beamfold.explore.server import Answer, Latest, Server
 from beamfold.explore.state import State, state_of
 from beamfold.files.designs import write_design
-from beamfold.registry import design
 
 MOST = 10_000
 """Designs that one folder takes from the page."""
@@ -77,10 +75,7 @@ class Live:
 
     def _save(self, state: State) -> Answer:
         """The design as a file beside the user, under a name that is free."""
-        one = self.held.scenario(state)
-        batch = replace(one, H=one.H[None], power=one.power[None], weight=one.weight[None])
-        base = self.held.base(state)
-        found = design(batch, base.method, threads=1, **base.options)
+        found = self.held.design(state)
         stem = Path(self.held.spec.channels or "channels").stem
         for number in range(1, MOST):
             path = self.folder / f"{stem}-explored-{number}.mat"

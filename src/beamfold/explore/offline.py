@@ -29,15 +29,20 @@ MARKS = {"channel": 900_719, "snr_db": 31.0625, "weight": 0.987654321}
 Tick = Callable[[float], None]
 
 
-def offline_page(held: Designs, tick: Tick = lambda share: None) -> tuple[str, str]:
+def offline_page(
+    held: Designs, weights: list[float] | None = None, tick: Tick = lambda share: None
+) -> tuple[str, str]:
     """The page, and what its table holds in words.
 
     Args:
         held: the designs of the file.
+        weights: ω; default `WEIGHTS` of them, and the stated one.
         tick: told the share that is done.
     """
     start = start_of(held.spec, held.columns)
-    axes = axes_of(held.spec, start)
+    axes = axes_of(held.spec, start, weights)
+    if start.weight not in axes["weight"]:
+        start = start.model_copy(update={"weight": axes["weight"][len(axes["weight"]) // 2]})
     wanted = held.answer(start).get("wanted")
     first = _stripped(held.answer(start))  # the second one: the first loaded or compiled code
     each = len(str(first)) * len(axes["snr_db"]) * len(axes["weight"])
@@ -56,20 +61,22 @@ def offline_page(held: Designs, tick: Tick = lambda share: None) -> tuple[str, s
         "answers": answers,
         "wanted": wanted,
         "recipe": template(held, start),
-        "prepared": held.front(start)["prepared"],
+        "prepared": held.prepared_seconds(start),
     }
     facts = facts_of(held, start) | {"live": False, "table": table, "made": f"It holds {told}."}
     facts["controls"] = [c._asdict() for c in controls_of(axes)]
     return page_of(facts, policy=ALONE), told
 
 
-def axes_of(spec: ScenarioSpec, start: State) -> dict[str, list[float]]:
-    """The values of SNR and ω, with those that are stated."""
+def axes_of(spec: ScenarioSpec, start: State, weights: list[float] | None) -> dict[str, list[float]]:
+    """The values of SNR and ω; where they are not stated, several around the usual ones."""
     stated = [float(v) for v in spec.snr_db or ()]
-    levels = sorted(stated if len(stated) > 1 else {*LEVELS, start.snr_db})
+    levels = sorted(set(stated) or {*LEVELS, start.snr_db})
+    if weights is not None:
+        return {"snr_db": levels, "weight": sorted({float(w) for w in weights})}
     middle = start.weight or 0.3
-    weights = {*(float(f"{w:.3g}") for w in np.logspace(-2, 2, WEIGHTS) * middle), start.weight}
-    return {"snr_db": levels, "weight": sorted(weights)}
+    around = {*(float(f"{w:.3g}") for w in np.logspace(-2, 2, WEIGHTS) * middle), start.weight}
+    return {"snr_db": levels, "weight": sorted(around)}
 
 
 def controls_of(axes: dict[str, list[Any]]) -> list[Control]:

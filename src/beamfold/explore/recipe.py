@@ -73,13 +73,16 @@ def program(held: Designs, state: State) -> str:
     hardware = f", chains={s.chains}" if s.chains != s.users else ""
     if not s.network.usual:
         hardware = f", network=bf.{_network(state, s.antennas)}"
+    one, read = f"[{state.channel}:{state.channel + 1}]", spec
+    if held.channels.apart:  # a large file, of which Python too reads one channel alone
+        one, read = "", alone(held, spec, state)
     targets = ", ".join(_target(t) for t in state.targets_deg or ())
     solving = _options(width_deg=spec.width_deg, angles=spec.angles, rank=spec.psi_rank)
     point = f"snr_db={_word(state.snr_db)}, weight={_word(state.weight)}"
     return "\n".join(
         [
             "import beamfold as bf",
-            f"H = bf.read_channels({str(channel_file(spec))!r}{_reading(spec)})[{state.channel}]",
+            f"H = bf.read_channels({str(channel_file(spec))!r}{_reading(read)}){one}",
             f"Psi = bf.solve_covariance({array}, [{targets}]{solving})",
             f"s = bf.make_scenario(H, Psi, {point}{hardware})",
             "d = bf.design(s)",
@@ -130,7 +133,7 @@ def _from_file(held: Designs, state: State) -> str:
     base = held.base(state)
     spec = alone(held, held.spec_of(state), state)
     entries = json.dumps({"scenario": recorded(spec, base.s)}, ensure_ascii=False)
-    b = 0 if spec.index != held.spec.index else state.channel
+    one = "" if spec.index != held.spec.index else f"[{state.channel}:{state.channel + 1}]"
     options = _options(**base.options)
     named = "" if base.method == METHOD and not options else f", {base.method!r}{options}"
     return "\n".join(
@@ -138,7 +141,7 @@ def _from_file(held: Designs, state: State) -> str:
             "import pathlib, beamfold as bf",
             f"scenario = {entries!r}",
             'pathlib.Path("scenario.json").write_text(scenario)',
-            f'd = bf.design(bf.read_scenario("scenario.json")[{b}]{named})',
+            f'd = bf.design(bf.read_scenario("scenario.json"){one}{named})',
             PRINTED,
         ]
     )

@@ -83,18 +83,27 @@ class State(BaseModel):
         return self.model_copy(update={"channel": 0, "snr_db": 0.0, "weight": 0.0})
 
 
-def state_of(raw: Any, channels: int) -> State:
-    """The state that a page sends.
+def checked(raw: Any) -> State:
+    """A state of these entries.
 
     Raises:
         InputError: an unknown entry, another type, or a value that is out of range; names the first.
     """
     try:
-        found = State.model_validate(raw)
+        return State.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"][:2]) or "the state"
         raise InputError(f"{place[:60]}: {first['msg'][:200]}") from error
+
+
+def state_of(raw: Any, channels: int) -> State:
+    """The state that a page sends.
+
+    Raises:
+        InputError: as `checked`, or no such channel.
+    """
+    found = checked(raw)
     if found.channel >= channels:
         raise InputError(f"channel {found.channel} of {channels}: channels are counted from 0")
     return found

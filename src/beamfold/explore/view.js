@@ -156,7 +156,7 @@ function drawMap(map) {
     at("map").firstChild.textContent = title;
     const low = square ? -90 : f[drawn[0]], high = square ? 90 : f[drawn.at(-1)];
     shown.map = new Picture(at("map"), {
-      title, height: square ? 380 : undefined, shades: shadesOf(VIRIDIS, 256),
+      title, height: square ? Math.min(at("map").clientWidth, 540) - 20 : undefined, shades: shadesOf(VIRIDIS, 256),
       x: { low: -90, high: 90, label: square ? "azimuth [°]" : "angle θ [°]", ticks: THIRTY },
       y: { low, high, label: square ? "elevation [°]" : "frequency [GHz]", ticks: square ? THIRTY : undefined },
     });

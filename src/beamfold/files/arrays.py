@@ -6,6 +6,7 @@ import math
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from beamfold.files.atomic import FileError, write
 from beamfold.files.matlab import read_matlab
 from beamfold.files.matlab_values import joined
+from beamfold.files.parts import SMALL, mapped, placeholder, stays_in_file, stored_at
 
 Array = NDArray[Any]
 RESULTS = (".mat", ".npz")
@@ -57,11 +59,12 @@ def read_all(path: Path) -> dict[str, Array]:
     return read_file(path).arrays
 
 
-def read_file(path: Path) -> Held:
+def read_file(path: Path, *, apart: bool = False) -> Held:
     """Everything in a file.
 
     Args:
         path: `.mat` (v4 to v7.3), HDF5 of any name, `.npz`, or `.npy`, whose one array is called "array".
+        apart: large arrays stay in the file where the format allows it, see `parts`.
 
     Returns:
         Complex numbers that are stored as two fields of one array are put together. Fields of structures and
@@ -73,16 +76,18 @@ def read_file(path: Path) -> Held:
     if not path.is_file():
         raise FileError(f"no such file: {path}")
     try:
-        found = _reader(path)(path)
+        found = _reader(path, apart)(path)
     except FileError:
         raise
     except Exception as error:  # a damaged file can fail in any way inside the reader
         raise FileError(f"{path} can't be read as {path.suffix}: {_first_line(error)}") from error
     held = Held({}, {}, {})
     for name, raw in found.items():
-        value = joined(raw)
+        value = raw if stays_in_file(raw) else joined(raw)
         if name.startswith(("?", "@")):
             (held.odd if name[0] == "?" else held.axes)[name[1:]] = str(value)
+        elif name.startswith("&"):
+            held.arrays[name[1:]] = placeholder(str(value))
         elif value.dtype.kind in NUMBERS or _is_text(value):
             held.arrays[name] = value
         else:
@@ -110,24 +115,48 @@ OTHERS = {
 """Files that users have and that are not read: what they hold, and how to save it instead."""
 
 
-def _reader(path: Path) -> Callable[[Path], dict[str, Array]]:
-    """The reader of a file, by its suffix, or by its first bytes where the suffix is another one."""
+def _reader(path: Path, apart: bool) -> Callable[[Path], dict[str, Array]]:
+    """The reader of a file, by its suffix, or by its first bytes where the suffix is another one.
+
+    With `apart` one that leaves large arrays in the file.
+    """
     suffix = path.suffix.lower()
     with path.open("rb") as stream:
         first = stream.read(256)
     if first.startswith((b"# Created by Octave", b"# name:")):
         raise FileError(f"{path} is in Octave's text format; save it with: save -v7 {path.stem}.mat H")
-    known = {".mat": read_matlab, ".npz": _read_npz, ".npy": _read_npy}
+    matlab = partial(read_matlab, large=SMALL if apart else None)
+    known: dict[str, Callable[[Path], dict[str, Array]]] = {
+        ".mat": matlab,
+        ".npz": _map_npz if apart else _read_npz,
+        ".npy": _map_npy if apart else _read_npy,
+    }
     if suffix in known:
         return known[suffix]
     if suffix in (".h5", ".hdf5", ".nc") or first.startswith(b"\x89HDF\r\n\x1a\n"):
-        return read_matlab
+        return matlab
     told = f"it holds {OTHERS[suffix]}" if suffix in OTHERS else "expected .mat, .npz, .npy or HDF5"
     raise FileError(f"{path} is not a file of arrays: {told}")
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _map_npy(path: Path) -> dict[str, Array]:
+    return {"array": mapped(path, 0, path.stat().st_size)}
+
+
+def _map_npz(path: Path) -> dict[str, Array]:
+    """`_read_npz` with every large array that is stored without compression left in the file."""
+    with zipfile.ZipFile(path) as archive:
+        held = {e.filename.removesuffix(".npy"): e for e in entries(path, archive)}
+    stays = {n: e for n, e in held.items() if not e.compress_type and e.file_size > SMALL}
+    found = _read_npz(path, leave=frozenset(stays))
+    for name, entry in stays.items():
+        begin = stored_at(path, entry)
+        found[name] = mapped(path, begin, begin + entry.file_size)
+    return found
 
 
 def _check_size(path: Path, name: str, asked: int, there: int) -> None:
@@ -161,11 +190,13 @@ def _check_header(path: Path, name: str, stream: Any, there: int) -> None:
     _check_size(path, name, math.prod(shape) * dtype.itemsize, there)
 
 
-def _read_npz(path: Path) -> dict[str, Array]:
+def _read_npz(path: Path, leave: frozenset[str] = frozenset()) -> dict[str, Array]:
     found: dict[str, Array] = {}
     with zipfile.ZipFile(path) as archive:
         for entry in entries(path, archive):
             name = entry.filename.removesuffix(".npy")
+            if name in leave:
+                continue
             try:
                 with archive.open(entry) as stream:
                     _check_header(path, name, stream, entry.file_size)

@@ -16,6 +16,7 @@ import numpy as np
 from beamfold.files.arrays import Array, Held, numbers
 from beamfold.files.atomic import FileError
 from beamfold.files.orders import Found, Known, unnamed
+from beamfold.files.parts import stays_in_file
 
 NAME = "H"
 PARTS = (("real", "imag"), ("re", "im"), ("r", "i"))
@@ -47,7 +48,8 @@ def named(path: Path, held: Held, variable: str, imag: str | None) -> Chosen:
     name = variable if variable in arrays else variable.strip("/").replace("/", ".")
     if imag is not None:
         real, other = _there(path, held, variable), _there(path, held, imag)
-        return Chosen(name, _together(path, variable, real, imag, other), (f"with {imag} as imaginary part",))
+        whole, told = _together(path, variable, real, imag, other), f"with {imag} as imaginary part"
+        return Chosen(name, whole, (told,), (variable, imag))
     pairs = {chosen.name: chosen for chosen in joined_pairs(arrays)}
     if name not in arrays and name in pairs:
         return pairs[name]
@@ -72,7 +74,14 @@ def _together(path: Path, real: str, a: Array, imag: str, b: Array) -> Array:
             f"{path}: {real} {a.shape} {a.dtype} and {imag} {b.shape} "
             f"{b.dtype} are no real and imaginary part"
         )
-    return a + 1j * b
+    return together(a, b)
+
+
+def together(real: Array, imag: Array) -> Array:
+    """a + j b; of arrays whose values are still in the file the shape alone."""
+    if stays_in_file(real) or stays_in_file(imag):
+        return np.broadcast_to(np.zeros((), np.complex128), real.shape)
+    return real + 1j * imag
 
 
 def joined_pairs(arrays: Mapping[str, Array]) -> list[Chosen]:
@@ -90,7 +99,7 @@ def joined_pairs(arrays: Mapping[str, Array]) -> list[Chosen]:
                 continue
             label = base.rstrip("_. ") or NAME
             found.append(
-                Chosen(label, value + 1j * arrays[other], (f"of {name} and {other}",), (name, other))
+                Chosen(label, together(value, arrays[other]), (f"of {name} and {other}",), (name, other))
             )
             break
     return found
@@ -163,11 +172,10 @@ def _check_real(path: Path, found: list[tuple[Chosen, Found]], several: bool) ->
                 f"{path}: {name} {value.shape} is one part of complex channels; name the other with "
                 f"--variable {name} --imag NAME"
             )
-        if len(found) == 1 and 2 in value.shape and value.ndim in (3, 4) and not several:
+        if len(found) == 1 and not several and (hint := with_ri(value)):
+            ways = order.refusal.partition("; ")[2]
             raise FileError(
-                f"{path}: {name} {value.shape} is real, expected complex numbers; where the axis of length 2 "
-                f"is real and imaginary part, give --axes {','.join(_with_ri(value.shape))}, else it has "
-                f"{order.refusal.removeprefix('whose ')}"
+                f"{path}: {name} {value.shape} is real, expected complex numbers; {hint}, else {ways}"
             )
         unlike = value.dtype.kind == "f" and not np.signbit(value).any()
         if len(found) == 1 and name not in (NAME, "array") and unlike:
@@ -177,10 +185,15 @@ def _check_real(path: Path, found: list[tuple[Chosen, Found]], several: bool) ->
             )
 
 
-def _with_ri(shape: tuple[int, ...]) -> list[str]:
+def with_ri(value: Array) -> str:
+    """The option for a real array where an axis of length 2 can be real and imaginary part; else ""."""
+    shape = value.shape
+    if value.dtype.kind == "c" or 2 not in shape or len(shape) not in (3, 4):
+        return ""
     names = ["channels", "users", "antennas"][4 - len(shape) :]
     place = shape.index(2) if shape[0] == 2 else len(shape) - 1 - shape[::-1].index(2)
-    return [*names[:place], "ri", *names[place:]]
+    axes = ",".join([*names[:place], "ri", *names[place:]])
+    return f"where the axis of length 2 is real and imaginary part, give --axes {axes}"
 
 
 def warn_real(path: Path, name: str) -> None:

@@ -1,13 +1,18 @@
-"""`ChannelSet`: the channels of a file one at a time."""
+"""`ChannelSet`: the channels of a file one at a time, of a large file only those that are asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from torch import Tensor
 
+from beamfold.errors import InputError
+from beamfold.files.arrays import Held, read_file
+from beamfold.files.axes import CHANNELS, parsed_index
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.reader import Channels, read_set
+from beamfold.files.parts import is_large, stays_in_file
+from beamfold.files.reader import Channels, read_set, understood
 from beamfold.files.scenarios import channel_file
 
 
@@ -22,11 +27,22 @@ class ChannelSet:
 
     first: Channels
     count: int
-    _H: Tensor
+    _source: Tensor | tuple[Path, Held, ScenarioSpec]
+
+    @property
+    def apart(self) -> bool:
+        """Whether the channels stay in the file until they are asked for."""
+        return isinstance(self._source, tuple)
 
     def channel(self, b: int) -> Tensor:
-        """H (K, N) of channel b, with the further axes of `Channels`."""
-        return self._H[b]
+        """H (K, N) of channel b, with the further axes of `Channels`.
+
+        Raises:
+            FileError: a large file can't be read any more.
+        """
+        if isinstance(self._source, Tensor):
+            return self._source[b]
+        return understood(*self._source, channel=b).H[0]
 
 
 def open_set(spec: ScenarioSpec) -> ChannelSet:
@@ -35,5 +51,13 @@ def open_set(spec: ScenarioSpec) -> ChannelSet:
     Raises:
         InputError: as `read_set` says.
     """
-    read = read_set(channel_file(spec), spec)
+    path = channel_file(spec)
+    if is_large(path) and CHANNELS not in parsed_index(spec.index):
+        held = read_file(path, apart=True)
+        if any(stays_in_file(value) for value in held.arrays.values()):
+            if spec.normalise == "set":
+                raise InputError(f"{path} is read one channel at a time; --normalise set needs all of them")
+            first = understood(path, held, spec, channel=0)
+            return ChannelSet(first, first.count, (path, held, spec))
+    read = read_set(path, spec)
     return ChannelSet(replace(read, H=read.H[:1]), len(read.H), read.H)

@@ -148,12 +148,16 @@ class ScenarioSpec:
     ] = None
     antennas: Annotated[
         int | None,
-        Key("N.", f"as the scenario's channels, else {ANTENNAS}", "generate covariance train bench squint"),
+        Key(
+            "N, antennas.",
+            f"as the scenario's channels, else {ANTENNAS}",
+            "generate covariance train bench squint",
+        ),
     ] = None
     users: Annotated[
         int | None,
         Key(
-            "K.",
+            "K, users.",
             f"as the scenario's channels, else {USERS}, at most N",
             f"{OF_FILE} generate train bench squint",
         ),
@@ -211,7 +215,7 @@ class ScenarioSpec:
             "Of crb and scnr: |alpha|^2 P_t/noise in dB, one for all targets or one of each.", "-35", OF_GOAL
         ),
     ] = None
-    snapshots: Annotated[int | None, Key("Of crb and scnr: L.", "64", OF_GOAL)] = None
+    snapshots: Annotated[int | None, Key("Of crb and scnr: L, snapshots.", "64", OF_GOAL)] = None
     clutter_deg: Annotated[
         Directions | None, Key("Of crb and scnr: the direction of a clutter patch.", "none", OF_GOAL)
     ] = None

@@ -9,7 +9,7 @@ Run in the child process of `matlab.py`, so this module imports nothing of this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,14 @@ else:  # in the child process
     import matlab_values as values
 
 
-def read_hdf5(path: str, size: int, limit: values.Limit, turned: bool) -> values.Values:
+def read_hdf5(
+    path: str,
+    size: int,
+    limit: values.Limit,
+    turned: bool,
+    large: int | None = None,
+    part: Sequence[Any] | None = None,
+) -> values.Values:
     """The arrays of a file.
 
     Args:
@@ -28,11 +35,14 @@ def read_hdf5(path: str, size: int, limit: values.Limit, turned: bool) -> values
         size: its bytes.
         limit: sets limits on this process, or does nothing.
         turned: the whole file is MATLAB's, so that all axes are reversed.
+        large: of a dataset of more bytes only "kind;shape" is read, under its name with "&" in front.
+        part: the name of the only dataset to read, an axis, and the first and last position there.
     """
     import h5py
 
     with h5py.File(path, "r") as file:
         reader = _Reader(file, size, limit, turned)
+        reader.large, reader.part = large, part
         return values.few(reader.group(file, "", 0))
 
 
@@ -43,6 +53,8 @@ class _Reader:
         self.file, self.size, self.limit, self.turned = file, size, limit, turned
         self.total = 0
         self.seen: set[int] = set()
+        self.large: int | None = None
+        self.part: Sequence[Any] | None = None
 
     def group(self, group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
         """Everything in a group; links to other places and groups that were seen are left out."""
@@ -83,7 +95,15 @@ class _Reader:
         if "MATLAB_empty" in item.attrs:
             return
         turned = self.turned or bool(kind)
-        value = self._load(item, name)
+        if self.part is not None and name != self.part[0]:
+            return
+        if self.large is not None and item.nbytes > self.large and item.dtype.kind in "biufcV":
+            known = values.joined(np.zeros(0, item.dtype)).dtype
+            shape = item.shape[::-1] if turned else item.shape
+            yield f"&{name}", np.array(f"{known.name};{','.join(map(str, shape))}")
+            yield from _axes_of(item, name, turned)
+            return
+        value = self._load(item, name, turned)
         if h5py.check_ref_dtype(item.dtype) is not None:
             yield from self._referred(value.T if turned else value, name, depth)
             return
@@ -96,9 +116,7 @@ class _Reader:
             return
         value = values.joined(value)
         yield name, value.T if turned else value
-        labels = _labels(item)
-        if labels and all(labels):
-            yield f"@{name}", np.array(",".join(reversed(labels) if turned else labels))
+        yield from _axes_of(item, name, turned)
 
     def _referred(self, references: np.ndarray, name: str, depth: int) -> Iterator[tuple[str, Any]]:
         """The elements of a cell array, or of a field of a structure array."""
@@ -116,16 +134,27 @@ class _Reader:
         for parts in found:
             yield from parts
 
-    def _load(self, item: Any, name: str) -> np.ndarray:
-        """The values of a dataset, after a check of what it declares."""
+    def _load(self, item: Any, name: str, turned: bool = False) -> np.ndarray:
+        """The values of a dataset, or the part asked for, after a check of what it declares."""
         if item.external or item.is_virtual:
             raise ValueError(f"{name} keeps its data in another file")
+        if self.part is not None and name == self.part[0]:
+            return self._load_part(item, name, turned, *self.part[1:])
         stored = min(item.id.get_storage_size(), self.size)
         values.check(name, item.nbytes, values.DEFLATE * max(stored, 1))
         self.total += item.nbytes
         values.check("the file", self.total, values.DEFLATE * self.size)
         self.limit(self.total, self.size)
         return np.asarray(item[()])
+
+    def _load_part(self, item: Any, name: str, turned: bool, axis: int, first: int, last: int) -> np.ndarray:
+        """Positions first to last − 1 on an axis, counted as MATLAB does where the axes are turned."""
+        where = [slice(None)] * len(item.shape)
+        where[len(where) - 1 - axis if turned else axis] = slice(first, last)
+        asked = item.nbytes // max(item.shape[len(where) - 1 - axis if turned else axis], 1) * (last - first)
+        values.check(name, asked, values.DEFLATE * max(min(item.id.get_storage_size(), self.size), 1))
+        self.limit(asked + CHUNKS, min(self.size, asked + CHUNKS))
+        return np.asarray(item[tuple(where)])
 
     def _sparse(self, item: Any) -> np.ndarray:
         """A sparse matrix of MATLAB in full: rows of column c are ir[jc[c]:jc[c + 1]]."""
@@ -138,6 +167,17 @@ class _Reader:
         full = np.zeros(shape, data.dtype)
         full[rows, np.repeat(np.arange(shape[1]), np.diff(ends))] = data
         return full
+
+
+CHUNKS = 256 << 20
+"""Bytes that HDF5 may unpack in order to read a part of a compressed dataset."""
+
+
+def _axes_of(item: Any, name: str, turned: bool) -> Iterator[tuple[str, Any]]:
+    """The names of the axes of a dataset, where the file states them all."""
+    labels = _labels(item)
+    if labels and all(labels):
+        yield f"@{name}", np.array(",".join(reversed(labels) if turned else labels))
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from beamfold.files.arrays import Array, Held, numbers, read_file
 from beamfold.files.atomic import Pathlike
 from beamfold.files.axes import written
-from beamfold.files.candidates import FACTS, Chosen, joined_pairs
+from beamfold.files.candidates import FACTS, Chosen, joined_pairs, with_ri
 from beamfold.files.named_axes import named_axes
 from beamfold.files.orders import unnamed
 from beamfold.files.tools import TOOLS
@@ -73,4 +73,4 @@ def _readings(held: Held, chosen: Chosen) -> list[str]:
     refusal = unnamed(value, several=False).refusal
     fits = [name for name, tool in TOOLS.items() if value.ndim > 3 and value.ndim in map(len, tool.orders)]
     words = f"the number of axes fits --from {', '.join(fits)}"
-    return [*filter(None, [refusal]), *([words] if fits else [])]
+    return [*filter(None, [refusal, with_ri(value)]), *([words] if fits else [])]

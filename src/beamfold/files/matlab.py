@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import functools
 import importlib.util
+import json
 import logging
 import os
 import select
@@ -111,13 +112,13 @@ class _Child:
             self.process.wait()
         self.process = self.control = None
 
-    def ask(self, path: Path) -> tuple[int, str, Arrays] | None:
+    def ask(self, path: Path, wish: bytes) -> tuple[int, str, Arrays] | None:
         """The fork's exit code, its refusal and the arrays; None where the child had ended before it."""
         control = self.start()
         ours, theirs = os.pipe()
         try:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                socket.send_fds(control, [os.fsencode(path.absolute())], [theirs])
+                socket.send_fds(control, [os.fsencode(path.absolute()), wish], [theirs])
         finally:
             os.close(theirs)
         deadline = time.monotonic() + SECONDS
@@ -154,22 +155,31 @@ def expect(path: Path) -> None:
             _child.start()
 
 
-def read_matlab(path: Path) -> Arrays:
+def read_matlab(
+    path: Path, *, large: int | None = None, part: tuple[str, int, int, int] | None = None
+) -> Arrays:
     """All arrays of numbers and texts of a MATLAB or HDF5 file, named as `matlab_values` says.
+
+    Args:
+        path: the file.
+        large: of HDF5, arrays of more bytes are read by their kind and shape alone, see `hdf5_values`.
+        part: of HDF5, the name of one array, an axis, and the first and last position to read, the last one
+            left out; nothing else is read then.
 
     Raises:
         FileError: the file is damaged, too large when unpacked, or made its reader crash.
     """
-    return _read_guarded(path) if GUARDED else _read_here(path)
+    wish = {"large": large, "part": part}
+    return _read_guarded(path, wish) if GUARDED else _read_here(path, wish)
 
 
-def _read_here(path: Path) -> Arrays:
+def _read_here(path: Path, wish: dict[str, Any]) -> Arrays:
     """The arrays, read in this process, where a crafted file can still crash SciPy or HDF5."""
     from beamfold.files.matlab_child import parse
 
     _note()
     try:
-        return parse(str(path), lambda data, size: None)
+        return parse(str(path), lambda data, size: None, **wish)
     except Exception as error:  # whatever a damaged file makes the readers raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FileError(f"{path} can't be read as {path.suffix}: {reason}") from error
@@ -183,14 +193,15 @@ def _note() -> None:
     )
 
 
-def _read_guarded(path: Path) -> Arrays:
+def _read_guarded(path: Path, wish: dict[str, Any]) -> Arrays:
     """The arrays, read by a fork of the child process."""
+    text = b"\0" + json.dumps(wish).encode()
     with _child.lock:
         try:
-            answer = _child.ask(path)
+            answer = _child.ask(path, text)
             if answer is None:  # the child had ended, idle for long or killed; it may not show it yet
                 _child.stop()
-                answer = _child.ask(path)
+                answer = _child.ask(path, text)
         except BaseException as error:
             _child.stop()
             if isinstance(error, _Late):

@@ -5,17 +5,19 @@ stays up for further files. For each it forks a grandchild with limits on memory
 which parses the file and writes its arrays into the caller's pipe: what a crafted file does to a reader
 ends with that grandchild.
 
-    request   the path, with the pipe's end to write to passed along
+    request   the path, a zero byte and `parse`'s further arguments as JSON, with the pipe's end to write to
     pipe      b"A", then per array its name's length (4 bytes), its name, its data as .npy; or b"E", reason
     answer    the grandchild's exit code in 4 bytes, negative for a signal
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -65,12 +67,16 @@ def _is_hdf5(stream: Any, size: int) -> bool:
     return False
 
 
-def parse(path: str, limit: Limit) -> dict[str, Any]:
+def parse(
+    path: str, limit: Limit, large: int | None = None, part: Sequence[Any] | None = None
+) -> dict[str, Any]:
     """The arrays and texts of a file by name, as `matlab_values` and `hdf5_values` name them.
 
     Args:
         path: MATLAB v4, v5 to v7, v7.3, or any other HDF5.
         limit: sets limits on this process, or does nothing.
+        large: see `matlab.read_matlab`; both concern HDF5 alone.
+        part: see there.
 
     Raises:
         ValueError: an array declares more than a file of this size can hold, or keeps its data elsewhere.
@@ -83,7 +89,7 @@ def parse(path: str, limit: Limit) -> dict[str, Any]:
     limit(0, size)
     matlab = b"MATLAB 7.3" in header[:116]
     if hdf5 or matlab:
-        return read_hdf5(path, size, limit, matlab)
+        return read_hdf5(path, size, limit, matlab, large, part)
     if header[:4] and min(header[:4]) == 0:  # v4 begins with a small number, later ones with text
         return read_v4(path, size, limit)
     return _read_v5(path, size, limit)
@@ -102,8 +108,8 @@ class _Pipe:
         return 0
 
 
-def _send(path: str, pipe: _Pipe) -> None:
-    arrays = parse(path, _limit)
+def _send(path: str, pipe: _Pipe, wish: dict[str, Any]) -> None:
+    arrays = parse(path, _limit, **wish)
     pipe.write(b"A")
     for name, value in arrays.items():
         if isinstance(value, np.ndarray) and value.dtype.kind in "biufcU":
@@ -112,11 +118,11 @@ def _send(path: str, pipe: _Pipe) -> None:
             np.lib.format.write_array(pipe, value, allow_pickle=False)
 
 
-def _grandchild(path: str, descriptor: int) -> NoReturn:
+def _grandchild(path: str, descriptor: int, wish: bytes) -> NoReturn:
     pipe = _Pipe(descriptor)
     code = 0
     try:
-        _send(path, pipe)
+        _send(path, pipe, json.loads(wish))
     except BaseException as error:  # whatever a damaged file makes the readers raise
         code = 2
         text = "it asks for more memory than a file of its size should need"
@@ -133,13 +139,14 @@ def main() -> None:
     """Serve the socket whose number is on the command line until it closes or nothing comes for a while."""
     control = socket.socket(fileno=int(sys.argv[1]))
     while select.select([control], [], [], IDLE)[0]:
-        path, pipes, _, _ = socket.recv_fds(control, 1 << 16, 1)
-        if not path:
+        request, pipes, _, _ = socket.recv_fds(control, 1 << 16, 1)
+        if not request:
             return
+        path, _, wish = request.partition(b"\0")
         pid = os.fork()
         if pid == 0:
             control.close()
-            _grandchild(os.fsdecode(path), pipes[0])
+            _grandchild(os.fsdecode(path), pipes[0], wish)
         os.close(pipes[0])
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         control.sendall(code.to_bytes(4, "little", signed=True))

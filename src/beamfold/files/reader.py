@@ -28,12 +28,14 @@ from beamfold.files.axes import (
     fitted,
     parsed_axes,
     parsed_index,
+    written,
 )
 from beamfold.files.bands import ENTRY, Frequencies, frequencies_in
 from beamfold.files.candidates import NAME, Chosen, joined_pairs, named, only, warn_real
 from beamfold.files.entries import ScenarioSpec
-from beamfold.files.named_axes import named_axes
+from beamfold.files.named_axes import misnamed, named_axes, rows_in
 from beamfold.files.orders import Found, Known, unnamed
+from beamfold.files.parts import WHOLE, is_large, part_of
 from beamfold.files.reductions import grouped, normalised, one_antenna, path_less
 from beamfold.files.rows import rows_named
 from beamfold.files.tools import order_of, tool_array, tool_named
@@ -56,6 +58,7 @@ class Channels:
         array: the antennas, where the file or the tool states them.
         band: the frequencies of the subcarriers, where several are kept and the file states them.
         axes: the names of the array's axes, as they were understood.
+        count: B of the file where H is a part of it, else 0.
     """
 
     H: Tensor
@@ -63,6 +66,7 @@ class Channels:
     array: AntennaArray | None = None
     band: Frequencies | None = None
     axes: tuple[str, ...] = ()
+    count: int = 0
 
 
 def read_set(path: Pathlike, spec: ScenarioSpec, *, keep: bool = False) -> Channels:
@@ -77,11 +81,24 @@ def read_set(path: Pathlike, spec: ScenarioSpec, *, keep: bool = False) -> Chann
         InputError: one line: what was found, what was expected, and the options that choose.
     """
     path = Path(path)
+    index = parsed_index(spec.index)
+    chosen = index.pop(CHANNELS, None)
+    if chosen is not None and is_large(path):
+        rest = ",".join(f"{name}={'all' if i is None else i}" for name, i in index.items())
+        spec = replace(spec, index=rest or None)
+        return understood(path, read_file(path, apart=True), spec, keep=keep, channel=chosen)
     return understood(path, read_file(path), spec, keep=keep)
 
 
-def understood(path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False) -> Channels:
-    """The channels among the arrays of a file, see `read_set`."""
+def understood(
+    path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False, channel: int | None = None
+) -> Channels:
+    """The channels among the arrays of a file, see `read_set`, or one of them that is still in the file."""
+    own = rows_in(held) if spec.variable in (None, NAME) else ""
+    if spec.rows is None and own not in ("", ROWS):
+        raise FileError(
+            f"{path} says that its rows are {own}; give --rows {own}, or --rows {ROWS} if they are not"
+        )
     spec = replace(spec, rows=rows_named(spec.rows or ROWS))
     if spec.imag is not None and spec.variable is None:
         raise InputError("--imag names the imaginary part of the array that --variable names; give both")
@@ -94,6 +111,10 @@ def understood(path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False
     what = f"{path}: {chosen.name}"
     if value.size == 0 or value.dtype.kind == "U":
         raise FileError(f"{what} has axes {value.shape}: no channel, user or antenna")
+    count = 0
+    if channel is not None:
+        value, count = _one(path, held, chosen, order, value, channel)
+        told = [f"channel {channel} of {count}", *told]
     found = arranged(what, fitted(what, value, order), order, _of(index, order, spec))
     band = _band(path, held, found)
     H, more = _reduced(what, found, spec, keep, band is not None)
@@ -108,7 +129,28 @@ def understood(path: Path, held: Held, spec: ScenarioSpec, *, keep: bool = False
     array = tool_array(spec.from_, spec.array, H.shape[-1]) if spec.from_ else stated
     if array is not None and array.antennas != H.shape[-1]:
         raise FileError(f"{what} has {H.shape[-1]} antennas, the file's positions {array.antennas}")
-    return Channels(H, line, array, band, tuple(order))
+    return Channels(H, line, array, band, tuple(order), count)
+
+
+def _one(
+    path: Path, held: Held, chosen: Chosen, order: tuple[str, ...], value: Array, channel: int
+) -> tuple[Array, int]:
+    """One channel of an array that is in the file, with the axis of channels, and how many there are.
+
+    Raises:
+        FileError: the channels are no axis of the array as it is stored, or there are fewer.
+    """
+    if CHANNELS not in order or value.ndim != chosen.value.ndim or len(order) != value.ndim:
+        raise FileError(
+            f"{path} is larger than {WHOLE >> 20} MiB and is read one channel at a time, but {chosen.name} "
+            f"has axes {chosen.value.shape} as {written(order)}; name an axis `channels` with --axes"
+        )
+    place = order.index(CHANNELS)
+    count = value.shape[place]
+    if channel >= count:
+        raise FileError(f"{path}: channel {channel} of {count}: channels are counted from 0")
+    names = chosen.parts or (chosen.name,)
+    return part_of(path, held.arrays, names, place, channel, channel + 1), count
 
 
 def _subcarrier(text: str) -> int | None:
@@ -149,7 +191,9 @@ def _ordered(
         own = named_axes(held, chosen)
         if own is None and guess.order is None:
             why = guess.refusal or "expected (channels, users, antennas); name its axes with --axes"
-            raise FileError(f"{path}: {chosen.name} has axes {chosen.value.shape}, {why}")
+            raise FileError(
+                f"{path}: {chosen.name} has axes {chosen.value.shape}, {why}{misnamed(held, chosen)}"
+            )
         if own is None:
             return (
                 chosen,

@@ -11,9 +11,10 @@ ROWS = ("h^H", "h^T")
 _FORMER_ROWS = {"hermitian": "h^H", "transpose": "h^T"}
 
 
-def is_rows(text: str) -> bool:
-    """Whether these words, today's or those of version 0.1.0, are what `rows` of a file can be."""
-    return text in (*ROWS, *_FORMER_ROWS)
+def called_today(text: str) -> str:
+    """One of `ROWS` for what a file of today or of version 0.1.0 says, "" for other words."""
+    word = _FORMER_ROWS.get(text, text)
+    return word if word in ROWS else ""
 
 
 def rows_named(rows: str) -> str:

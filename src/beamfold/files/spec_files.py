@@ -1,6 +1,6 @@
 """The entries of a scenario in files: read from TOML or from a result that records them, and recorded.
 
-`entries.ScenarioSpec` says what can stand in one; docs/scenario-file.md is for users.
+`entries.ScenarioSpec` says what can stand in one; docs/reference/scenario-file.md is for users.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Three families share the arithmetic, the letters and the way in which matrices a
     layers of Algorithm 1   coordinates, layers, adjoint; subarrays, subarrays_adjoint for networks with one
                             chain on each antenna; packed; entry points unfolded (batch), single (one channel)
     fast design             fast_objective, fast_memory, fast_chains, fast_start, fast_channel, fast_design,
-                            fast_guard, fast_loud; named tuples in fast_workspace; entry points fast
+                            fast_guard, fast_loud; for another goal than τ fast_goal, goal_form; named tuples
+                            in fast_workspace; entry points fast
     fast design of bands    band_choice, band_basis, band_chains, band_sums, band_work, band_finish,
                             band_design, team (threads); named tuples in band_workspace; entry points band
     start (26)              proposed

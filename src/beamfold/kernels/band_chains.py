@@ -68,7 +68,7 @@ def by_basis(g: Planes, T: Planes, Z: Planes, objective: Objective, problem: Pro
 
     T (2, M, D), Z and g (2, K, M).
     """
-    Y, C, P, PX, _, _ = objective
+    Y, C, P, PX, _ = objective
     K, M = PX.shape[1], Z.shape[2]
     combine(Y, T, Z, M)
     inner_narrow(C, Z, C.shape[2], Z, 0, K)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from beamfold.kernels.fast_workspace import DENSE, PAIRS, Objective, Workspace, sizes
 from beamfold.kernels.fast_workspace import layout as layout_of_one
-from beamfold.kernels.linalg import Planes, kernel, leaf, number
+from beamfold.kernels.linalg import Planes, kernel, leaf
 from beamfold.kernels.planes import up
 from beamfold.kernels.simd import LANES
 from beamfold.kernels.workspace import carve, shape
@@ -153,20 +153,17 @@ def band_layout(N: int, K: int, M: int, r: int, n: int, separate: bool) -> Band:
 def thread_layout(N: int, K: int, M: int, r: int, separate: bool) -> ThreadArrays:
     """The shapes of a `ThreadArrays`."""
     p = sizes(N, K, M, r)
-    unknowns, D, nothing = 2 * p.K * p.M, up(K + r, LANES), number(0)
+    unknowns, D = 2 * p.K * p.M, up(K + r, LANES)
     wide, T = shape(2, p.K, D), shape(2, p.M, D)
     return ThreadArrays(
-        one=layout_of_one(N, K, M, r, nothing),
-        objective=Objective(
-            Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, D),
-            goal=shape(2, nothing, nothing),
-        ),
+        one=layout_of_one(N, K, M, r),
+        objective=Objective(Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, D)),
         T=T,
         PZ=T,
         part=shape(2, p.M, own_columns(K, r, separate)),
         rows=shape(1, ROWS, unknowns),
         B=shape(1, rows_of_B(unknowns), unknowns),
-    )  # fmt: skip
+    )
 
 
 @kernel

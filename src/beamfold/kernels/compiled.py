@@ -27,6 +27,8 @@ from numba.core.runtime.nrt import rtsys
 from beamfold import cache
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+GOAL = "Sensed"
+"""The named tuple of `fast_workspace` by which kernels for another goal than τ are known."""
 config: Any = _config  # its names are set when Numba is imported
 SOURCES = ("beamfold.kernels", "beamfold.start")
 """Where the code and the constants of the kernels come from."""
@@ -117,14 +119,16 @@ class _KernelCache(FunctionCache):
         except OSError as error:  # the folder is read-only, or the disk is full
             cache.unusable(Path(self.cache_path), error.strerror or str(error))
 
-    def holds(self, scalar: str) -> bool:
-        """Whether there is code for this machine and this precision."""
+    def holds(self, scalar: str, goal: bool) -> bool:
+        """Whether there is code for this machine, this precision, and with or without another goal than τ."""
         machine = cpu_target.target_context.codegen().magic_tuple()
         try:
             index = self._cache_file._load_index()
         except Exception:  # a damaged index, see `load_overload`
             return False
-        return any(key[1] == machine and _is_for(key[0], scalar) for key in index)
+        return any(
+            key[1] == machine and _is_for(key[0], scalar) and _has_goal(key[0]) == goal for key in index
+        )
 
 
 def _is_for(signature: Any, scalar: str) -> bool:
@@ -161,14 +165,24 @@ def compiled(**options: Any) -> Callable[[Kernel], Kernel]:
     return decorate
 
 
-def is_compiled(kernel: Any, scalar: str = "float32") -> bool:
+def _has_goal(signature: Any) -> bool:
+    """Whether the arguments hold another goal than τ, for which kernels are compiled separately."""
+    return any(
+        isinstance(kind, types.BaseTuple)
+        and (getattr(kind, "instance_class", type(None)).__name__ == GOAL or _has_goal(kind))
+        for kind in signature
+    )
+
+
+def is_compiled(kernel: Any, scalar: str = "float32", *, goal: bool = False) -> bool:
     """Whether a kernel need not be compiled in this process: its code is in memory or in the cache folder.
 
     Args:
         kernel: a kernel, for example `kernels.fast_design.design`.
         scalar: the precision asked for, "float32" or "float64".
+        goal: for another sensing goal than τ.
     """
-    if any(_is_for(signature, scalar) for signature in kernel.signatures):
+    if any(_is_for(each, scalar) and _has_goal(each) == goal for each in kernel.signatures):
         return True
     kept = kernel._cache
-    return isinstance(kept, _KernelCache) and kept.holds(scalar)
+    return isinstance(kept, _KernelCache) and kept.holds(scalar, goal)

@@ -20,7 +20,7 @@ from beamfold.kernels.fast_design import design
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.fast_loud import deepen, value
 from beamfold.kernels.fast_workspace import Constants, Problem, layout
-from beamfold.kernels.goal_form import GoalForm, goal_form, problem_for, products_of
+from beamfold.kernels.goal_form import goal_form, problem_for
 from beamfold.kernels.planes import to_planes, up
 from beamfold.kernels.simd import LANES
 from beamfold.kernels.workspace import Buffers
@@ -109,18 +109,17 @@ class Setting:
         tolerance: stop where the next step of F promises less than this.
         which: the start, see `mixing`.
         constants: first steps and candidates.
-        form: another goal than τ, whose columns U are.
+        goal: another goal than τ, whose columns U are.
     """
 
     def __init__(
         self, U: Complex, square: float, *, users: int, network: Network, noise: float, plan: Plan,
         dtype: Any = np.float32, tolerance: float = 0.0, which: int = 0, constants: Constants = CONSTANTS,
-        form: GoalForm | None = None,
+        goal: Goal | None = None,
     ) -> None:  # fmt: skip
         (antennas, rank), chains = U.shape, network.chains
         self.sizes = antennas, users, chains, rank
-        self.form = form
-        self.products = products_of(form, dtype)
+        self.goal = goal
         self.dtype, self.square, self.noise = dtype, square, noise
         self._U = U
         self.U = to_planes(U.T, up(antennas, LANES), dtype)
@@ -131,7 +130,7 @@ class Setting:
         self.dynamic, self.mask = network.dynamic, self.planes_of(network.mask.cpu().numpy())
         self.plan = plan
         self.constants = constants._replace(rounding=ROUNDING[dtype], tolerance=float(tolerance))
-        self.buffers = Buffers(layout(*self.sizes, 0 if form is None else rank), dtype)
+        self.buffers = Buffers(layout(*self.sizes), dtype)
 
     def planes_of(self, mask: NDArray[Any]) -> Planes:
         """(N, M) of zeros and ones as (1, M padded, N padded) in the kernel's precision."""
@@ -141,12 +140,16 @@ class Setting:
         return out
 
     def problem(self, power: float, weight: float) -> Problem:
-        """The numbers of (8), with ω P_t² on the grid of the channels against rounding."""
+        """The numbers of (8), with ω P_t² on the grid of the channels against rounding.
+
+        Those of another goal hold working space: one thread at a time may use them.
+        """
         mantissa, exponent = math.frexp(weight * power * power)
         omega = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
         _, users, chains, _ = self.sizes
-        problem = problem_for(power, self.noise, weight, self.square, self.form, up(chains, 4) + users)
-        return problem if self.form is not None else problem._replace(omega=omega)
+        first = up(chains, 4) + users
+        problem = problem_for(power, self.noise, weight, self.square, self.goal, first, self.dtype)
+        return problem if self.goal is not None else problem._replace(omega=omega)
 
     def one(
         self, F: Complex, W: Complex, H: Complex, problem: Problem, buffer: Planes, free: Planes | None = None
@@ -157,20 +160,21 @@ class Setting:
         """
         before = (F.copy(), W.copy()) if self.plan.digital < 0 else None
         f, done, loud = design(
-            F, W, H, self.U, self.products, self.mixing, self.mask if free is None else free, self.dynamic,
-            problem, self.constants, self.plan, buffer,
+            F, W, H, self.U, self.mixing, self.mask if free is None else free, self.dynamic, problem,
+            self.constants, self.plan, buffer,
         )  # fmt: skip
         if loud:
             return self._loud(F, W, H, problem, before), done
-        return f if self.form is None else f + problem.sensed.weight * self.form.constant, done
+        if self.goal is None or problem.sensed is None:
+            return f, done
+        return f + problem.sensed.weight * goal_form(self.goal).constant, done
 
     def _loud(
         self, F: Complex, W: Complex, H: Complex, problem: Problem, before: tuple[Complex, Complex] | None
     ) -> float:
         """W as good as its F allows where a user was too loud for the kernel, and f; never below `before`."""
         points = [(F, W), (F, deepen(F, W, H, problem.power, problem.gain))] + ([before] if before else [])
-        goal = None if self.form is None else self.form.goal
-        values = [value(F, W, H, self._U, problem, goal) for F, W in points]
+        values = [value(F, W, H, self._U, problem, self.goal) for F, W in points]
         best = int(np.argmax(values))
         F[:], W[:] = points[best]
         return values[best]
@@ -185,6 +189,7 @@ class Prepared:
 
     def __init__(self, setting: Setting, power: float, weight: float, guard: Guard) -> None:
         self._setting, self._guard = setting, guard
+        self._numbers = power, weight
         self._problem = setting.problem(power, weight)
         N, K, _, _ = setting.sizes
         self(
@@ -206,7 +211,9 @@ class Prepared:
         F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
         H = np.ascontiguousarray(H, np.complex128)
         with self._setting.buffers.lent() as buffer:
-            _, done = self._setting.one(F, W, H, self._problem, buffer)
+            shared = self._setting.goal is None
+            problem = self._problem if shared else self._setting.problem(*self._numbers)
+            _, done = self._setting.one(F, W, H, problem, buffer)
         self._guard(F, W, H)
         return F, W, done
 
@@ -235,8 +242,7 @@ def calibrate(go: Prepared, channels: Complex, budget_us: float, repeats: int = 
 
 def setting_for(radar: Sensing, goal: Goal | None, *, dtype: Any, **given: Any) -> Setting:
     """A `Setting` for Ψ, or for another goal than τ."""
-    form = None if goal is None else goal_form(goal)
-    return Setting(columns(radar, goal, dtype), radar.square, dtype=dtype, form=form, **given)
+    return Setting(columns(radar, goal, dtype), radar.square, dtype=dtype, goal=goal, **given)
 
 
 _setting = lru_cache(maxsize=8)(setting_for)

@@ -18,7 +18,6 @@ import numpy as np
 from beamfold.kernels.cholesky import solve_adjoint
 from beamfold.kernels.fast_chains import KEPT_POINT, POINT, SAVED, ascend_chains, planes
 from beamfold.kernels.fast_channel import Complex, load_channel, load_point, store_point
-from beamfold.kernels.fast_goal import load_goal
 from beamfold.kernels.fast_memory import DIRECTION, NEW, OLD, first_direction, next_direction, shorter
 from beamfold.kernels.fast_objective import set_masks
 from beamfold.kernels.fast_start import ascend_digital, digital_start, factorise
@@ -210,8 +209,8 @@ def best_start(
 
 @kernel
 def design(
-    F: Complex, W: Complex, H: Complex, U: Planes, products: Planes, mixing: Planes, free: Planes,
-    dynamic: bool, problem: Problem, constants: Constants, plan: Plan, buffer: Planes,
+    F: Complex, W: Complex, H: Complex, U: Planes, mixing: Planes, free: Planes, dynamic: bool,
+    problem: Problem, constants: Constants, plan: Plan, buffer: Planes,
 ) -> tuple[Any, int, bool]:  # fmt: skip
     """{F, W} for one channel.
 
@@ -223,7 +222,6 @@ def design(
         W: (M, K), filled.
         H: (K, N).
         U: (2, r, N padded) in the kernel's precision, Ψ ≈ U Uᴴ, or the columns of another goal than τ.
-        products: of `goal_form`, for another goal; else empty.
         mixing: (2 · starts, K, M padded), see `fast.mixing`.
         free: (1, M padded, N padded), 1 where an antenna is connected to a chain and the phase may change.
             With a start of the arrays also where F is 0 it stays; where it is not 0 but `free` is, it is
@@ -242,8 +240,7 @@ def design(
     M, r = F.shape[1], U.shape[1]
     for i in range(len(buffer)):
         buffer[i] = like(buffer, 0.0)
-    w = carve(buffer, layout(N, K, M, r, r if problem.sensed.targets > 0 else 0))
-    load_goal(w.objective.goal, products)
+    w = carve(buffer, layout(N, K, M, r))
     V, T, there = w.antennas.V, w.antennas.T, w.antennas.free
     o = T.shape[1]
     W_planes, order = planes(w.chains.rows, POINT, K, o), np.empty(K, np.int64)

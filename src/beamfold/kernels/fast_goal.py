@@ -17,13 +17,13 @@ SCNR_i is F_ii of the amplitudes, and there Ω = diag(1/F_ii). With clutter, C =
     E = [b̄_cᴴ C⁻¹ u_t] = (I + B Γ)⁻¹ [b̄_cᴴ u_t],   W = [u_tᴴ u_t'] − [u_tᴴ b̄_c] Γ E,   Γ = diag(g_cc),
     B = [b̄_cᴴ b̄_c'],       κ_cc −= Σ_tt' Ω_p(t')p(t) g_q(t')q(t) E_ct* E_ct'.
 
-`goal_form` has the constants. The matrices are rows of one array, see `Parts`.
+`goal_form` has the constants, `Sensed` the matrices.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -32,34 +32,6 @@ from beamfold.kernels.linalg import Planes, kernel, leaf, one
 from beamfold.kernels.simd import like
 
 LOG2E = 1.4426950408889634
-
-
-class Parts(NamedTuple):
-    """Matrices [row, column] as planes, in the rows of `Objective.goal`."""
-
-    products: Planes
-    """(C + T + 2 n)², the Gram matrix of [b̄_c, u_t]; constant."""
-    W: Planes
-    """The same with clutter: E is above W once the first C rows are swept. Without, `products`."""
-    g: Planes
-    """(T + n + C)²."""
-    F: Planes
-    """(T + n)², then Ω."""
-    kappa: Planes
-    """(T + n + C)²."""
-
-
-@leaf
-def parts(goal: Planes, sensed: Sensed) -> Parts:
-    """The matrices of an array of `goal_rows`."""
-    terms = sensed.clutter + sensed.targets + 2 * sensed.angles
-    m = sensed.targets + sensed.angles
-    c, first = m + sensed.clutter, 2 * terms
-    W = goal[:, terms:first] if sensed.clutter > 0 else goal[:, :terms]
-    return Parts(
-        goal[:, :terms], W, goal[:, first : first + c], goal[:, first + c : first + c + m],
-        goal[:, first + c + m : first + c + m + c],
-    )  # fmt: skip
 
 
 @leaf
@@ -72,15 +44,6 @@ def at(A: Planes, i: int, j: int) -> Any:
 def put(A: Planes, i: int, j: int, z: Any) -> None:
     """A_ij = z."""
     A[0, i, j], A[1, i, j] = z.real, z.imag
-
-
-@kernel
-def load_goal(goal: Planes, products: Planes) -> None:
-    """The constants in their place."""
-    for z in range(products.shape[0]):
-        for i in range(products.shape[1]):
-            for j in range(products.shape[2]):
-                goal[z, i, j] = products[z, i, j]
 
 
 @kernel
@@ -110,24 +73,24 @@ def sweep(A: Planes, first: int, last: int, low: int, high: int) -> float:
 
 
 @leaf
-def parameter(t: int, sensed: Sensed) -> int:
+def parameter(t: int, p: Sensed) -> int:
     """p(t)."""
-    return t if t < sensed.targets + sensed.angles else t - sensed.angles
+    return t if t < p.targets + p.angles else t - p.angles
 
 
 @leaf
-def column(t: int, sensed: Sensed) -> int:
+def column(t: int, p: Sensed) -> int:
     """q(t)."""
-    T, n = sensed.targets, sensed.angles
+    T, n = p.targets, p.angles
     if t < T:
         return t
     return (t - T) * T // n if t < T + n else t - n
 
 
 @leaf
-def powers(p: Parts, Y: Planes, s2: Any, sensed: Sensed, K: int) -> None:
+def powers(p: Sensed, Y: Planes, s2: Any, K: int) -> None:
     """g, Hermitian."""
-    count, first = p.g.shape[1], sensed.first
+    count, first = p.g.shape[1], p.first
     for i in range(count):
         for j in range(i + 1):
             z = complex(like(Y, 0.0), like(Y, 0.0))
@@ -138,9 +101,9 @@ def powers(p: Parts, Y: Planes, s2: Any, sensed: Sensed, K: int) -> None:
 
 
 @leaf
-def under_clutter(p: Parts, sensed: Sensed) -> None:
+def under_clutter(p: Sensed) -> None:
     """W and E from g."""
-    C, count, m = sensed.clutter, p.products.shape[1], sensed.targets + sensed.angles
+    C, count, m = p.clutter, p.products.shape[1], p.targets + p.angles
     for i in range(count):
         for j in range(count):
             level = p.g[0, m + j, m + j] if j < C else one(p.g)
@@ -151,24 +114,24 @@ def under_clutter(p: Parts, sensed: Sensed) -> None:
 
 
 @leaf
-def fisher(p: Parts, sensed: Sensed) -> None:
+def fisher(p: Sensed) -> None:
     """F."""
-    C, terms = sensed.clutter, sensed.targets + 2 * sensed.angles
+    C, terms = p.clutter, p.targets + 2 * p.angles
     for i in range(p.F.shape[1]):
         for j in range(p.F.shape[1]):
             put(p.F, i, j, complex(like(p.F, 0.0), like(p.F, 0.0)))
     for t in range(terms):
-        i, q = parameter(t, sensed), column(t, sensed)
+        i, q = parameter(t, p), column(t, p)
         for u in range(terms):
-            j = parameter(u, sensed)
-            z = at(p.F, i, j) + at(p.W, C + t, C + u) * at(p.g, column(u, sensed), q)
+            j = parameter(u, p)
+            z = at(p.F, i, j) + at(p.W, C + t, C + u) * at(p.g, column(u, p), q)
             put(p.F, i, j, z)
 
 
 @leaf
-def information(F: Planes, sensed: Sensed) -> float:
+def information(p: Sensed) -> float:
     """det J of F up to its constant, and Ω in F's place."""
-    T, m = sensed.targets, sensed.targets + sensed.angles
+    F, T, m = p.F, p.targets, p.targets + p.angles
     sweep(F, 0, T, 0, m)
     for i in range(T, m):
         for j in range(T, m):
@@ -199,27 +162,27 @@ def weigh(F: Planes, T: int, m: int) -> None:
 
 
 @leaf
-def ratios(F: Planes, sensed: Sensed) -> float:
+def ratios(p: Sensed) -> float:
     """Π_i SCNR_i of F up to its constant, and Ω in F's place."""
-    product = 1.0
-    for i in range(sensed.targets):
+    F, product = p.F, 1.0
+    for i in range(p.targets):
         product *= float(F[0, i, i])
-        for j in range(sensed.targets):
+        for j in range(p.targets):
             put(F, i, j, complex(one(F) / F[0, i, i] if i == j else like(F, 0.0), like(F, 0.0)))
     return product
 
 
 @leaf
-def couple(p: Parts, sensed: Sensed) -> None:
+def couple(p: Sensed) -> None:
     """κ from Ω, W and E."""
-    C, terms, count = sensed.clutter, sensed.targets + 2 * sensed.angles, p.kappa.shape[1]
+    C, terms, count = p.clutter, p.targets + 2 * p.angles, p.kappa.shape[1]
     for i in range(count):
         for j in range(count):
             put(p.kappa, i, j, complex(like(p.F, 0.0), like(p.F, 0.0)))
     for t in range(terms):
-        i, q = parameter(t, sensed), column(t, sensed)
+        i, q = parameter(t, p), column(t, p)
         for u in range(terms):
-            weight, r = at(p.F, parameter(u, sensed), i), column(u, sensed)
+            weight, r = at(p.F, parameter(u, p), i), column(u, p)
             put(p.kappa, r, q, at(p.kappa, r, q) + weight * at(p.W, C + t, C + u))
             power = weight * at(p.g, r, q)
             for c in range(C):
@@ -228,20 +191,19 @@ def couple(p: Parts, sensed: Sensed) -> None:
 
 
 @kernel
-def add_goal(objective: Objective, sensed: Sensed, trace: Any, K: int) -> Any:
+def add_goal(p: Sensed, objective: Objective, trace: Any, K: int) -> Any:
     """ω c up to a constant, and its gradient added to P and P_X; −∞, and nothing added, where c is −∞."""
     Y, P, PX = objective.Y, objective.P, objective.PX
-    s2, first = one(Y) / trace, sensed.first
-    p = parts(objective.goal, sensed)
-    powers(p, Y, s2, sensed, K)
-    if sensed.clutter > 0:
-        under_clutter(p, sensed)
-    fisher(p, sensed)
-    found = information(p.F, sensed) if sensed.angles > 0 else ratios(p.F, sensed)
+    s2, first = one(Y) / trace, p.first
+    powers(p, Y, s2, K)
+    if p.clutter > 0:
+        under_clutter(p)
+    fisher(p)
+    found = information(p) if p.angles > 0 else ratios(p)
     if not found > 0:
         return like(Y, -np.inf)
-    couple(p, sensed)
-    scale = like(Y, sensed.weight * LOG2E) * s2
+    couple(p)
+    scale = like(Y, p.weight * LOG2E) * s2
     along = like(Y, 0.0)
     for k in range(K):
         for q in range(p.g.shape[1]):
@@ -254,4 +216,12 @@ def add_goal(objective: Objective, sensed: Sensed, trace: Any, K: int) -> Any:
             put(P, k, first + q, at(P, k, first + q) + z)
     for k in range(K):
         PX[0, k, k] -= along / trace
-    return like(Y, sensed.weight * math.log2(found))
+    return like(Y, p.weight * math.log2(found))
+
+
+@leaf
+def with_goal(f: Any, sensed: Sensed | None, objective: Objective, trace: Any, K: int) -> Any:
+    """f, or f + ω c of another goal than τ."""
+    if sensed is None:
+        return f
+    return f + add_goal(sensed, objective, trace, K)

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.errors import InputError
-from beamfold.kernels.fast_goal import load_goal
 from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
-from beamfold.kernels.goal_form import goal_form, problem_for, products_of
+from beamfold.kernels.goal_form import goal_form, problem_for
 from beamfold.kernels.linalg import Planes, inner, kernel
 from beamfold.kernels.planes import to_planes
 from beamfold.kernels.proposed import PIVOTS, Mask, Start, analog_part, digital_part, put, start_layout
@@ -52,20 +51,20 @@ class Space(NamedTuple):
 
 
 @kernel
-def layout(N: int, K: int, M: int, r: int, goal: int) -> Space:
-    """The shapes of a `Space` with the r of another goal than τ, else 0."""
+def layout(N: int, K: int, M: int, r: int) -> Space:
+    """The shapes of a `Space`."""
     p = sizes(N, K, M, r)
     return Space(
         start=start_layout(p, K),
-        objective=objective_layout(p, K, goal),
+        objective=objective_layout(p, K),
         g=shape(2, K, p.M),
     )
 
 
 @kernel
 def gain_over_start(
-    F: Complex, W: Complex, H: Complex, U: Planes, products: Planes, extra: Complex, mask: Mask,
-    problem: Problem, buffer: Planes,
+    F: Complex, W: Complex, H: Complex, U: Planes, extra: Complex, mask: Mask, problem: Problem,
+    buffer: Planes,
 ) -> float:  # fmt: skip
     """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are.
 
@@ -74,7 +73,6 @@ def gain_over_start(
         W: (M, K).
         H: (K, N).
         U: (2, r, N padded), Ψ ≈ U Uᴴ, or the columns of another goal than τ.
-        products: of `goal_form`, for another goal; else empty.
         extra: (N, M − K), the columns that (26) adds to the channels.
         mask: (N, M), 1 where an antenna is connected to a chain.
         problem: the numbers of (8).
@@ -82,8 +80,7 @@ def gain_over_start(
     """
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
-    start, objective, g = carve(buffer, layout(N, K, M, r, r if problem.sensed.targets > 0 else 0))
-    load_goal(objective.goal, products)
+    start, objective, g = carve(buffer, layout(N, K, M, r))
     V, T, W_planes = start.V, start.T, start.W
     o = T.shape[1]
     set_masks(objective.masks, o, K, r)
@@ -143,26 +140,25 @@ class Guard:
         self._extra = np.ascontiguousarray(extra)
         self._mask = np.ascontiguousarray(network.mask.numpy(), np.float64)
         p = sizes(N, K, M, r)
-        self._form, self._first = form, p.M + K
-        self._products = products_of(form, np.float64)
+        self._goal, self._first = goal, p.M + K
         self._U = to_planes(U.mT.resolve_conj().numpy(), p.N, np.float64)
-        self._buffers = Buffers(layout(N, K, M, r, 0 if form is None else r), np.float64)
+        self._buffers = Buffers(layout(N, K, M, r), np.float64)
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
         self.above(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
 
     def margin(self, power: float, weight: float) -> float:
         """How far `gain` may be off: what U leaves out of Ψ, and rounding."""
-        energy = weight * power * power if self._form is None else weight
+        energy = weight * power * power if self._goal is None else weight
         # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
         return 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
 
     def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
         """R − ω τ of {F, W} less that of (26) for H (K, N); −∞ where that is not known well enough."""
-        problem = problem_for(power, self._noise, weight, self._square, self._form, self._first)
+        problem = problem_for(power, self._noise, weight, self._square, self._goal, self._first, np.float64)
         if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
             return -math.inf
         with self._buffers.lent() as buffer:
-            return gain_over_start(F, W, H, self._U, self._products, self._extra, self._mask, problem, buffer)
+            return gain_over_start(F, W, H, self._U, self._extra, self._mask, problem, buffer)
 
     def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
         """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""

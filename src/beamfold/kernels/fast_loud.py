@@ -37,7 +37,7 @@ def value(
     """
     X = F @ W
     X /= np.linalg.norm(X)
-    if goal is not None:
+    if goal is not None and problem.sensed is not None:
         h, x = torch.from_numpy(np.ascontiguousarray(problem.gain * H)), torch.from_numpy(X)
         c = goal.measure(x, torch.ones((), dtype=torch.float64)).value
         return float(rate(h, x) + problem.sensed.weight * c)

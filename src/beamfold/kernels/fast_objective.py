@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beamfold.kernels.fast_goal import add_goal
+from beamfold.kernels.fast_goal import with_goal
 from beamfold.kernels.fast_workspace import Digital, Objective, Problem
 from beamfold.kernels.linalg import (
     Planes,
@@ -86,7 +86,7 @@ def gram_sums(C: Planes, K: int) -> tuple[Any, Any]:
 @leaf
 def value(objective: Objective, problem: Problem, K: int) -> Any:
     """f from Y and C; fills P and P_X."""
-    Y, C, P, PX, masks, _ = objective
+    Y, C, P, PX, masks = objective
     weight = like(Y, problem.omega)
     trace, square = gram_sums(C, K)
     s2 = like(Y, 1.0) / trace
@@ -122,9 +122,7 @@ def value(objective: Objective, problem: Problem, K: int) -> Any:
                 store(PX, z, k, i, multiply(minus, load(C, z, k, i, NARROW)))
         PX[0, k, k] -= mu
     f = total(R) - weight * (s2 * (s2 * square - (v2 + v2)) + like(Y, problem.square))
-    if problem.sensed.targets > 0:
-        f += add_goal(objective, problem.sensed, trace, K)
-    return f
+    return with_goal(f, problem.sensed, objective, trace, K)
 
 
 @kernel
@@ -133,7 +131,7 @@ def by_chains(g: Planes, T: Planes, W: Planes, objective: Objective, problem: Pr
 
     T (2, M, D), W and g (2, K, M).
     """
-    Y, C, P, PX, _, _ = objective
+    Y, C, P, PX, _ = objective
     K, M = W.shape[1], W.shape[2]
     combine(Y, T, W, M)
     inner_narrow(C, Y, C.shape[2], W, 0, K)
@@ -146,7 +144,7 @@ def by_chains(g: Planes, T: Planes, W: Planes, objective: Objective, problem: Pr
 @kernel
 def by_coordinates(g: Planes, row: int, digital: Digital, objective: Objective, problem: Problem) -> Any:
     """f at X = Q Z, Q orthonormal and Vᴴ Q = L, and its real gradient (2 df/dZ*) in row `row` of g."""
-    Y, C, P, PX, _, _ = objective
+    Y, C, P, PX, _ = objective
     L, Z, through_V, through_X = digital.L, digital.Z, digital.through_V, digital.through_X
     K, size = PX.shape[1], Z.shape[1] * Z.shape[2]
     combine(Y, L, Z, L.shape[1])

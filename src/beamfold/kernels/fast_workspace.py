@@ -22,21 +22,31 @@ DENSE = 300
 
 
 class Sensed(NamedTuple):
-    """ω and what is sensed where the objective is R + ω c of another goal than τ, see `fast_goal`."""
+    """ω and what is sensed where the objective is R + ω c of another goal than τ, see `fast_goal`.
+
+    With None in its place kernels are compiled without a trace of it.
+    """
 
     weight: float
     """ω of R + ω c."""
     targets: int
-    """T; 0 where the objective is R − ω τ."""
+    """T."""
     angles: int
     """n; 0 for SCNR."""
     clutter: int
     """C."""
     first: int
     """The coordinate of ā_1."""
-
-
-BY_TAU = Sensed(0.0, 0, 0, 0, 0)
+    products: Planes
+    """(2, C + T + 2 n, C + T + 2 n) by rows, the Gram matrix of [b̄_c, u_t]; constant."""
+    W: Planes
+    """The same with clutter: E is above W once the first C rows are swept. Without, `products` itself."""
+    g: Planes
+    """(2, T + n + C, T + n + C)."""
+    F: Planes
+    """(2, T + n, T + n), then Ω."""
+    kappa: Planes
+    """(2, T + n + C, T + n + C)."""
 
 
 class Problem(NamedTuple):
@@ -50,8 +60,8 @@ class Problem(NamedTuple):
     """ω P_t²: ω in units of 1/P_t²; 0 for another goal than τ."""
     square: float
     """‖Ψ‖² at unit power."""
-    sensed: Sensed
-    """`BY_TAU`, or another goal."""
+    sensed: Sensed | None
+    """Another goal than τ."""
 
 
 class Constants(NamedTuple):
@@ -88,8 +98,6 @@ class Objective(NamedTuple):
     """(2, K, K)."""
     masks: Planes
     """(3, K, D), see `fast_objective.set_masks`."""
-    goal: Planes
-    """(2, 7 r, 2 r), what another goal than τ needs of the columns U, see `fast_goal`; else empty."""
 
 
 class Antennas(NamedTuple):
@@ -205,25 +213,15 @@ def sizes(N: int, K: int, M: int, r: int) -> Sizes:
 
 
 @kernel
-def objective_layout(p: Sizes, K: int, goal: int) -> Objective:
-    """The shapes of an `Objective`; `goal` is the r of another goal than τ, else 0."""
+def objective_layout(p: Sizes, K: int) -> Objective:
+    """The shapes of an `Objective`."""
     wide = shape(2, p.K, p.D)
-    return Objective(
-        Y=wide,
-        C=shape(2, p.K, p.K),
-        P=wide,
-        PX=shape(2, K, p.K),
-        masks=shape(3, K, p.D),
-        goal=shape(2, 7 * goal, up(2 * goal, 4)),
-    )
+    return Objective(Y=wide, C=shape(2, p.K, p.K), P=wide, PX=shape(2, K, p.K), masks=shape(3, K, p.D))
 
 
 @kernel
-def layout(N: int, K: int, M: int, r: int, goal: int) -> Workspace:
-    """The shapes of a `Workspace`; `goal` is the r of another goal than τ, else 0.
-
-    The rows of `Memory` serve Z and the phases, whichever are more.
-    """
+def layout(N: int, K: int, M: int, r: int) -> Workspace:
+    """The shapes of a `Workspace`; the rows of `Memory` serve Z and the phases, whichever are more."""
     p = sizes(N, K, M, r)
     square = max(p.K, p.M)
     Z = shape(2, p.K, p.Z)
@@ -237,7 +235,7 @@ def layout(N: int, K: int, M: int, r: int, goal: int) -> Workspace:
             T=shape(2, p.M, p.D),
             PW=shape(2, p.M, p.D),
         ),
-        objective=objective_layout(p, K, goal),
+        objective=objective_layout(p, K),
         digital=Digital(
             L=shape(2, p.digital, p.D),
             Z=Z,

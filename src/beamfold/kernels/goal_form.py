@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beamfold.kernels.fast_workspace import BY_TAU, Problem, Sensed
+from beamfold.kernels.fast_workspace import Problem, Sensed
 from beamfold.kernels.linalg import Planes
 from beamfold.kernels.planes import to_planes
 from beamfold.radar.goal import Goal
@@ -25,7 +25,6 @@ Real = NDArray[np.float64]
 class GoalForm(NamedTuple):
     """What of a goal does not depend on X, for T targets with n angles and C patches of clutter."""
 
-    goal: Goal
     columns: Complex
     """(N, T + n + C), [ā_1 … ā_T, ∂ā_1 … ∂ā_n, ā_c1 … ā_cC] of unit length."""
     products: Complex
@@ -57,7 +56,6 @@ def goal_form(goal: Goal) -> GoalForm:
     snr = scene.snr.numpy()
     scales = 2 * scene.snapshots * snr[owner] * unit**2 if n else snr * (sent * heard) ** 2
     return GoalForm(
-        goal,
         np.concatenate([V, a / math.sqrt(scene.array.antennas)], 1),
         received.conj().T @ received,
         float(np.log2(scales).sum()),
@@ -67,19 +65,37 @@ def goal_form(goal: Goal) -> GoalForm:
     )
 
 
-def products_of(form: GoalForm | None, dtype: Any) -> Planes:
-    """`products` in a kernel's precision, empty for τ."""
-    return np.zeros((2, 0, 0), dtype) if form is None else to_planes(form.products, len(form.products), dtype)
+@lru_cache(maxsize=16)
+def _products(goal: Goal, dtype: Any) -> Planes:
+    products = goal_form(goal).products
+    return to_planes(products, len(products), dtype)
 
 
 def problem_for(
-    power: float, noise: float, weight: float, square: float, form: GoalForm | None, first: int
+    power: float, noise: float, weight: float, square: float, goal: Goal | None, first: int, dtype: Any
 ) -> Problem:
-    """The numbers of (8), or of R + ω c; `first` is the coordinate of U's first column."""
+    """The numbers of (8), or of R + ω c with its own working space.
+
+    Args:
+        power: P_t.
+        noise: σ².
+        weight: ω.
+        square: ‖Ψ‖² at unit power.
+        goal: another goal than τ.
+        first: the coordinate of U's first column.
+        dtype: the kernel's precision.
+    """
     gain = math.sqrt(power / noise)
-    if form is None:
-        return Problem(power, gain, weight * power * power, square, BY_TAU)
-    sensed = Sensed(weight, form.targets, form.angles, form.clutter, first)
+    if goal is None:
+        return Problem(power, gain, weight * power * power, square, None)
+    form = goal_form(goal)
+    m = form.targets + form.angles
+    products = _products(goal, dtype)
+    W = np.zeros_like(products) if form.clutter else products
+    g, F, kappa = (np.zeros((2, n, n), dtype) for n in (m + form.clutter, m, m + form.clutter))
+    sensed = Sensed(
+        weight, form.targets, form.angles, form.clutter, first, products, W, g, F, kappa
+    )  # fmt: skip
     return Problem(power, gain, 0.0, 0.0, sensed)
 
 

@@ -112,7 +112,7 @@ def fast(
     engine: Engine = "auto",
     threads: int | None = None,
 ) -> Design:
-    """The fast design of every channel of a scenario.
+    """The fast design of every channel of a scenario; for R − ω τ, or R + ω c of another goal.
 
     Args:
         s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.

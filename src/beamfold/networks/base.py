@@ -73,12 +73,12 @@ class Network:
 
     @property
     def antennas(self) -> int:
-        """N."""
+        """N, antennas."""
         return self.mask.shape[0]
 
     @property
     def chains(self) -> int:
-        """M."""
+        """M, RF chains."""
         return self.mask.shape[1]
 
     @cached_property

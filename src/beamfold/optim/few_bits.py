@@ -12,7 +12,7 @@ A design with continuous phases is brought onto the levels in four steps.
    kept: entries that have to change together are found that way.
 
 Steps 2 to 4 are compiled for users of one antenna, on the CPU. Elsewhere step 1 is followed by the best W for
-the rounded F alone.
+the rounded F alone. Steps 3 and 4 are for τ.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from beamfold.constraints import total_power
 from beamfold.networks import quantised
@@ -46,6 +47,8 @@ SHARES, STEPS = 16, 20
 """Shares of step 2, and steps of the other phases after each."""
 TOLERANCE, ITERATIONS = 1e-3, 300
 """Of `refitted`: 2 ‖∂f/∂Y*‖ ‖Y‖ at which it stops, and the most steps."""
+FOLLOW = 60
+"""Steps of W at the end for another goal than τ."""
 SHARE = 0.06
 """Share of the entries that a kick moves."""
 
@@ -81,10 +84,6 @@ def held_by_parts(s: Scenario, point: Point, bits: int, threads: int | None = No
         bits: b.
         threads: how many share the batch.
     """
-    from beamfold.kernels.fast import DROPPED, plan_for, run_fast
-
-    rank = s.radar.factor(DROPPED[np.float64]).U.shape[1]
-    plan = plan_for(s.users, s.network.continuous, rank, steps=STEPS)
     turned = rounded(point, bits).W
     # The rotation of a column that rounds best, read off the row of W that was turned back by it.
     largest = point.W.abs().argmax(-1, keepdim=True)
@@ -103,11 +102,19 @@ def held_by_parts(s: Scenario, point: Point, bits: int, threads: int | None = No
         F = torch.where(held, quantised(F, bits), F)
         if share < SHARES:
             free = (~held).to(torch.float64)
-            (F, W), _, _ = run_fast(
-                replace(s, network=s.network.continuous), plan, start=Point(F, W), dtype=np.float64,
-                threads=threads, free=free,
-            )  # fmt: skip
+            F, W = _risen(s, Point(F, W), free, threads, steps=STEPS)
     return Point(quantised(F, bits), W)
+
+
+def _risen(s: Scenario, point: Point, free: Tensor, threads: int | None, **work: int) -> Point:
+    """The objective raised from a point by the free phases, those where `free` (B, N, M) is 1, and by W."""
+    from beamfold.kernels.fast import columns, plan_for, run_fast
+
+    continuous = replace(s, network=s.network.continuous)
+    plan = plan_for(s.users, continuous.network, columns(s.radar, s.goal, np.float64).shape[1], **work)
+    # For another goal single precision serves as well, and is the one that is compiled already.
+    dtype = np.float64 if s.goal is None else np.float32
+    return run_fast(continuous, plan, start=point, dtype=dtype, threads=threads, free=free)[0]
 
 
 def refitted(s: Scenario, point: Point) -> Point:
@@ -139,7 +146,8 @@ def on_levels(
         kicks: how often step 4 is done.
         threads: how many share the batch.
 
-    Users with several antennas, and channels on another device, get F rounded and W `refitted`.
+    Users with several antennas, and channels on another device, get F rounded and W `refitted`. For another
+    goal than τ step 2 is the last one, and W follows.
     """
     bits = s.network.bits
     assert bits is not None
@@ -149,6 +157,9 @@ def on_levels(
         found = refitted(flat, rounded(whole, bits))
         return Point(found.F.reshape(point.F.shape), found.W.reshape(point.W.shape))
     start = held_by_parts(flat, whole, bits, threads) if passes else rounded(whole, bits)
+    if s.goal is not None:
+        found = _risen(flat, start, torch.zeros_like(start.F.real), threads, first=FOLLOW, steps=0)
+        return Point(found.F.reshape(point.F.shape), found.W.reshape(point.W.shape))
     F, W = (np.array(Z.resolve_conj().numpy(), np.complex128, order="C") for Z in start)
     H, Psi = np.ascontiguousarray(flat.H.numpy()), np.ascontiguousarray(s.Psi.to(torch.complex128).numpy())
     square = float(np.sum(np.abs(Psi) ** 2))
