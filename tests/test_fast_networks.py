@@ -247,8 +247,8 @@ def test_deep_takes_a_second_start_where_the_start_decides(network, users, start
     """M ≥ 2 K chains of fixed connections take one, whose steps are the first that "deeper" takes."""
     plain = small(16, users, network.chains, count=4, snr_db=6)
     s = bf.make_scenario(plain.H, plain.radar, snr_db=6, weight=0.3, network=network)
-    assert _plan("deep", None, s.radar, users, network, np.float32).starts == starts
-    assert _plan("deeper", None, s.radar, users, network, np.float32).starts == 3
+    assert _plan("deep", None, 3, users, network).starts == starts
+    assert _plan("deeper", None, 3, users, network).starts == 3
     if starts == 1:
         deep, deeper = (bf.fast(s, depth=depth).objective for depth in ("deep", "deeper"))
         assert bool((deeper >= deep - 1e-4 * (1 + deep.abs())).all())  # float32's f of some 10 terms
