@@ -58,6 +58,7 @@ CASES = {
         for name, method in METHODS.items()
     },
     "fast, double": (partial(fast, precision="double", steps=3), Contract(columns=False)),
+    "fast, torch": (partial(fast, engine="torch", precision="double", steps=3), Contract(columns=False)),
     "fast, crb": (fast, Contract(columns=False, sensing="crb")),
     "fast, scnr": (partial(fast, steps=20), Contract(columns=False, sensing="scnr")),
     "pga, J = 1": (partial(pga, inner=1, **STEPS, engine="torch"), Contract()),

@@ -85,7 +85,7 @@ def test_compiled_methods_refuse_another_device_in_one_line():
     """The device "meta" has no data; it stands for any accelerator."""
     s = small(8, 2).to("meta")
     assert {s.H.device.type, s.Psi.device.type, s.radar.angles.device.type, s.power.device.type} == {"meta"}
-    for name, options in (("fast", {}), ("best", {}), ("constrained", {"tau_max": 1.0})):
+    for name, options in (("best", {}), ("constrained", {"tau_max": 1.0})):
         with pytest.raises(bf.InputError, match=f"the method {name} is compiled code for the CPU"):
             bf.design(s, name, **options)
     with pytest.raises(bf.InputError, match="engine='kernel'"):

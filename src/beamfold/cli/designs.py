@@ -46,10 +46,17 @@ Model = Annotated[str | None, typer.Option(help="A model file, or the name of a 
 AnySize = Annotated[bool, typer.Option(help="Use a model on other sizes than it was trained for.")]
 Engine = Annotated[
     str | None,
-    typer.Option(help="pga, unfolded: kernel (compiled) or torch (readable); sca: fast or cvxpy."),
+    typer.Option(help="fast, pga, unfolded: kernel (compiled) or torch (readable); sca: fast or cvxpy."),
 ]
 Depth = Annotated[
-    str | None, typer.Option(help="Of the fast method: start, shallow, medium, deep or deeper.")
+    str | None,
+    typer.Option(help="Of the fast method: start, shallow, medium, deep, deeper, raced or deepest."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where to compute: cpu, cuda, ...; for methods written in torch, and fast. (default: cpu)"
+    ),
 ]
 Budget = Annotated[float | None, typer.Option(help="Microseconds per design that the fast method may take.")]
 TauMax = Annotated[
@@ -135,6 +142,7 @@ def design(
     precision: Precision = None,
     settings: Settings = None,
     measure: Shown = None,
+    device: Device = None,
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -177,6 +185,7 @@ def design(
         options = _with_model(model, options)
     with torch_threads():  # also what is read and measured: see beamfold.threads
         s, told = loaded(spec)
+        s = s if device is None else _moved(s, device)
         if not named and s.goal is not None and lacking(METHODS[method].supports, s):
             method = "best"
         _warn_of_other_sizes(s, options)
@@ -186,6 +195,20 @@ def design(
         facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
         write_design(output, result, facts)
         _tell(output, result, recorded(spec, s), told, measures, as_json)
+
+
+def _moved(s: Scenario, device: str) -> Scenario:
+    """The scenario on a device.
+
+    Raises:
+        InputError: there is no such device here, or this build of torch does not know it.
+    """
+    try:
+        return s.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"--device {device}: {str(error).splitlines()[0]}; without it the CPU is taken"
+        ) from None
 
 
 def _for_limit(spec: ScenarioSpec, rcrb_max_deg: float | None, scnr_min_db: float | None) -> ScenarioSpec:

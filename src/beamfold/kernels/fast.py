@@ -58,6 +58,9 @@ class Plan(NamedTuple):
     """Starts of F, of which the best goes on."""
     trial: int = 0
     """Steps of F's phases from each of several starts."""
+    further: int = 0
+    """Alternations of every start but the first; on a network that is not fully connected they would bring
+    all to one F."""
 
 
 def plan_for(users: int, network: Network, rank: int, **given: int) -> Plan:

@@ -180,8 +180,8 @@ def best_start(
 ) -> None:  # fmt: skip
     """F and W of the best of `plan.starts` factorisations of X, after `plan.trial` steps from each.
 
-    From the second on none takes alternations: on a network they bring all to one F. Where the connections
-    are to be chosen they do not.
+    From the second on they take `plan.further` alternations, and `plan.alternations` where the connections
+    are to be chosen.
     """
     V, X, A, free, kept = w.antennas.V, w.antennas.X, w.digital.A, w.antennas.free, w.antennas.kept
     K, rows = w.objective.PX.shape[1], w.chains.rows
@@ -189,8 +189,8 @@ def best_start(
     best, chosen = like(V, -np.inf), 0
     for i in range(plan.starts):
         first = mixing[i * 2 : i * 2 + 2]
-        turns = plan.alternations if i == 0 or dynamic else 0
-        factorise(V, W, X, A, first, free, allowed, dynamic, turns, M)
+        turns = plan.alternations if i == 0 or dynamic else plan.further
+        factorise(V, W, X, A, first, free, allowed, dynamic, turns, constants.ridge, M)
         if plan.starts == 1:
             return
         f, _ = ascend_point(w, w.memory, problem, constants, plan, plan.trial, M)

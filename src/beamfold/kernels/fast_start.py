@@ -27,8 +27,8 @@ from beamfold.kernels.linalg import Planes, copy, erase, inner, kernel, number, 
 from beamfold.kernels.phases import phases_of
 from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, root, splat, store, subtract
 
-RIDGE = 0.03
-"""ε of the factorisation."""
+RIDGE = Constants().ridge
+"""ε of the factorisation where nothing else is said."""
 
 
 @kernel
@@ -224,13 +224,13 @@ def ascend_digital(
 
 
 @kernel
-def least_squares(W: Planes, V: Planes, X: Planes, A: Planes, M: int) -> None:
-    """W = (Fᴴ F + `RIDGE` N I)⁻¹ Fᴴ X, F the first M columns of V; A is working space."""
+def least_squares(W: Planes, V: Planes, X: Planes, A: Planes, M: int, ridge: float) -> None:
+    """W = (Fᴴ F + ridge · N I)⁻¹ Fᴴ X, F the first M columns of V; A is working space."""
     K = W.shape[1]
     inner(W, V, W.shape[2], X, 0, K)
     inner(A, V, W.shape[2], V, 0, M)
     for m in range(M):
-        A[0, m, m] *= like(A, 1 + RIDGE)
+        A[0, m, m] *= like(A, 1 + ridge)
     cholesky(A, M, 0, 0.0)
     solve(A, M, 0, W, K)
     solve_adjoint(A, M, 0, W, K)
@@ -290,7 +290,7 @@ def connect(V: Planes, mask: Planes, M: int) -> None:
 @kernel
 def factorise(
     V: Planes, W: Planes, X: Planes, A: Planes, mixing: Planes, mask: Planes, allowed: Planes,
-    dynamic: bool, alternations: int, M: int,
+    dynamic: bool, alternations: int, ridge: float, M: int,
 ) -> None:  # fmt: skip
     """F from the phases of X mixingᵀ, 0 where that is 0; then F = e^{j∠(X Wᴴ)} and W = F^† X in turn.
 
@@ -301,10 +301,10 @@ def factorise(
         deal(mask, allowed, M)
     connect(V, mask, M)
     phases_of(V, X, mixing, M, mask)
-    least_squares(W, V, X, A, M)
+    least_squares(W, V, X, A, M, ridge)
     for _ in range(alternations):
         if dynamic:
             assign(mask, allowed, X, W, M)
             connect(V, mask, M)
         phases_of(V, X, W, M, mask)
-        least_squares(W, V, X, A, M)
+        least_squares(W, V, X, A, M, ridge)

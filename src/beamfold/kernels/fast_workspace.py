@@ -75,6 +75,8 @@ class Constants(NamedTuple):
     """First step of ∠F in radians per entry (root mean square)."""
     shares: tuple[float, ...] = (0.0, 0.3, 0.7)
     """Shares of the sensing beams in the candidates for Z."""
+    ridge: float = 0.03
+    """ε of the factorisation, see `fast_start`."""
     rounding: float = 2e-6
     """The share of a column's energy below which what the others leave of it counts as rounding."""
     loudest: float = 3e4

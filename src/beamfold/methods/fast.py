@@ -10,17 +10,22 @@ serve every SNR, weight and size.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
+
+import torch
 
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
 from beamfold.method import Method, Supports, check_supported
 from beamfold.networks import Network, fully_connected
 from beamfold.optim.band_search import conclude, factors, search
+from beamfold.optim.layers import Engine
 from beamfold.optim.local_maximum import conclude_search
 from beamfold.radar.goal import Goal
 from beamfold.result import Design
-from beamfold.scenario import Scenario
+from beamfold.scenario import Scenario, check_on_cpu
 from beamfold.sensing import Sensing
 from beamfold.threads import check_threads, torch_threads
 
@@ -34,42 +39,67 @@ DEPTHS: dict[str, dict[str, int]] = {
     "medium": {"steps": 30},
     "deep": {"steps": 60},
     "deeper": {"steps": 100},
-}
-"""Named depths: what differs from `kernels.fast.plan_for`."""
+    "raced": {
+        "digital": 40, "alternations": 40, "first": 3, "starts": 3, "trial": 2, "further": 30, "steps": 70,
+    },
+    "deepest": {
+        "digital": 40, "alternations": 40, "first": 3, "starts": 4, "trial": 15, "further": 30, "steps": 160,
+    },
+}  # fmt: skip
+"""Named depths: what differs from `kernels.fast.plan_for`. "raced" takes the time of "deeper", for several
+starts of which the best goes on; "deepest" twice that."""
 ON_A_NETWORK: dict[str, dict[str, int]] = {
     "deep": {"starts": 2, "trial": 10, "steps": 40},
     "deeper": {"starts": 3, "trial": 60, "steps": 60},
+    "raced": {"starts": 3, "trial": 60, "steps": 60},
+    "deepest": {"starts": 6, "trial": 60, "steps": 100},
 }
 """What differs from `DEPTHS` where not every chain is on every antenna: there the start decides more."""
-SEVERAL = ("starts", "trial")
-"""Of `ON_A_NETWORK` what a band leaves out: its kernel takes one start."""
+SEVERAL = ("starts", "trial", "further")
+"""What a band leaves out: its kernel takes one start."""
 ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
 """In the place of `ON_A_NETWORK` for M ≥ 2 K chains of fixed connections: a second start gains little."""
 
 
-def _work(depth: str | None, steps: int | None, users: int, network: Network) -> dict[str, int]:
+ON_A_BAND: dict[str, dict[str, int]] = {"raced": {"steps": 100}, "deepest": {"steps": 200}}
+"""What differs from `DEPTHS` on a band, whose kernel takes one start."""
+
+
+def _work(
+    depth: str | None, steps: int | None, users: int, network: Network, *, band: bool = False
+) -> dict[str, int]:
     """What differs from `kernels.fast.plan_for` at a named depth, or with so many steps."""
     if depth is not None and depth not in DEPTHS:
         raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
     if steps is not None and steps < 0:
         raise InputError(f"the fast design needs steps >= 0, got {steps}")
-    given = dict(DEPTHS[depth or "deep"])
+    given = dict((DEPTHS | ON_A_BAND if band else DEPTHS)[depth or "deep"])
     if not network.full:
+        given = {"steps": given["steps"]}
         one_start = network.chains >= 2 * users and not network.dynamic
         several = ON_A_NETWORK | ONE_START if one_start else ON_A_NETWORK
         given |= {"alternations": 10} | several.get(depth or "deep", {})
-    return given if steps is None else given | {"steps": steps}
-
-
-def _on_band(work: dict[str, int]) -> dict[str, int]:
-    """The same for a band."""
-    return {key: value for key, value in work.items() if key not in SEVERAL}
+    if steps is not None:
+        given["steps"] = steps
+    return {key: value for key, value in given.items() if not (band and key in SEVERAL)}
 
 
 def _plan(depth: str | None, steps: int | None, rank: int, users: int, network: Network) -> Plan:
     from beamfold.kernels.fast import plan_for
 
     return plan_for(users, network, rank, **_work(depth, steps, users, network))
+
+
+def _check_torch(s: Scenario) -> None:
+    """Raise InputError where the design in torch is not for a scenario."""
+    needed = (
+        (s.band is not None, "flat channels"),
+        (s.network.bits is not None, "continuous phases"),
+        (s.goal is not None, "tau as its sensing objective"),
+    )
+    for missing, what in needed:
+        if missing:
+            raise InputError(f"fast with engine='torch' is for {what}; compiled code does it on the CPU")
 
 
 def fast(
@@ -79,43 +109,60 @@ def fast(
     depth: str | None = None,
     precision: Literal["single", "double"] = "single",
     tolerance: float = 0.0,
+    engine: Engine = "auto",
     threads: int | None = None,
 ) -> Design:
-    """The fast design of every channel of a scenario, on the CPU; for R − ω τ, or R + ω c of another goal.
+    """The fast design of every channel of a scenario; for R − ω τ, or R + ω c of another goal.
 
     Args:
         s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.
         steps: steps of F, default 60; on a network that is not fully connected those from the best start.
         depth: a name of `DEPTHS`; `steps` overrides its number of steps. On a network that is not fully
-            connected "deeper" takes three starts a short way, "deep" two, or one where M ≥ 2 K and the
-            connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
+            connected "deeper" and "raced" take three starts a short way, "deep" two, or one where M ≥ 2 K and
+            the connections are fixed. Default "deep", on such a network "deeper" unless steps are given.
         precision: arithmetic of the kernel; the design's figures are complex128 in any case.
         tolerance: stop a channel where its next step promises a gain below this.
-        threads: how many share the batch; default all cores.
+        engine: "kernel" (compiled, on the CPU), "torch" (the same steps written in torch, for flat channels,
+            tau and continuous phases, on any device) or "auto": compiled where the channels are on the CPU.
+        threads: how many share the batch of a compiled design; default all cores.
 
     Returns:
         A `Design` that is nowhere worse than the paper's start (26). CONVERGED where its `residual` is at
         most `local_maximum.STATIONARY`, else ITERATION_LIMIT; the fault START_RETURNED where it is the start.
 
     Raises:
-        InputError: an unknown depth or steps < 0, or channels that are not on the CPU.
+        InputError: an unknown depth or steps < 0, or what the engine is not for.
     """
     import numpy as np
 
-    from beamfold.kernels.fast import columns, run_fast
+    from beamfold.kernels.fast import columns
 
     check_supported(METHOD, s)
+    if engine not in ("auto", "kernel", "torch"):
+        raise InputError(f"engine is auto, kernel or torch, got {engine!r}")
+    if engine == "kernel":
+        check_on_cpu(s, "fast with engine='kernel'")
+    compiled = engine == "kernel" or (engine == "auto" and s.H.device.type == "cpu")
+    if not compiled:
+        _check_torch(s)
     dtype: Any = np.float64 if precision == "double" else np.float32
     if s.band is not None:
-        work = _on_band(_work(depth, steps, s.users, s.network))
+        work = _work(depth, steps, s.users, s.network, band=True)
         with torch_threads():
             point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
             return conclude(s, "fast", point, done)
     usual = "deep" if s.network.full or steps is not None else "deeper"
-    rank = columns(s.radar, s.goal, dtype).shape[1]
-    plan = _plan(depth or usual, steps, rank, s.users, s.network)
-    with torch_threads():
-        point, _, done = run_fast(s, plan, dtype=dtype, tolerance=tolerance, threads=threads)
+    plan = _plan(depth or usual, steps, columns(s.radar, s.goal, dtype).shape[1], s.users, s.network)
+    if not compiled:
+        from beamfold.optim.projected import run_projected
+
+        run: Any = partial(run_projected, dtype=torch.float64 if precision == "double" else torch.float32)
+    else:
+        from beamfold.kernels.fast import run_fast
+
+        run = partial(run_fast, dtype=dtype, threads=threads)
+    with torch_threads() if compiled else nullcontext():
+        point, _, done = run(s, plan, tolerance=tolerance)
         return conclude_search(s, "fast", point, threads=threads, iterations=done)
 
 
@@ -232,7 +279,7 @@ def prepare_band(
     network = fully_connected(radars[0].antennas, chains) if network is None else network
     dtype: Any = np.float64 if precision == "double" else np.float32
     U, square = factors(radars, DROPPED[dtype])
-    work = _on_band(_work(depth, steps, users, network))
+    work = _work(depth, steps, users, network, band=True)
     plan = plan_for(users, network, U.shape[-1], **work)
     setting = BandSetting(U, square, users=users, network=network, noise=noise, plan=plan, dtype=dtype)
     return PreparedBand(setting, noise * 10 ** (snr_db / 10), weight, check_threads(threads))
@@ -242,5 +289,5 @@ METHOD = Method(
     "fast",
     fast,
     "R - omega tau, or with crb and scnr: phases of F with W following; any size, no training",
-    supports=Supports(networks=True, bits=True, band=True, flat_goals=True),
+    supports=Supports(networks=True, bits=True, band=True, flat_goals=True, device=True),
 )

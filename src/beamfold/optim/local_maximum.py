@@ -49,8 +49,8 @@ def start_where_better(s: Scenario, point: Point, threads: int | None = None) ->
     """
     from beamfold.kernels.fast_guard import known_above_start
 
-    open_still = ~known_above_start(s, point, threads)
-    taken = torch.zeros(s.batch, dtype=torch.bool)
+    taken = torch.zeros(s.batch, dtype=torch.bool, device=s.H.device)
+    open_still = ~(known_above_start(s, point, threads) if s.H.device.type == "cpu" else taken)
     if not open_still.any():
         return point, taken
     part = s[open_still]

@@ -1,0 +1,112 @@
+"""The fast design in torch beside the compiled one: the same objective, and designs per second over batch
+size.
+
+    python benchmarks/twin.py [--count 1000] [--threads 2] [--device cpu] [--only equal | speed]
+
+`equal`: random scenarios of N 8 … 64, K 1 … 8, M K … 2 K, −5 … 25 dB, ω 0.01 … 3, one in five with channels
+of low rank and one in five on a network that is not fully connected, in float64: |R − ω τ| of both apart,
+relative to 1 + |R − ω τ|. `speed`: N = 64, K = M = 4, 12 dB, "deep", float32, designs per second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import torch
+
+from beamfold.channel import saleh_valenzuela
+from beamfold.covariance import solve_covariance
+from beamfold.kernels.fast import plan_for, run_fast
+from beamfold.networks import fully_connected, named_network
+from beamfold.optim.projected import run_projected
+from beamfold.scenario import Scenario, make_scenario
+
+PART = 5
+"""Channels of one random setting."""
+
+
+def drawn(rng: np.random.Generator, seed: int) -> Scenario:
+    """`PART` channels of a random setting."""
+    K = int(rng.integers(1, 9))
+    N, M = int(rng.integers(max(8, 2 * K), 65)), int(rng.integers(K, 2 * K + 1))
+    network = fully_connected(N, M)
+    if rng.integers(5) == 0:
+        N = -(-N // M) * M
+        network = named_network(str(rng.choice(["subarrays", "interleaved", "dynamic"])), N, M)
+    H = saleh_valenzuela(N, K, PART, seed=seed)
+    if rng.integers(5) == 0 and K > 1:
+        rank = int(rng.integers(1, K))
+        A, B = (rng.standard_normal((2, PART, *size)) for size in ((K, rank), (rank, N)))
+        H = torch.from_numpy((A[0] + 1j * A[1]) @ (B[0] + 1j * B[1]))
+    target = int(rng.integers(20, 65))
+    radar = solve_covariance(N, (-target, 0, target))
+    snr_db, weight = float(rng.uniform(-5, 25)), float(10 ** rng.uniform(-2, 0.5))
+    return make_scenario(H, radar, snr_db=snr_db, weight=weight, network=network)
+
+
+def equal(count: int, steps: int) -> None:
+    rng, apart, far = np.random.default_rng(31), [], []
+    for i in range(count // PART):
+        s = drawn(rng, i)
+        rank = s.radar.factor(1e-7).U.shape[1]
+        plan = plan_for(s.users, s.network, rank, steps=steps)
+        points = run_fast(s, plan, dtype=np.float64)[0], run_projected(s, plan, dtype=torch.float64)[0]
+        compiled, readable = (s.objective(p.F @ p.W) for p in points)
+        each = (compiled - readable).abs() / (1 + compiled.abs())
+        apart += each.tolist()
+        far += [
+            (float(d), s.network.label, tuple(s.H.shape), float(s.power.flatten()[0]))
+            for d in each
+            if d > 1e-3
+        ]
+    values = np.array(apart)
+    print(
+        f"{len(values)} channels, {steps} steps: median {np.median(values):.1e}, "
+        f"99 % {np.percentile(values, 99):.1e}, "
+        f"largest {values.max():.1e}, above 1e-3: {(values > 1e-3).sum()}"
+    )
+    for each in far[:10]:
+        print("   ", each)
+
+
+def speed(device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    radar = solve_covariance(64, (-59, 0, 60))
+    print("| batch | torch, designs/s | compiled, designs/s |\n| --- | --- | --- |")
+    for batch in (1, 10, 100, 1000, 4000):
+        s = make_scenario(saleh_valenzuela(64, 4, batch, seed=3), radar, snr_db=12)
+        there = s.to(device)
+        plan = plan_for(4, s.network, radar.factor(1e-3).U.shape[1])
+        rates = []
+        for run, on in ((run_projected, there), (run_fast, s)):
+            run(on[:1], plan)
+            least = np.inf
+            for _ in range(3 if batch < 4000 else 1):
+                begin = time.perf_counter()
+                run(on, plan)
+                if device != "cpu":
+                    torch.cuda.synchronize()
+                least = min(least, time.perf_counter() - begin)
+            rates.append(batch / least)
+        print(f"| {batch} | {rates[0]:.0f} | {rates[1]:.0f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", choices=("equal", "speed"))
+    options = parser.parse_args()
+    if options.only != "speed":
+        torch.set_num_threads(1)
+        equal(options.count, options.steps)
+    if options.only != "equal":
+        speed(options.device, options.threads)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+r"""The fast design of a batch of channels in torch, on any device: the readable form of
+`kernels.fast_design`.
+
+Variable projection: f's variable are the phases of F; at each trial F a few BFGS steps bring W near its
+best, so that df/dF* = V P Wᴴ + F W P_X Wᴴ there is the gradient of max_W f. A trial that does not raise f
+(Armijo) goes back to F and W before it. The same start, steps and refusals as the compiled design, channel by
+channel; no step of one channel waits for another's decision, so nothing but the start of dependent users and
+the end of the search is looked at outside the device.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from beamfold.kernels.fast import CONSTANTS, DROPPED, ROUNDING, Plan, mixing
+from beamfold.kernels.fast_loud import deepen
+from beamfold.kernels.fast_workspace import Constants
+from beamfold.networks import Network
+from beamfold.optim.matrices import flatten, per_matrix
+from beamfold.optim.projected_objective import Inverse, Numbers, ascend_chains, no_curvature, pick
+from beamfold.optim.projected_start import Search, canonical, digital_optimum, factorise
+from beamfold.scenario import Scenario
+from beamfold.start import Point
+
+
+class Found(NamedTuple):
+    """F (B, N, M), W (B, M, K) for users in canonical order, f (B,) and the steps of F made (B,)."""
+
+    F: Tensor
+    W: Tensor
+    f: Tensor
+    done: Tensor
+
+
+def _by_phases(
+    V: Tensor,
+    F: Tensor,
+    W: Tensor,
+    mask: Tensor,
+    inverse: Inverse,
+    numbers: Numbers,
+    reach: float,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor, Inverse]:
+    """f at F with W near its best for it, df/d∠F = 2 Im(F* ∘ df/dF*) as rows, W, and what was learnt."""
+    W, here, inverse = ascend_chains(V.mH @ F, F.mH @ F, W, inverse, numbers, reach, steps)
+    G = V @ (here.P @ W.mH) + F @ (W @ here.PX @ W.mH)
+    return here.f, (2 * mask * (F.conj() * G).imag).flatten(1), W, inverse
+
+
+def turned(F: Tensor, angle: Tensor) -> Tensor:
+    """F (1 + ja)/(1 − ja), a = angle / 2: the modulus stays, the angle is right to third order."""
+    a = angle.reshape(F.shape) / 2
+    return F * torch.complex(1 - a * a, 2 * a) / (1 + a * a)
+
+
+def ascend_phases(
+    V: Tensor,
+    F: Tensor,
+    W: Tensor,
+    mask: Tensor,
+    numbers: Numbers,
+    constants: Constants,
+    plan: Plan,
+    steps: int,
+) -> Found:
+    """W for F, then up to `steps` L-BFGS steps on ∠F; f never falls."""
+    reach = constants.chains
+    W, here, inverse = ascend_chains(V.mH @ F, F.mH @ F, W, no_curvature(W), numbers, reach, plan.first)
+    f, done = here.f, torch.zeros(len(F), dtype=torch.int64, device=F.device)
+    if steps <= 0:
+        return Found(F, W, f, done)
+    f, g, W, inverse = _by_phases(V, F, W, mask, inverse, numbers, reach, plan.inner)
+    search = Search.begin(g, constants.phases * mask.sum((1, 2)).sqrt())
+    for _ in range(steps):
+        going = search.along > constants.tolerance
+        trial = turned(F, search.t[:, None] * search.d)
+        after, g, follows, inverse = _by_phases(V, trial, W, mask, inverse, numbers, reach, plan.inner)
+        kept = going & (after >= f + 1e-4 * search.t * search.along)
+        F, W, gain = pick(kept, trial, F), pick(kept, follows, W), after - f
+        search, f = search.after(g, gain, kept), torch.where(kept, after, f)
+        done = done + going
+    return Found(F, W, f, done)
+
+
+def best_start(
+    V: Tensor, X: Tensor, network: Network, which: int, numbers: Numbers, constants: Constants, plan: Plan
+) -> tuple[Tensor, Tensor, Tensor]:
+    """F, W and F's mask of the best of `plan.starts` factorisations of X, after `plan.trial` steps each."""
+    fixed = not network.full and not network.dynamic
+    best: Found | None = None
+    mask = torch.empty(0)
+    for i in range(plan.starts):
+        Q = torch.from_numpy(mixing(network.chains, X.shape[-1], which + i).copy()).to(X)
+        turns = plan.alternations if i == 0 or network.dynamic else plan.further
+        F, W, connected = factorise(X, Q, network, 0 if which > 0 and fixed else turns, constants.ridge)
+        if plan.starts == 1:
+            return F, W, connected
+        found = ascend_phases(V, F, W, connected, numbers, constants, plan, plan.trial)
+        if best is None:
+            best, mask = found, connected
+        else:
+            better = found.f > best.f
+            mask = pick(better, connected, mask)
+            best = Found(*(pick(better, new, old) for new, old in zip(found, best, strict=True)))
+    assert best is not None
+    return best.F, best.W, mask
+
+
+def run_projected(
+    s: Scenario, plan: Plan, *, dtype: torch.dtype = torch.float32, tolerance: float = 0.0, which: int = 0,
+    constants: Constants = CONSTANTS,
+) -> tuple[Point, Tensor, Tensor]:  # fmt: skip
+    """The fast design of every channel of a scenario, on the scenario's device.
+
+    Returns:
+        F (…, N, M), W (…, M, K) in complex128, f (…) and the steps of F (…), as `kernels.fast.run_fast`.
+    """
+    precision = np.float32 if dtype == torch.float32 else np.float64
+    device, kind = s.H.device, torch.complex64 if dtype == torch.float32 else torch.complex128
+    constants = constants._replace(rounding=ROUNDING[precision], tolerance=tolerance)
+    H = s.H.reshape(-1, s.users, s.antennas)
+    power, weight = (t.expand(s.batch).reshape(-1).to(torch.float64) for t in (s.power, s.weight))
+    U = s.radar.factor(DROPPED[precision]).U.to(device, kind)
+    channels = canonical(H, (power / s.noise).sqrt(), U, constants)
+    numbers = Numbers((weight * power.square()).to(dtype), s.radar.square)
+    X = digital_optimum(channels, numbers, constants, s.users, plan.digital)
+    F, W, mask = best_start(channels.V, X, s.network, which, numbers, constants, plan)
+    found = ascend_phases(channels.V, F, W, mask, numbers, constants, plan, plan.steps)
+    point, f = _stored(found, channels.order, power), found.f.to(torch.float64)
+    if channels.loud.any():
+        point, f = _at_true_noise(s, point, f, channels.loud)
+    F, W = (z.reshape(*s.batch, *z.shape[1:]) for z in point)
+    return Point(F, W), f.reshape(s.batch), found.done.reshape(s.batch)
+
+
+def _stored(found: Found, order: Tensor, power: Tensor) -> Point:
+    """F on the unit circle, W (B, M, K) for the users as they were given with ‖F W‖² = P_t, in complex128."""
+    F, W = found.F.to(torch.complex128), found.W.to(torch.complex128)
+    F = F / torch.where(F == 0, 1.0, F.abs())
+    back = order.argsort(1)
+    W = torch.gather(W, 2, back[:, None].expand_as(W))
+    return Point(F, W * per_matrix(power.sqrt() / torch.linalg.matrix_norm(F @ W)))
+
+
+def _at_true_noise(s: Scenario, point: Point, f: Tensor, loud: Tensor) -> tuple[Point, Tensor]:
+    """W as good as its F allows where a user was too loud for the steps above, see `kernels.fast_loud`."""
+    part, W, f = flatten(s)[loud], point.W.clone(), f.clone()
+    mine = Point(point.F[loud], point.W[loud])
+    deeper = []
+    for F, w, h, power in zip(*mine, part.H, part.power, strict=True):
+        f_n, w_n, h_n = (z.resolve_conj().cpu().numpy() for z in (F, w, h))
+        deeper.append(deepen(f_n, w_n, h_n, float(power), math.sqrt(float(power) / s.noise)))
+    other = torch.from_numpy(np.stack(deeper)).to(W)
+    before, after = (part.objective(mine.F @ w) for w in (mine.W, other))
+    W[loud], f[loud] = pick(after > before, other, mine.W), torch.fmax(before, after)
+    return Point(point.F, W), f
