@@ -58,7 +58,7 @@ def test_what_stands_on_a_page_runs(page, tmp_path):
 
 
 def test_every_page_is_in_the_contents():
-    """The contents of the start page list each folder's pages; those beside the start page are found by `*`."""
+    """The contents of the start page list each folder's pages; those beside it are found by `*`."""
     listed = set(re.findall(r"^[\w-]+/[\w-]+$", (DOCS / "index.md").read_text(), re.MULTILINE))
     there = {_name(page).removeprefix("docs/") for page in PAGES if page.parent.parent == DOCS}
     assert there <= listed, there - listed
