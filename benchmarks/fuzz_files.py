@@ -1,9 +1,9 @@
-"""Mutated input files through the doors that users use: read or refused in one line, nothing else.
+"""Mutated input files through the entries that users use: read or refused in one line, nothing else.
 
     python benchmarks/fuzz_files.py [--count 100000] [--seed 0] [--keep fuzz-failures] [--json]
     python benchmarks/fuzz_files.py --replay fuzz-failures/npz-000123-channels.npz
 
-A file passes if its door returns or raises the ValueError that the command line turns into one line and
+A file passes if its entry returns or raises the ValueError that the command line turns into one line and
 exit code 2, within 10 s of processor time and with a growth of peak memory of at most 4 × its size + 300 MB,
 the reading child processes included. A wait of a minute is a failure too; less of it can be the load of the
 machine. The files go through workers, each of which reads a few thousand: a worker that
@@ -28,10 +28,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SECONDS = 10.0  # of processor time per file
-WAITING = (
-    60.0  # of any time per file: a wait without end uses no processor, but neither does a starved process
-)
-STARTING = 120.0  # until a worker has imported everything and made the honest files
+WAITING = 60.0
+"""Seconds of any time per file: a wait without end uses no processor, but neither does a starved process."""
+STARTING = 120.0  # until a worker has imported everything and made the valid files
 SPARE = 300 << 20  # bytes
 LINE = 1000  # characters that still are one line
 PART = 2500  # files per worker
@@ -59,19 +58,19 @@ class Verdict(NamedTuple):
     """What became of a file."""
 
     index: int
-    door: str
+    entry: str
     outcome: str
     """read, refused, or what is wrong: traceback, memory, crash, hang."""
     said: str
     seconds: float
     """Of processor time; the forked reader of MATLAB files has a limit of its own."""
     growth: int
-    """Bytes of peak memory above what was in use before, in the process that called the door."""
+    """Bytes of peak memory above what was in use before, in the process that called the entry."""
     size: int
 
 
-def doors(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
-    """Door → formats that it reads, and the call."""
+def entries(folder: Path) -> dict[str, tuple[str, Callable[[Path], object]]]:
+    """Entry → formats that it reads, and the call."""
     import numpy as np
 
     import beamfold as bf
@@ -126,13 +125,13 @@ def peak() -> tuple[int, int]:
     return tuple(int(held[key].split()[0]) << 10 for key in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
 
 
-def judge(index: int, name: str, door: Callable[[Path], object], path: Path) -> Verdict:
-    """Pass one file through one door."""
+def judge(index: int, name: str, entry: Callable[[Path], object], path: Path) -> Verdict:
+    """Pass one file through one entry."""
     before, _ = peak()
     begin, asleep = time.process_time(), time.monotonic()
     outcome, said = "read", ""
     try:
-        door(path)
+        entry(path)
     except ValueError as error:
         said = " ".join(str(error).split())
         outcome = "refused" if 0 < len(said) <= LINE and said.isprintable() else "no line"
@@ -168,12 +167,12 @@ def work(format: str, first: int, last: int, seed: int, folder: Path) -> None:
     most, script = folder / "most", folder / "child.py"
     script.write_text(MEASURED.format(folder=str(matlab.CHILD.parent), peak=str(most)))
     matlab.CHILD = script
-    held = [(name, door) for name, (formats, door) in doors(folder).items() if format in formats.split()]
+    held = [(name, entry) for name, (formats, entry) in entries(folder).items() if format in formats.split()]
     for index in range(first, last):
-        name, door = held[index % len(held)]
+        name, entry = held[index % len(held)]
         path = folder / f"current-{name}.{format}"
         path.write_bytes(mutated(seed, format, index))
-        verdict = judge(index, name, door, path)
+        verdict = judge(index, name, entry, path)
         path.replace(
             folder / ("passed" if verdict.outcome in GOOD else f"{format}-{index:06d}-{name}.{format}")
         )
@@ -269,7 +268,7 @@ def run(format: str, count: int, seed: int, keep: Path, told: Callable[[int], No
 def _keep(verdict: Verdict, format: str, folder: Path, keep: Path) -> None:
     """The file of a failure, for replay, and what was wrong."""
     keep.mkdir(parents=True, exist_ok=True)
-    for held in folder.glob(f"{format}-*" if verdict.door else "current-*"):  # where the worker still lives
+    for held in folder.glob(f"{format}-*" if verdict.entry else "current-*"):  # where the worker still lives
         target = keep / held.name.replace("current", f"{format}-{verdict.index:06d}")
         shutil.move(held, target)
         print(f"{target}: {verdict.outcome}: {verdict.said[:200]}", file=sys.stderr, flush=True)
@@ -279,7 +278,7 @@ def replay(path: Path) -> int:
     """One kept file again, in this process."""
     name = path.stem.split("-")[-1]
     with tempfile.TemporaryDirectory() as folder:
-        verdict = judge(0, name, doors(Path(folder))[name][1], path)
+        verdict = judge(0, name, entries(Path(folder))[name][1], path)
     print(verdict)
     return int(verdict.outcome not in GOOD)
 

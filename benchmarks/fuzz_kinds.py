@@ -1,4 +1,4 @@
-"""Honest files as users and simulators write them, for `fuzz_seeds.py`."""
+"""Valid files as users and simulators write them, for `fuzz_seeds.py`."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ STRUCTURED: dict[str, Callable[[bytes, Rng], bytes]] = {
 
 
 def mutated(seed: int, format: str, index: int) -> bytes:
-    """The file (seed, format, index): an honest one with one to three injuries; one in ten stays whole."""
+    """The file (seed, format, index): a valid one with one to three injuries; one in ten stays whole."""
     rng = np.random.default_rng([seed, *format.encode(), index])
     data = seed_file(format, rng)
     chance = rng.random()

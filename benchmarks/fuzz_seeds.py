@@ -1,4 +1,4 @@
-"""Honest input files of every kind, for `fuzz_files.py` to be mutated; some hold degenerate contents."""
+"""Valid input files of every kind, for `fuzz_files.py` to be mutated; some hold degenerate contents."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _in_order(data: bytes) -> bytes:
 
 
 def seed_file(format: str, rng: Rng) -> bytes:
-    """A file of the format as an honest program writes it."""
+    """A file of the format as a valid program writes it."""
     kind = str(rng.choice(["channels", "psi"]))
     stream = io.BytesIO()
     if format == "toml":

@@ -71,7 +71,7 @@ def quasi_newton(s: Scenario, evaluations: int) -> Callable[[np.ndarray], tuple]
 
 
 def general(s: Scenario, method: str, **options: object) -> Callable[[np.ndarray], tuple]:
-    """A method through the general door, one channel at a time."""
+    """A method through the general entry, one channel at a time."""
 
     def go(H: np.ndarray) -> tuple:
         d = design(make_scenario(H[None], s.radar, snr_db=12), method, **options)

@@ -85,7 +85,7 @@ def layers_in_a_batch(s: Scenario, rng: Rng, dtype: Any) -> Design:
 
 
 def one_by_one(s: Scenario, make: Callable[..., Any], layers: int | None = None) -> Design:
-    """A single-channel door made for every channel; NON_FINITE where it ended before all `layers`."""
+    """A single-channel entry made for every channel; NON_FINITE where it ended before all `layers`."""
     F, W, status = [], [], []
     for b in range(len(s.H)):
         snr_db = 10 * math.log10(float(s.power[b]) / s.noise)
@@ -95,7 +95,7 @@ def one_by_one(s: Scenario, make: Callable[..., Any], layers: int | None = None)
         W.append(torch.from_numpy(Wb))
         early = layers is not None and done < layers
         status.append(int(Status.DIVERGED if early else Status.FIXED_DEPTH))
-    return finish(s, "door", torch.stack(F), torch.stack(W), status=torch.tensor(status, dtype=torch.int8))
+    return finish(s, "entry", torch.stack(F), torch.stack(W), status=torch.tensor(status, dtype=torch.int8))
 
 
 def layers_one_by_one(s: Scenario, rng: Rng, dtype: Any) -> Design:

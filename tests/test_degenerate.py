@@ -252,13 +252,13 @@ def test_an_entry_that_the_gradient_drives_to_zero_keeps_its_phase(way, inner):
     assert complex(longer.F[0, 3, 0]) == pytest.approx(1j)  # past zero it turns round
 
 
-# The doors for one channel
+# The entries for one channel
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_one_channel_at_a_time(name, precision):
-    """Finite, feasible, and never below the start (26), which the doors promise as the batch does."""
+    """Finite, feasible, and never below the start (26), which the entries promise as the batch does."""
     scenarios = script("scenarios")
     s = scenario(name)
     dtype = {"single": np.float32, "double": np.float64}[precision]

@@ -57,6 +57,13 @@ def test_what_stands_on_a_page_runs(page, tmp_path):
     assert documents.run_page(page, tmp_path) > 0
 
 
+def test_every_page_is_in_the_contents():
+    """The contents of the start page list each folder's pages; those beside it are found by `*`."""
+    listed = set(re.findall(r"^[\w-]+/[\w-]+$", (DOCS / "index.md").read_text(), re.MULTILINE))
+    there = {_name(page).removeprefix("docs/") for page in PAGES if page.parent.parent == DOCS}
+    assert there <= listed, there - listed
+
+
 def test_the_tasks_are_executed():
     assert {f"docs/{page}" for page in TASKS.values()} <= {_name(page) for page in HAS_CODE}
 

@@ -14,24 +14,24 @@ fuzz = script("fuzz_files")
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory):
-    return fuzz.doors(tmp_path_factory.mktemp("doors"))
+def entries(tmp_path_factory):
+    return fuzz.entries(tmp_path_factory.mktemp("entries"))
 
 
 @pytest.mark.parametrize("format", fuzz.FORMATS)
-def test_mutated_files_are_read_or_refused(tmp_path, doors, format):
+def test_mutated_files_are_read_or_refused(tmp_path, entries, format):
     from fuzz_mutations import mutated
 
-    own = [(name, door) for name, (formats, door) in doors.items() if format in formats.split()]
+    own = [(name, entry) for name, (formats, entry) in entries.items() if format in formats.split()]
     outcomes = Counter()
     for index in range(80):
-        name, door = own[index % len(own)]
+        name, entry = own[index % len(own)]
         path = tmp_path / f"file.{format}"
         path.write_bytes(mutated(5, format, index))
-        verdict = fuzz.judge(index, name, door, path)
+        verdict = fuzz.judge(index, name, entry, path)
         assert verdict.outcome in fuzz.GOOD, verdict
         outcomes[verdict.outcome] += 1
-    assert len(outcomes) == 2, "neither all honest nor all hopeless"
+    assert len(outcomes) == 2, "neither all valid nor all hopeless"
 
 
 def test_the_script_counts_every_file(tmp_path):
@@ -59,7 +59,7 @@ def _raise(error: BaseException):
 
 
 @pytest.mark.parametrize(
-    ("door", "outcome"),
+    ("entry", "outcome"),
     [
         (lambda path: None, "read"),
         (lambda path: _raise(ValueError("one line")), "refused"),
@@ -71,10 +71,10 @@ def _raise(error: BaseException):
         (lambda path: np.ones(320 << 17), "memory"),
     ],
 )
-def test_what_a_door_does_is_judged(tmp_path, door, outcome):
+def test_what_a_door_does_is_judged(tmp_path, entry, outcome):
     path = tmp_path / "file"
     path.write_bytes(b"x")
-    assert fuzz.judge(7, "name", door, path).outcome == outcome
+    assert fuzz.judge(7, "name", entry, path).outcome == outcome
 
 
 @pytest.mark.parametrize("limit", ["SECONDS", "WAITING"])
@@ -125,9 +125,9 @@ def test_children_beyond_the_limit_are_a_failure():
     assert fuzz.report([tally.row()], 0.0, 0, True) == 1
 
 
-def test_every_format_has_a_door(doors):
+def test_every_format_has_a_door(entries):
     for format in fuzz.FORMATS:
-        assert any(format in formats.split() for formats, _ in doors.values())
+        assert any(format in formats.split() for formats, _ in entries.values())
 
 
 @pytest.mark.parametrize(

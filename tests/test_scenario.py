@@ -1,4 +1,4 @@
-"""The door: what `make_scenario()` checks, what a `Scenario` can do, and how `finish` gives a status."""
+"""What `make_scenario()` checks, what a `Scenario` can do, and how `finish` gives a status."""
 
 from __future__ import annotations
 

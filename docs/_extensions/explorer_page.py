@@ -10,7 +10,7 @@ from typing import Any
 
 import beamfold as bf
 
-LEVELS = ("0", "6", "12", "18")
+LEVELS = ("12", "0", "6", "18")  # the first is where the page begins
 WEIGHTS = ("0.01", "0.03", "0.1", "0.2", "0.3", "0.5", "1", "2", "5", "10")
 
 

@@ -18,7 +18,6 @@ from beamfold.errors import InputError
 from beamfold.files.covariance_of import radar_of, sensing_of
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import sizes_of
-from beamfold.radar.goal import LABELS, SENSING
 
 if TYPE_CHECKING:
     from beamfold.training import Progress, Recipe
@@ -94,7 +93,7 @@ def train(
         seed=seed, clip=clip or float("inf"), eta=eta, initial=initial, initial_lam=initial_lam,
         network=spec.network or NETWORK, start=start, rate_lam=rate_lam, loss=loss,  # type: ignore[arg-type]
         even=even, lam_each=lam_each,
-        sensing=spec.sensing or SENSING[0],
+        sensing=spec.sensing or "tau",
     )  # fmt: skip
     antennas, users, chains = sizes_of(spec)
     check_sizes(users, chains, antennas)
@@ -136,7 +135,7 @@ def _keep(output: Path, recipe: Recipe, data: dict[str, Any], at: Progress) -> N
         changed += f"; judged after {judged}{', over the power' if recipe.even else ''}"
     how = f"{recipe.epochs} epochs on {data['count']} channels as in Section IV{changed}"
     note = f"{how}; {recipe.digital} gradient in W"
-    if recipe.sensing != SENSING[0]:
+    if recipe.sensing != "tau":
         note += f"; for {_judged(recipe)}"
     save_model(
         output, with_note(at.model, note, {"recipe": _facts(recipe), "data": data, "skipped": at.skipped})
@@ -156,7 +155,9 @@ def _tell(output: Path, recipe: Recipe, at: Progress, as_json: bool) -> None:
 
 def _judged(recipe: Recipe) -> str:
     """The objective of (25) in words."""
-    return "R - w tau" if recipe.sensing == SENSING[0] else LABELS[recipe.sensing]
+    from beamfold.radar.goal import LABELS
+
+    return LABELS.get(recipe.sensing, "R - w tau")
 
 
 @contextmanager

@@ -207,6 +207,7 @@ class Designs:
             snr_db=state.snr_db,
             weight=float(s.weight),
             noise=s.noise,
+            goal=s.goal,
         )
         H, taken = s.H[0].resolve_conj().numpy(), []
         for _ in range(REPEATS):
