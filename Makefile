@@ -28,6 +28,7 @@ imports: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache
 
 unit: $(INSTALLED)
+	$(BIN)/python tools/compile_kernels.py
 	$(BIN)/pytest -n 2 --dist worksteal
 
 format: $(INSTALLED)

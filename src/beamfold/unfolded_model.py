@@ -134,9 +134,9 @@ class UnfoldedPGA(nn.Module):
         """
         each = lam.ndim == 2 and info.subcarriers > 1
         if mu.ndim != 2 or lam.shape != (*mu.shape[:1], *([info.subcarriers] if each else [])):
+            other = f" or (I, {info.subcarriers})" if info.subcarriers > 1 else ""
             raise InputError(
-                f"expected mu (I, J) and lam (I,), or (I, {info.subcarriers}) of a band, "
-                f"found {tuple(mu.shape)} and {tuple(lam.shape)}"
+                f"expected mu (I, J) and lam (I,){other}, found {tuple(mu.shape)} and {tuple(lam.shape)}"
             )
         if not (torch.isfinite(mu).all() and torch.isfinite(lam).all()):
             raise InputError("the step sizes hold NaN or Inf")
