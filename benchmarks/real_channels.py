@@ -1,4 +1,4 @@
-"""Table of what each method gives on channels of simulators: means with their standard errors.
+"""A table of each method's figures on channels of simulators: means with their standard errors.
 
     beamfold compare umi.npz --from sionna --normalise user --targets-deg -50 20 -o umi
     python benchmarks/real_channels.py umi [canyon ...]     # folders of beamfold compare

@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from browser import CHROMIUM, browser
 from hypothesis import HealthCheck, settings
 
 from beamfold.testing import relative, small, three_beams
@@ -84,3 +85,12 @@ def one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page of one browser for all tests of a file."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

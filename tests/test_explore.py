@@ -327,3 +327,13 @@ def test_the_page_of_a_table_holds_the_designs_and_loads_nothing(files):
     )
     assert table["answers"][place]["rate"] == float(bf.design(s).rate)
     assert Path(files / "line.npz").name in text
+
+
+def test_a_channel_with_nan_is_named_by_its_place_in_the_file(tmp_path):
+    H = bf.saleh_valenzuela(8, 2, 4, seed=0).numpy().copy()
+    H[2, 1, 3] = np.nan
+    np.savez(tmp_path / "nan.npz", H=H, axes="channels,users,antennas")
+    held = open_set(ScenarioSpec(channels=tmp_path / "nan.npz"))
+    assert torch.equal(held.channel(1), torch.from_numpy(H[1]))
+    with pytest.raises(bf.InputError, match="channel 2 of the file holds NaN or Inf"):
+        held.channel(2)

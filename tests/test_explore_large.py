@@ -96,7 +96,7 @@ def test_the_recipe_of_a_large_file_reads_its_channel_alone(tmp_path, H, small, 
 
 
 def sparse(path, count):
-    """A file of many gigabytes that takes no room on the disk: zeros but for its ends."""
+    """A file of many gigabytes that occupies little space on the disk: zeros but for its ends."""
     shape = (count, 4, 64)
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(

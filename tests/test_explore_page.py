@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-from browser import CHROMIUM, browser
 from test_explore import files  # noqa: F401  a fixture
 from test_report import luminance
 
@@ -18,15 +17,6 @@ from beamfold.files.entries import ScenarioSpec
 
 SETTLED = "document.documentElement.dataset.settled === 'true'"
 TARGETS = (-30.0, 20.0)
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A page of one browser for all tests here."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

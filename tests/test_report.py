@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, browser
 
 from beamfold.experiments.convergence import fig3
 from beamfold.experiments.gradients import fig2
@@ -37,15 +36,6 @@ def test_the_report_is_one_page_that_loads_nothing(html_page, second):
     expected = 10 * np.log10(second.gradient_mean.sel(term="grad_W R").isel(statistic=0))
     assert curve["name"] == "grad_W R"
     assert np.allclose(curve["mean"], expected, rtol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A page of one browser for all tests here."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 def test_the_report_draws_every_curve_in_a_browser(page, html_page):

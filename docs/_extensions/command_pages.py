@@ -21,7 +21,7 @@ KINDS = {
     "<list[float]>": "numbers",
     "<list[Angle]>": "angles",
 }
-"""What a user gives, by the type that the command line states."""
+"""The placeholder of an option's value in the help, by the type of the value."""
 MARKUP = re.compile(r"\[/?(?:bold|dim|italic|green|cyan|yellow|red)[^\]]*\]")
 
 

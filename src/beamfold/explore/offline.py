@@ -37,7 +37,7 @@ def offline_page(
     Args:
         held: the designs of the file.
         weights: ω; default `WEIGHTS` of them, and the stated one.
-        tick: told the share that is done.
+        tick: called with the share of the work that is done.
     """
     start = start_of(held.spec, held.columns)
     axes = axes_of(held.spec, start, weights)

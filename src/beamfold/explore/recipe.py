@@ -148,7 +148,7 @@ def _from_file(held: Designs, state: State) -> str:
 
 
 def record(held: Designs, state: State, folder: Path) -> dict[str, str]:
-    """What a file of the design says of its scenario and its channels."""
+    """The scenario, the channels and the command of a design, for the file in which it is saved."""
     spec, base = alone(held, held.spec_of(state), state), held.base(state)
     facts = {"scenario": json.dumps(recorded(spec, base.s, folder)), "understood": held.channels.first.told}
     return facts | {"command": command(spec, base, TARGET)}

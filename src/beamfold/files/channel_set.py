@@ -9,6 +9,7 @@ from torch import Tensor
 
 from beamfold.errors import InputError
 from beamfold.files.arrays import Held, read_file
+from beamfold.files.atomic import FileError
 from beamfold.files.axes import CHANNELS, parsed_index
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.parts import is_large, stays_in_file
@@ -38,11 +39,13 @@ class ChannelSet:
         """H (K, N) of channel b, with the further axes of `Channels`.
 
         Raises:
-            FileError: a large file can't be read any more.
+            FileError: the channel holds NaN or Inf, or a large file can't be read any more.
         """
-        if isinstance(self._source, Tensor):
-            return self._source[b]
-        return understood(*self._source, channel=b).H[0]
+        held = self._source
+        H = held[b] if isinstance(held, Tensor) else understood(*held, channel=b).H[0]
+        if not bool(H.isfinite().all()):
+            raise FileError(f"channel {b} of the file holds NaN or Inf; choose another one")
+        return H
 
 
 def open_set(spec: ScenarioSpec) -> ChannelSet:

@@ -40,7 +40,7 @@ def named_axes(held: Held, chosen: Chosen) -> Order | None:
 
 
 def _stated(held: Held, chosen: Chosen) -> str:
-    """What the file says of an array's axes, separated by commas; "" for nothing."""
+    """The names of an array's axes that the file states, separated by commas; "" where it states none."""
     value = held.arrays.get("axes", np.zeros(0))
     own = value.dtype.kind == "U" and (chosen.name == NAME or NAME not in held.arrays)
     return held.axes.get(chosen.name, "") or (",".join(value.ravel()[:20])[:200] if own else "")

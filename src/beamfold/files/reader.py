@@ -212,7 +212,7 @@ def _h(held: Held) -> Chosen | None:
 
 
 def _unnamed(path: Path, held: Held, spec: ScenarioSpec, stated: AntennaArray | None) -> tuple[Chosen, Found]:
-    """The array whose axes nobody named, or may be the labels of, and what its shape tells of them."""
+    """The one array whose axes have no names, or names that may be labels, and the orders that fit."""
     several = spec.streams is not None or spec.receive is not None
     band = frequencies_in(path, held.arrays)
     known = Known(
