@@ -331,11 +331,20 @@ class TestChoice:
 
 
 def test_what_is_left_out_costs_little():
-    """F from the subcarriers that the rule chooses is within half a percent of F from all."""
-    H, (U, square) = band_channels(4, 48, bandwidth=0.3), sensing()
+    """F from the subcarriers that the rule chooses is within half a percent of F from all, in the mean.
+
+    The two end in different local maxima of a channel, which differ by several percent: the mean over the
+    channels is known to its standard error.
+    """
+    H, (U, square) = band_channels(96, 48, bandwidth=0.3), sensing()
     some, every = design(H, U, square), design(H, U, square, subset=48)
     assert len(choose(H[0], np.zeros(1)).chosen) < 24
-    assert some.f.mean() > every.f.mean() - 5e-3 * abs(every.f.mean())
+    lost = (every.f - some.f) / abs(every.f.mean())
+    error = lost.std(ddof=1) / math.sqrt(len(lost))
+    assert error < 5e-3
+    assert lost.mean() < 5e-3 + 2 * error
+    far = design(H, U, square, subset=4)
+    assert ((every.f - far.f) / abs(every.f.mean())).mean() > 5e-3 + 2 * error  # too few are seen
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -42,6 +42,7 @@ from beamfold.kernels.linalg import (
     one,
     scale,
     scale_add,
+    small_copy,
     small_scale_add,
 )
 from beamfold.kernels.phases import unit, unit_adjoint
@@ -156,11 +157,11 @@ def digital_adjoint(
     )
     T, P, M = c.T, c.P, W.shape[2]
     digital_gradient(g, c, W, kappa, noise, exact)
-    stepped[:] = W
+    small_copy(stepped, W)
     small_scale_add(stepped, one(W), lam, g)
     power_adjoint(bar, T, power)
     lam_bar = real_inner(Wbar, g)
-    gb[:] = like(W, 0.0)  # 0 · gb would keep a NaN of uninitialised memory
+    erase(gb)  # 0 · gb would keep a NaN of uninitialised memory
     small_scale_add(gb, one(W), lam, Wbar)
     # g = T_Fᴴ P
     combine(inside.P, T, gb, M)
@@ -250,7 +251,7 @@ def backward(
     for b in range(first, last):
         load_basis(V, c, H[b], U, np.sqrt(power[b]), M)
         load_F(V, c, path.F[b, done[b]])
-        bar.W[:] = bars.W[b, done[b]]
+        small_copy(bar.W, bars.W[b, done[b]])
         erase(bar.Phi)
         copy(bar.direct, bars.F[b, done[b]], M)
         kappa = omega[b] + omega[b]

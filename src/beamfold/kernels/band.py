@@ -30,6 +30,9 @@ from beamfold.threads import cores, parallel_for
 
 TURNS, ALTERNATIONS, LAST = 4, 10, 30
 """Subspace iterations and alternations of a band, and BFGS steps of all W at the end."""
+DIGITAL, ROUGH = 16, 8
+"""Digital optima in full, and the steps of each where many share one F: F is begun from all of them together,
+and an error of one matters the less the more they are."""
 
 
 def plan_of_band(plan: Plan) -> BandPlan:
@@ -130,6 +133,8 @@ def design_one(
             return one.one(F, W[0], H[0], problem, buffer, free)
     choice = choose(H, setting.radar, len(H)) if given else setting.choice(H)
     plan, done = setting.plan, 0
+    shared = max(ROUGH, DIGITAL * plan.digital // len(choice.chosen))
+    plan = plan._replace(digital=min(plan.digital, shared))
     if len(choice.chosen) == 1 and not setting.separate:
         s = int(choice.chosen[0])
         with setting.one.buffers.lent() as buffer:
@@ -170,8 +175,9 @@ def _run(
     shared, team = space.for_band(n), buffer_for((1, 1, SIZE), np.int64)
     helping = []
     if space.pool is not None and n > 1:
-        for own in space.buffers[1:]:
-            helping += [space.pool.submit(help_out, team, task, shared, own, problem, one.constants, plan)]
+        for me, own in enumerate(space.buffers[1:], 1):
+            numbers = problem, one.constants, plan
+            helping += [space.pool.submit(help_out, me, team, task, shared, own, *numbers)]
     try:
         done = design_band(
             task, setting.mixing(n), free, one.dynamic, problem, one.constants, plan, team, len(helping),

@@ -48,7 +48,7 @@ from beamfold.kernels.fast_workspace import Constants, Problem, rows_of
 from beamfold.kernels.linalg import Planes, copy, dot, inner, kernel, leaf, one, row_copy
 from beamfold.kernels.phases import phases_of, rotate, store_unit
 from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, root, splat, store, subtract
-from beamfold.kernels.team import STOP, Team, plain, publish
+from beamfold.kernels.team import HELPERS, STOP, Team, plain, publish
 
 
 @kernel
@@ -255,6 +255,7 @@ def design_band(
         shared: for the arrays of `band_layout`, zero.
         mine: for the arrays of `thread_layout`.
     """
+    team[HELPERS] = helpers
     set_thread_arrays(mine, task)
     band, there = band_of(shared, task), thread_arrays(mine, task).one.antennas.free
     for m in range(there.shape[1]):

@@ -192,7 +192,7 @@ def together(
     groups = groups_of(kind, task)
     publish(team, kind, groups, steps)
     while True:
-        _, group = claim(team)
+        _, group = claim(team, 0)
         if group < 0:
             break
         do_group(kind, group, steps, task, shared, mine, problem, constants, plan)
@@ -203,13 +203,13 @@ def together(
 
 @kernel
 def help_out(
-    team: Team, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants,
+    me: int, team: Team, task: Task, shared: Planes, mine: Planes, problem: Problem, constants: Constants,
     plan: BandPlan,
 ) -> None:  # fmt: skip
-    """What a helping thread does until the task is `STOP`."""
+    """What helping thread `me`, from 1 on, does until the task is `STOP`."""
     set_thread_arrays(mine, task)
     while True:
-        number, group = claim(team)
+        number, group = claim(team, me)
         if group < 0:
             wait_for_more(team, number)
             continue

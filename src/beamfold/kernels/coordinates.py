@@ -163,7 +163,7 @@ def gradient_adjoint(bar: Cotangents, c: Coordinates, kappa: Any, noise: Any, ex
     Sxb, Yb, Cb, Pb = bar
     _, on_U, Sx, Y, C, _ = c
     K, D = Y.shape[1], Y.shape[2]
-    Cb[:] = like(Y, 0.0)
+    erase(Cb)
     add_inner(Cb, -kappa, Sx, Pb)
     combine(Sxb, Pb, C, K)
     scale(Sxb, -kappa)
@@ -250,5 +250,5 @@ def digital_gradient(g: Planes, c: Coordinates, W: Planes, kappa: Any, noise: An
     combine(Y, T, Sx, M)
     inner_hermitian(C, Sx, Y)
     gradient(c, kappa, noise, exact, M)
-    g[:] = like(Y, 0.0)
+    erase(g)
     add_inner(g, one(Y), T, P)

@@ -23,7 +23,7 @@ from beamfold.errors import InputError
 from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
 from beamfold.kernels.goal_form import goal_form, problem_for
-from beamfold.kernels.linalg import Planes, inner, kernel
+from beamfold.kernels.linalg import Planes, copy, inner, kernel
 from beamfold.kernels.planes import to_planes
 from beamfold.kernels.proposed import PIVOTS, Mask, Start, analog_part, digital_part, put, start_layout
 from beamfold.kernels.workspace import Buffers, carve, shape
@@ -84,7 +84,7 @@ def gain_over_start(
     V, T, W_planes = start.V, start.T, start.W
     o = T.shape[1]
     set_masks(objective.masks, o, K, r)
-    V[:, o + K : o + K + r] = U
+    copy(V[:, o + K :], U, r)
     strongest, size = 0.0, 0.0
     for k in range(K):
         strongest = max(strongest, put(V, o + k, H[k].conj(), problem.gain))

@@ -30,6 +30,7 @@ from beamfold.kernels.linalg import (
     gram,
     kernel,
     one,
+    small_copy,
     small_scale_add,
 )
 from beamfold.kernels.phases import unit
@@ -192,7 +193,8 @@ def forward(
         load_F(V, c, Fb)
         done[b] = len(lam) if alive[b] else 0
         if keep:
-            path.F[b, 0], path.W[b, 0] = Fb, Wb
+            small_copy(path.F[b, 0], Fb)
+            small_copy(path.W[b, 0], Wb)
         for i in range(done[b]):
             inner_steps(S, c, Wb, mu[i], omega[b], noise)
             combine(Fhat, V, S, V.shape[1])
@@ -200,15 +202,17 @@ def forward(
             gram(c.T, V, 0, M)
             kappa = (omega[b] + omega[b]) * eta
             digital_gradient(g, c, Wb, kappa, noise, exact)
-            new[:] = Wb
+            small_copy(new, Wb)
             norm2 = digital_step(new, g, c.T, lam[i], power[b], small)
             if not healthy(V, new, size, norm2):
                 done[b] = i
                 break
             copy(Fb, V, M)
-            Wb[:] = new
+            small_copy(Wb, new)
             if keep:
-                path.F[b, i + 1], path.W[b, i + 1] = Fb, Wb
+                small_copy(path.F[b, i + 1], Fb)
+                small_copy(path.W[b, i + 1], Wb)
         if keep:
             for i in range(done[b] + 1, len(lam) + 1):
-                path.F[b, i], path.W[b, i] = Fb, Wb
+                small_copy(path.F[b, i], Fb)
+                small_copy(path.W[b, i], Wb)

@@ -224,6 +224,15 @@ def small_scale_add(out: Planes, a: Any, b: Any, B: Planes) -> None:
 
 
 @kernel
+def small_copy(out: Planes, A: Planes) -> None:
+    """out = A for small matrices, whose rows are not padded; a loop as in `erase`."""
+    for z in range(A.shape[0]):
+        for m in range(A.shape[1]):
+            for k in range(A.shape[2]):
+                out[z, m, k] = A[z, m, k]
+
+
+@kernel
 def erase(A: Planes) -> None:
     """A = 0, all entries of its three axes. A loop: assigning to a slice takes Numba seconds to compile."""
     nothing = like(A, 0.0)

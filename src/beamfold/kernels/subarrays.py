@@ -34,6 +34,7 @@ from beamfold.kernels.linalg import (
     kernel,
     one,
     scale_add,
+    small_copy,
     small_scale_add,
     times_adjoint,
 )
@@ -294,7 +295,8 @@ def forward(
         kappa = omega[b] + omega[b]
         done[b] = len(lam) if alive[b] else 0
         if keep:
-            path.F[b, 0], path.W[b, 0] = fb, Wb
+            small_copy(path.F[b, 0], fb)
+            small_copy(path.W[b, 0], Wb)
         for i in range(done[b]):
             copy(f, fb, 1)
             for j in range(mu.shape[1]):
@@ -302,7 +304,7 @@ def forward(
                 scale_add(f, one(f), mu[i, j], g.f)
             unit(new, size, f, fb)
             digital_gradient(g, new, Wb, block, kappa * eta, noise, exact)
-            W[:] = Wb
+            small_copy(W, Wb)
             small_scale_add(W, one(W), lam[i], g.W)
             norm2 = power_of(g.D, W)
             W *= np.sqrt(power[b] / norm2)
@@ -310,9 +312,11 @@ def forward(
                 done[b] = i
                 break
             copy(fb, new, 1)
-            Wb[:] = W
+            small_copy(Wb, W)
             if keep:
-                path.F[b, i + 1], path.W[b, i + 1] = fb, Wb
+                small_copy(path.F[b, i + 1], fb)
+                small_copy(path.W[b, i + 1], Wb)
         if keep:
             for i in range(done[b] + 1, len(lam) + 1):
-                path.F[b, i], path.W[b, i] = fb, Wb
+                small_copy(path.F[b, i], fb)
+                small_copy(path.W[b, i], Wb)

@@ -29,6 +29,7 @@ from beamfold.kernels.linalg import (
     kernel,
     one,
     scale_add,
+    small_copy,
     small_scale_add,
     times_adjoint,
 )
@@ -178,7 +179,7 @@ def digital_adjoint(
     drops what f̄ has along f.
     """
     stepped = bar.small
-    stepped[:] = W
+    small_copy(stepped, W)
     small_scale_add(stepped, one(W), lam, g.W)
     norm2 = power_of(g.D, stepped)
     root = np.sqrt(power / norm2)
@@ -220,7 +221,7 @@ def backward(
         )  # behind the last block nothing is written, and there the last channel's blocks may have been
         erase(bar.step)
         copy(bar.f, bars.F[b, done[b]], 1)
-        bar.W[:] = bars.W[b, done[b]]
+        small_copy(bar.W, bars.W[b, done[b]])
         kappa = omega[b] + omega[b]
         for i in range(done[b] - 1, -1, -1):
             W, after = path.W[b, i], path.F[b, i + 1]
