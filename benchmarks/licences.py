@@ -32,6 +32,8 @@ JUDGED = {
     r"NVIDIA|CUDA": "proprietary, no copyleft; only with torch's CUDA build",
 }
 """Pattern → judgement; the first that fits holds."""
+NVIDIA = re.compile(r"(nvidia|cuda)-")
+"""Names of the packages of torch's CUDA build, of which some state no licence or "Proprietary" alone."""
 RUNTIME = re.compile(r"lib(gfortran|quadmath|gomp|gcc_s|stdc\+\+)\b[^/]*$")
 """GCC's run-time libraries, which wheels of compiled packages carry as shared libraries of their own."""
 
@@ -46,6 +48,12 @@ def judge(licence: str) -> str:
         return max((judge(part) for part in parts if part.strip()), key=_badness)
     found = (meaning for pattern, meaning in JUDGED.items() if re.search(pattern, licence))
     return next(found, "unknown")
+
+
+def judge_package(name: str, licence: str) -> str:
+    """The judgement on a package; of NVIDIA's that on NVIDIA's licence where their own words say nothing."""
+    judged = judge(licence)
+    return judge("NVIDIA") if judged == "unknown" and NVIDIA.match(name) else judged
 
 
 def _badness(judgement: str) -> int:
@@ -105,7 +113,14 @@ def main() -> int:
     packages = installed(project["dependencies"])
     for name, package in packages.items():
         licence = licence_of(package)
-        rows.append({"name": name, "version": package.version, "licence": licence, "judged": judge(licence)})
+        rows.append(
+            {
+                "name": name,
+                "version": package.version,
+                "licence": licence,
+                "judged": judge_package(name, licence),
+            }
+        )
     bad = [row for row in rows if _badness(row["judged"])]
     if options.json:
         held = {"packages": rows, "refused": [row["name"] for row in bad], "gcc_runtime": carried(packages)}

@@ -108,6 +108,14 @@ def test_licences_are_judged(licence, judged):
     assert licences.judge(licence).startswith(judged)
 
 
+def test_packages_of_nvidia_that_state_no_licence_are_under_its_own():
+    judge = licences.judge_package
+    assert judge("nvidia-cufft", "Other/Proprietary License") == judge("cuda-toolkit", "not stated")
+    assert judge("nvidia-cufft", "not stated").startswith("proprietary")
+    assert judge("another", "not stated") == "unknown"
+    assert judge("nvidia-cufft", "GPL-3.0-only") == "copyleft"
+
+
 def test_a_copyleft_dependency_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(licences, "licence_of", lambda package: "LGPL-3.0-only")
     monkeypatch.setattr(sys, "argv", ["licences.py"])

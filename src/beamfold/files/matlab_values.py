@@ -203,7 +203,8 @@ def _odd(reader: Any, header: Any, name: str, kind: str) -> tuple[str, str]:
         return name, OBJECT
     try:
         held = reader.read_var_array(header, process=True)
-        label, group = (held[key].item() for key in ("s0", "s2"))
+        label = held["s0"].item() if "s0" in held.dtype.names else name  # before SciPy 1.18
+        group = held["s2" if "s2" in held.dtype.names else "_Class"].item()
         label, group = (t.decode("latin1") if isinstance(t, bytes) else str(t) for t in (label, group))
         return label or name, f"a {group} of MATLAB, which only MATLAB opens; save its numbers as an array"
     except Exception:  # whatever SciPy makes of an object
