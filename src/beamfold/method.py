@@ -75,41 +75,33 @@ def check_supported(method: Method, s: Scenario, others: Iterable[Method] = ()) 
 
 def lacking(supports: Supports, s: Scenario) -> str:
     """What a method can't do of a scenario, as the end of a sentence; "" where it can do all."""
-    asked = (
-        (
-            s.H.device.type != "cpu" and not supports.device,
-            f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")',
-        ),
-        (
-            not s.per_user.single and not supports.rows,
-            f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each",
-        ),
-        (
-            s.band is not None and not supports.band,
-            f"is for flat channels, these have {s.subcarriers} subcarriers",
-        ),
-        (
-            s.per_user.sensing > 0 and not supports.sensing_streams,
-            f"has a column for each user alone, the scenario asks for {s.per_user.sensing} sensing streams",
-        ),
-        (
-            s.goal is not None and not supports.goals and not (supports.flat_goals and s.band is None),
-            f"knows tau as its sensing objective{' on a band' if supports.flat_goals else ''}, "
-            f"the scenario has {s.goal.kind if s.goal else ''}",
-        ),
-        (
-            s.goal is not None
-            and s.network.bits is not None
-            and not (supports.digital or supports.flat_goals),
-            f"is for continuous phases with this sensing objective, these have {s.network.bits} bits",
-        ),
-        (
-            s.band is not None and s.network.bits is not None and not supports.digital,
-            f"is for continuous phases on a band, these have {s.network.bits} bits",
-        ),
-    )
-    reason = next((reason for missing, reason in asked if missing), "")
-    return reason or lacking_network(supports, s.network)
+    return _of_channels(supports, s) or _of_goal(supports, s) or lacking_network(supports, s.network)
+
+
+def _of_channels(supports: Supports, s: Scenario) -> str:
+    """`lacking` of the device, the users and the band."""
+    if s.H.device.type != "cpu" and not supports.device:
+        return f'is compiled code for the CPU, the channels are on {s.H.device}; move them with s.to("cpu")'
+    if not s.per_user.single and not supports.rows:
+        return f"is for users of one antenna, these have {s.per_user.receive}; take one row of H for each"
+    if s.band is not None and not supports.band:
+        return f"is for flat channels, these have {s.subcarriers} subcarriers"
+    if s.per_user.sensing > 0 and not supports.sensing_streams:
+        return f"has a column for each user alone, the scenario asks for {s.per_user.sensing} sensing streams"
+    return ""
+
+
+def _of_goal(supports: Supports, s: Scenario) -> str:
+    """`lacking` of the sensing objective, and of few bits beside it or on a band."""
+    if s.goal is not None and not (supports.goals or (supports.flat_goals and s.band is None)):
+        on_a_band = " on a band" if supports.flat_goals else ""
+        return f"knows tau as its sensing objective{on_a_band}, the scenario has {s.goal.kind}"
+    if s.network.bits is not None and not supports.digital:
+        if s.goal is not None and not supports.flat_goals:
+            return f"is for continuous phases with this sensing objective, these have {s.network.bits} bits"
+        if s.band is not None:
+            return f"is for continuous phases on a band, these have {s.network.bits} bits"
+    return ""
 
 
 def lacking_network(supports: Supports, network: Network) -> str:
