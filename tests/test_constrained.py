@@ -10,10 +10,11 @@ import torch
 from conftest import small
 
 from beamfold.methods.best import best
-from beamfold.methods.constrained import _along, _limit, _Met, _Seen, constrained, multiplier
+from beamfold.methods.constrained import _limit, constrained
 from beamfold.methods.fast import fast
 from beamfold.objective import beam_error, rate
 from beamfold.optim.local_maximum import STATIONARY, residual
+from beamfold.optim.tau_limit import _along, _Met, _Seen, multiplier
 from beamfold.result import Fault, Status
 from beamfold.start import Point, proposed
 

@@ -15,6 +15,7 @@ import typer
 
 from beamfold.cli import (
     bench,
+    compare,
     data,
     designs,
     experiments,
@@ -46,6 +47,7 @@ for module in (
     data,
     reading,
     designs,
+    compare,
     explore,
     sense,
     front,

@@ -1,4 +1,4 @@
-"""Commands that design: one method on a channel file, or all of them side by side."""
+"""Commands on one method: a design of every channel of a file, and the list of methods."""
 
 from __future__ import annotations
 
@@ -6,13 +6,33 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from beamfold.cli.common import check_style, print_json, progress, say, say_if_compiling, table
-from beamfold.cli.data import AsJson, Force, Output, Style
+from beamfold.cli.common import print_json, say, table
+from beamfold.cli.data import AsJson, Force, Output
+from beamfold.cli.method_options import (
+    AnySize,
+    Budget,
+    Depth,
+    Device,
+    Engine,
+    Inner,
+    Layers,
+    Method,
+    Model,
+    Precision,
+    RcrbMax,
+    ScnrMin,
+    Settings,
+    Shown,
+    TauMax,
+    TauMaxDb,
+    Threads,
+)
 from beamfold.cli.reading import loaded
+from beamfold.cli.running import SENSED, headings_with, measures_named, run
 from beamfold.cli.scenario_options import with_scenario
 from beamfold.defaults import METHOD
 from beamfold.errors import InputError
@@ -24,103 +44,6 @@ if TYPE_CHECKING:
     from beamfold.measures import Measure
     from beamfold.result import Design
     from beamfold.scenario import Scenario
-
-Method = Annotated[
-    str | None,
-    typer.Option(help=f"fast, unfolded, best, ...; `beamfold methods` lists all. (default: {METHOD})"),
-]
-Threads = Annotated[int | None, typer.Option(help="Threads of the batch. (default: one per processor)")]
-Precision = Annotated[
-    str | None,
-    typer.Option(help="Of fast, unfolded and pga: single or double. (default: single)"),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Any other option of the method as name=value, see `beamfold methods`; repeat."
-    ),
-]
-Inner = Annotated[int | None, typer.Option(help="J, updates of F per layer. (default: 20)")]
-Layers = Annotated[int | None, typer.Option(help="Stop after this many layers. (default: all)")]
-Model = Annotated[str | None, typer.Option(help="A model file, or the name of a shipped one.")]
-AnySize = Annotated[bool, typer.Option(help="Use a model on other sizes than it was trained for.")]
-Engine = Annotated[
-    str | None,
-    typer.Option(help="fast, pga, unfolded: kernel (compiled) or torch (readable); sca: fast or cvxpy."),
-]
-Depth = Annotated[
-    str | None,
-    typer.Option(help="Of the fast method: start, shallow, medium, deep, deeper, raced or deepest."),
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        help="Where to compute: cpu, cuda, ...; for methods written in torch, and fast. (default: cpu)"
-    ),
-]
-Budget = Annotated[float | None, typer.Option(help="Microseconds per design that the fast method may take.")]
-TauMax = Annotated[
-    float | None, typer.Option(help="Problem (7): max R with tau at most this; omega plays no part.")
-]
-RcrbMax = Annotated[
-    float | None, typer.Option(help="Problem (7): max R with every root CRB at most this, in degrees.")
-]
-ScnrMin = Annotated[
-    float | None, typer.Option(help="Problem (7): max R with every target's SCNR at least this, in dB.")
-]
-TauMaxDb = Annotated[float | None, typer.Option(help="The same in dB of ||P_t Psi||^2.")]
-Shown = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--measure",
-        help="A further figure: fairness, antenna-peak, rcrb, detection or pslr; repeat it for several.",
-    ),
-]
-HEADINGS = {
-    "method": "method",
-    "snr_db": "SNR [dB]",
-    "rate": "R [bit/s/Hz]",
-    "tau": "tau",
-    "objective": "R - w tau",
-    "mse_db": "MSE [dB]",
-    "status": "status",
-}
-
-
-def _measures(names: list[str] | None) -> list[Measure]:
-    """The measures of these names."""
-    from beamfold.measures import measure_named
-
-    return [measure_named(name) for name in names or ()]
-
-
-def _headings(measures: list[Measure]) -> dict[str, str]:
-    """The columns of the table, those of the measures before the status."""
-    extra = {measure.name: measure.heading for measure in measures}
-    return {
-        **{key: HEADINGS[key] for key in HEADINGS if key != "status"},
-        **extra,
-        "status": HEADINGS["status"],
-    }
-
-
-USUAL = (
-    "zf-digital", "digital", "sca-manopt", "phased-zf", "conventional-pga", "pga", "unfolded", "fast",
-)  # fmt: skip
-"""The methods of `compare` on the paper's network, in the order of its table."""
-SENSED = ("rcrb", "detection", "pslr")
-SHOWN = ("zf_digital", "sca_manopt", "conventional_pga", "unfolded_j1", "unfolded_j20", "fast")
-
-
-def _run(s: Scenario, method: str, options: dict[str, Any], text: str, threads: int | None = None) -> Design:
-    """The design of all channels behind a progress bar."""
-    from beamfold.registry import design
-
-    if s.goal is None or method == METHOD:
-        single, banded = options.get("precision", "single"), s.band is not None
-        say_if_compiling(method, single, band=banded, goal=s.goal is not None)
-    with progress(s.batch[-1], text) as tick:
-        return design(s, method, threads=threads, progress=lambda done, count: tick(done, text), **options)
 
 
 @with_scenario()
@@ -180,7 +103,7 @@ def design(
     )
     _check_budget(method, budget_us)
     sensed = SENSED[:2] if spec.sensing in ("crb", "scnr") else ()
-    measures = _measures(list(dict.fromkeys([*(measure or ()), *sensed])))
+    measures = measures_named(list(dict.fromkeys([*(measure or ()), *sensed])))
     if model is not None:
         options = _with_model(model, options)
     with torch_threads():  # also what is read and measured: see beamfold.threads
@@ -191,7 +114,7 @@ def design(
         _warn_of_other_sizes(s, options)
         if budget_us is not None:
             options["steps"] = _steps_within(s, budget_us)
-        result = _run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
+        result = run(s, method, options, f"{method} on {s.batch[-1]} channels", threads)
         facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
         write_design(output, result, facts)
         _tell(output, result, recorded(spec, s), told, measures, as_json)
@@ -264,7 +187,7 @@ def _tell(
                     "weight": scenario["weight"], "scenario": scenario, "understood": told,
                     "results": figures})  # fmt: skip
     else:
-        headings = _headings(measures)
+        headings = headings_with(measures)
         if s.goal is not None:
             headings["objective"] = s.goal.label
         table(figures, headings)
@@ -300,106 +223,6 @@ def _steps_within(s: Scenario, budget_us: float) -> int:
     return ready.steps
 
 
-@with_scenario(one_snr=True)
-def compare(
-    spec: ScenarioSpec,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the designs and the picture.")],
-    measure: Shown = None,
-    sense: Annotated[
-        bool, typer.Option("--sense", help="With RCRB, P_D and PSLR of Psi's targets, see `beamfold sense`.")
-    ] = False,
-    threads: Threads = None,
-    style: Style = "screen",
-    force: Force = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run every method on a channel file: a table, a beampattern picture, the designs.
-
-    Example: beamfold compare channels.mat --snr-db 12 -o results
-    """
-    from beamfold.files import summary, write_designs
-    from beamfold.files.atomic import check_target, write
-    from beamfold.papers import write_for_paper
-    from beamfold.plots import beampatterns, save
-    from beamfold.radar.scene import scene_of
-    from beamfold.styles import label
-    from beamfold.threads import check_threads
-
-    check_threads(threads)
-    paper = check_style(style)
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file; compare writes a folder")
-    if not output.parent.is_dir():
-        raise InputError(f"the folder {output.parent} does not exist; make it first")
-    picture, file = output / "beampattern.png", output / "designs.mat"
-    for target in (picture, file):
-        if output.exists():
-            check_target(target, force=force)
-    measures = _measures([*(measure or ()), *(SENSED if sense else ())])
-    s, told = loaded(spec)
-    if sense:
-        scene_of(s.radar)  # refuses a Ψ without targets before anything runs
-    output.mkdir(exist_ok=True)
-    designs = [_run(s, name, options, label(_title(name, options)), threads) for name, options in _lineup(s)]
-    facts = {"scenario": json.dumps(recorded(spec, s, output)), "understood": told}
-    write_designs(file, designs, facts)
-    shown = [d for d in designs if d.label in SHOWN]
-    held = recorded(spec, s)
-    sizes = f"N = {s.antennas}, K = {s.users}, M = {s.chains}"
-    title = f"{sizes}, {held['snr_db'][0]:g} dB, mean over {s.batch[-1]} channels"
-    title += "" if s.band is None else f" and {s.subcarriers} subcarriers"
-    write(picture, lambda path: save(beampatterns(shown, s.radar, title=title), path))
-    if paper:
-        write_for_paper(beampatterns(shown, s.radar), picture.with_suffix(""))
-    figures = [row for d in designs for row in summary(d, measures)]
-    if as_json:
-        places = {"designs": str(file), "picture": str(picture)}
-        print_json({**places, "scenario": held, "understood": told, "results": figures})
-    else:
-        named = [{**row, "method": label(row["method"])} for row in figures]
-        table(named, _headings(measures), title=title + f", weight {held['weight']:g}")
-        say(f"{picture}: beampatterns\n{file}: F and W of every method")
-
-
-def _title(name: str, options: dict[str, Any]) -> str:
-    return f"{name}_j{options['inner']}" if "inner" in options else name.replace("-", "_")
-
-
-def _lineup(s: Scenario) -> list[tuple[str, dict[str, Any]]]:
-    """The methods of the comparison that can do the scenario; unfolded ones with a shipped model.
-
-    On the paper's network those that the paper compares, on any other one every method. One line says which
-    are left out, and why.
-    """
-    from beamfold.files.models import has_model
-    from beamfold.method import lacking
-    from beamfold.registry import METHODS, NEEDS
-
-    fits = s.per_user.single
-    trained = [j for j in (1, 10, 20) if fits and has_model(s, j)]
-    if fits and not trained:
-        say(f"no shipped model for N={s.antennas}, K={s.users}, M={s.chains}: unfolded PGA is left out")
-    inner = {"pga": (10, 20), "unfolded": trained}
-    names = (
-        USUAL if s.network.usual else (*USUAL[:-1], *(name for name in METHODS if name not in USUAL), "fast")
-    )
-    reasons: dict[str, list[str]] = {}
-    for name in names:
-        missing = lacking(METHODS[name].supports, s) or (f"needs {NEEDS[name]}" if name in NEEDS else "")
-        if missing:
-            reasons.setdefault(missing, []).append(name)
-    if reasons:
-        told = (f"{', '.join(left)}, which {missing}" for missing, left in reasons.items())
-        say(f"note: left out: {'; '.join(told)}")
-    out = {name for left in reasons.values() for name in left}
-    return [
-        (name, options)
-        for name in names
-        if name not in out
-        for options in ([{"inner": j} for j in inner[name]] if name in inner else [{}])
-    ]
-
-
 def methods(as_json: AsJson = False) -> None:
     """List the methods: what each maximises, and its options with their defaults.
 
@@ -426,4 +249,3 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(methods)
     app.command()(design)
-    app.command()(compare)

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from beamfold.files.arrays import write_arrays
-from beamfold.files.atomic import FileError, write
+from beamfold.files.atomic import FileError, check_there, write
 
 LARGE = 4096  # values from which a variable is compressed
 
@@ -39,8 +39,7 @@ def load(path: Path) -> xr.Dataset:
     Raises:
         FileError: no such file, or not a netCDF-4 file.
     """
-    if not path.is_file():
-        raise FileError(f"no such file: {path}")
+    check_there(path)
     try:
         with xr.open_dataset(path, engine="h5netcdf") as ds:
             return _renamed(ds.load())

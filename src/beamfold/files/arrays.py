@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beamfold.files.atomic import FileError, write
+from beamfold.files.atomic import FileError, check_there, write
 from beamfold.files.matlab import read_matlab
 from beamfold.files.matlab_values import joined
 from beamfold.files.parts import SMALL, mapped, placeholder, stays_in_file, stored_at
@@ -73,8 +73,7 @@ def read_file(path: Path, *, apart: bool = False) -> Held:
     Raises:
         FileError: no such file, another kind of file, or one that is damaged or unreasonably large.
     """
-    if not path.is_file():
-        raise FileError(f"no such file: {path}")
+    check_there(path)
     try:
         found = _reader(path, apart)(path)
     except FileError:

@@ -47,6 +47,12 @@ REFUSED = {
 """Reasons that the user can mend by another target."""
 
 
+def check_there(path: Path) -> None:
+    """Raise FileError unless there is such a file."""
+    if not path.is_file():
+        raise FileError(f"no such file: {path}")
+
+
 def check_target(path: Path, *, force: bool, suffixes: tuple[str, ...] = ()) -> None:
     """Refuse a target early, before anything is computed.
 

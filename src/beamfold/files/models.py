@@ -13,7 +13,7 @@ from torch import Tensor
 
 from beamfold.defaults import NETWORK
 from beamfold.errors import InputError
-from beamfold.files.atomic import FileError, Pathlike, write
+from beamfold.files.atomic import FileError, Pathlike, check_there, write
 from beamfold.training import Position, Progress, Recipe, facts
 from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
 
@@ -51,8 +51,7 @@ def _save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
 
 def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors of real numbers and the texts of the metadata, all known by name."""
-    if not path.is_file():
-        raise FileError(f"no such file: {path}")
+    check_there(path)
     from safetensors import safe_open
 
     try:
@@ -232,8 +231,7 @@ def import_steps(path: Path, *, antennas: int, users: int, chains: int) -> Unfol
     Raises:
         FileError: no such file, one that needs code to load, or other contents.
     """
-    if not path.is_file():
-        raise FileError(f"no such file: {path}")
+    check_there(path)
     from beamfold.files.steps import read_steps
 
     steps = read_steps(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from beamfold.defaults import ANTENNAS, POWER_RULE, SNR_DB, USERS, WEIGHT
 from beamfold.errors import InputError
-from beamfold.files.atomic import Pathlike
+from beamfold.files.atomic import Pathlike, check_there
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.spec_files import read_spec
 
@@ -116,12 +116,16 @@ def _or(value: Number | None, default: Number) -> Number:
 
 
 def channel_file(spec: ScenarioSpec) -> Path:
-    """The file of the channels; InputError where none is named."""
+    """The file of the channels; InputError where none is named, or where there is no such file.
+
+    Asked before a command imports torch, so that a wrong name is told at once.
+    """
     if spec.channels is None:
         raise InputError(
             "no channels: give the channel file as an argument, or name it "
             "as `channels` in the file of --scenario"
         )
+    check_there(spec.channels)
     return spec.channels
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beamfold.defaults import ROWS, SNR_DB, TARGETS_DEG, WEIGHT
-from beamfold.files.atomic import FileError, Pathlike
+from beamfold.files.atomic import FileError, Pathlike, check_there
 from beamfold.files.directions import Directions
 from beamfold.files.entries import ScenarioSpec, entries, key_of
 
@@ -82,8 +82,7 @@ def read_spec(path: Pathlike) -> ScenarioSpec:
         ".npz": _from_arrays,
         ".nc": _from_front,
     }
-    if not path.is_file():
-        raise FileError(f"no such file: {path}")
+    check_there(path)
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise FileError(f"{path} is no scenario: expected .toml, or a result in .mat, .npz, .nc or .json")
@@ -102,8 +101,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         FileError: no such file, too large for a configuration, or no TOML; says the line and the reason.
     """
-    if not path.is_file():
-        raise FileError(f"no such file: {path}")
+    check_there(path)
     if path.stat().st_size > LARGEST:
         raise FileError(f"{path} is larger than {LARGEST >> 20} MiB: a configuration is a few lines")
     try:
