@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from beamfold.errors import InputError
 from beamfold.files.directions import directions
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import array_of, sizes_of
+
+if TYPE_CHECKING:
+    from beamfold.experiments.squint import Study
 
 QUICK = 2
 HEADINGS = {
@@ -66,9 +69,8 @@ def squint(
 
     Example: beamfold squint -o thz.nc --carrier-ghz 300 --over-bandwidth-ghz 3 10 30 --delay-ns 2 --ttd 4 8
     """
-    from beamfold.arrays import line_array
     from beamfold.band_plots import squint as picture
-    from beamfold.experiments.squint import BANDWIDTHS_GHZ, CHAINS, SUBCARRIERS, Study, summary
+    from beamfold.experiments.squint import BANDWIDTHS_GHZ, CHAINS, SUBCARRIERS, summary
     from beamfold.experiments.squint import squint as study_of
     from beamfold.experiments.store import save
     from beamfold.figures import write_figure
@@ -78,26 +80,8 @@ def squint(
     for suffix in (".png", ".pdf"):
         check_target(output.with_suffix(suffix), force=force)
     paper = check_style(style)
-    if spec.channels is not None or spec.psi is not None:
-        raise InputError("this command draws channels for each bandwidth; leave channels and psi out")
-    targets = directions(spec.targets_deg or list(TARGETS_DEG))
-    if any(isinstance(target, tuple) for target in targets):
-        raise InputError("this command is for a line, whose targets are azimuths alone")
-    antennas, users, _ = sizes_of(spec)
-    usual = 16 if quick else SUBCARRIERS
-    study = Study(
-        array_of(spec, antennas) or line_array(antennas),
-        users=users,
-        count=min(count, QUICK) if quick else count,
-        seed=seed,
-        subcarriers=usual if spec.subcarriers is None else spec.subcarriers,
-        carrier_ghz=CARRIER_GHZ if spec.carrier_ghz is None else spec.carrier_ghz,
-        delay_ns=DELAY_NS if spec.delay_ns is None else spec.delay_ns,
-        snr_db=SNR_DB if spec.snr_db is None else spec.snr_db[0],
-        weight=WEIGHT if spec.weight is None else spec.weight,
-        targets_deg=tuple(target for target in targets if isinstance(target, float)),
-        method=method,
-        slack=slack,
+    study = _study(
+        spec, min(count, QUICK) if quick else count, seed, 16 if quick else SUBCARRIERS, method, slack
     )
     say_if_compiling(method, band=True)
     with progress(1000, "squint") as tick:
@@ -116,6 +100,37 @@ def squint(
         return
     table(found, HEADINGS, title=ds.attrs["title"] + f", mean over {ds.sizes['channel']} channels")
     say(f"{output}: the figures of every channel; {output.with_suffix('.png')}, .pdf: their picture")
+
+
+def _study(spec: ScenarioSpec, count: int, seed: int, subcarriers: int, method: str, slack: float) -> Study:
+    """What is studied: the entries of the scenario with the usual values in the place of what is not stated.
+
+    Raises:
+        InputError: channels or a covariance, which belong to one bandwidth, or targets with an elevation.
+    """
+    from beamfold.arrays import line_array
+    from beamfold.experiments.squint import Study
+
+    if spec.channels is not None or spec.psi is not None:
+        raise InputError("this command draws channels for each bandwidth; leave channels and psi out")
+    targets = directions(spec.targets_deg or list(TARGETS_DEG))
+    if any(isinstance(target, tuple) for target in targets):
+        raise InputError("this command is for a line, whose targets are azimuths alone")
+    antennas, users, _ = sizes_of(spec)
+    return Study(
+        array_of(spec, antennas) or line_array(antennas),
+        users=users,
+        count=count,
+        seed=seed,
+        subcarriers=subcarriers if spec.subcarriers is None else spec.subcarriers,
+        carrier_ghz=CARRIER_GHZ if spec.carrier_ghz is None else spec.carrier_ghz,
+        delay_ns=DELAY_NS if spec.delay_ns is None else spec.delay_ns,
+        snr_db=SNR_DB if spec.snr_db is None else spec.snr_db[0],
+        weight=WEIGHT if spec.weight is None else spec.weight,
+        targets_deg=tuple(target for target in targets if isinstance(target, float)),
+        method=method,
+        slack=slack,
+    )
 
 
 def register(app: typer.Typer) -> None:
