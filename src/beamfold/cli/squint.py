@@ -98,6 +98,7 @@ def squint(
     if as_json:
         print_json({"output": str(output), **json.loads(ds.attrs["parameters"]), "results": found})
         return
+    found = [{**row, "chains": row["chains"] or "-"} for row in found]  # a digital design has no chains
     table(found, HEADINGS, title=ds.attrs["title"] + f", mean over {ds.sizes['channel']} channels")
     say(f"{output}: the figures of every channel; {output.with_suffix('.png')}, .pdf: their picture")
 
