@@ -33,9 +33,8 @@ from beamfold.files.scenarios import load_scenario
 from pathlib import Path
 s = load_scenario(ScenarioSpec(channels=Path(sys.argv[1])))
 if sys.argv[2] == "fast":
-    from beamfold.kernels.fast import run_fast
-    from beamfold.methods.fast import _plan
-    plan = _plan(None, None, s.radar, s.users, s.chains, np.float32)
+    from beamfold.kernels.fast import columns, plan_for, run_fast
+    plan = plan_for(s.users, s.network, columns(s.radar, None, np.float32).shape[1])
     run = lambda part: run_fast(part, plan)
 else:
     import torch
@@ -59,12 +58,11 @@ print(time.perf_counter() - t)
 """
 CALL = """
 import time, beamfold as bf
-from beamfold.methods.fast import _plan
-from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast import columns, plan_for, run_fast
 import numpy as np
 radar = bf.solve_covariance(64)
 s = bf.make_scenario(bf.saleh_valenzuela(64, 4, 1000, seed=3), radar, snr_db=12)
-plan = _plan(None, None, radar, 4, 4, np.float32)
+plan = plan_for(4, s.network, columns(radar, None, np.float32).shape[1])
 bf.design(s[:10], "fast"), bf.design(s[0], "fast")
 batch, kernel, one = [], [], []
 for i in range(5):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 DEPTHS: dict[str, dict[str, int]] = {
     "start": {"steps": 0},
-    "shallow": {"alternations": 10, "steps": 21},
+    "shallow": {"alternations": 14, "first": 6, "steps": 19},
     "medium": {"steps": 30},
     "deep": {"steps": 60},
     "deeper": {"steps": 100},
