@@ -87,7 +87,12 @@ def _work(
 def _plan(depth: str | None, steps: int | None, rank: int, users: int, network: Network) -> Plan:
     from beamfold.kernels.fast import plan_for
 
-    return plan_for(users, network, rank, **_work(depth, steps, users, network))
+    plan = plan_for(users, network, rank, **_work(depth, steps, users, network))
+    if (
+        users == network.chains == 1
+    ):  # W is one number: the power sets its modulus, and f knows no phase of it
+        return plan._replace(first=0, inner=0)
+    return plan
 
 
 def _check_torch(s: Scenario) -> None:
