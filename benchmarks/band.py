@@ -126,13 +126,15 @@ def left_out(radar: Sensing, count: int) -> None:
 
 def longer(radar: Sensing, count: int) -> None:
     """The default depth beside ten times its steps."""
-    print(f"\n60 steps of F beside 600, S = 64, {count} fresh channels: mean R - 0.3 tau")
+    steps = DEPTHS["deep"]["steps"]
+    print(f"\n{steps} steps of F beside {10 * steps}, S = 64, {count} fresh channels: mean R - 0.3 tau")
     for bandwidth in (1e9, 1e8):
         band = fresh(bandwidth, 64, count)
         for chains in CHAINS:
             s = scenario(band, radar, chains)
-            deep, own, every = found(s, steps=60), found(s, steps=600), found(s, steps=600, subset=64)
-            line = f"  B = {bandwidth / 1e6:4.0f} MHz, M = {chains:2d}: {deep:.3f}; 600 from the same ones"
+            plans = ({"steps": steps}, {"steps": 10 * steps}, {"steps": 10 * steps, "subset": 64})
+            deep, own, every = (found(s, **plan) for plan in plans)
+            line = f"  B = {bandwidth / 1e6:4.0f} MHz, M = {chains:2d}: {deep:.3f}; more from the same ones"
             line += f" {own:.3f} ({100 * (deep / own - 1):+.2f} %)"
             print(f"{line}, from all {every:.3f} ({100 * (deep / every - 1):+.2f} %)", flush=True)
 

@@ -62,7 +62,8 @@ ONE_START: dict[str, dict[str, int]] = {"deep": {"steps": 42}}
 
 
 ON_A_BAND: dict[str, dict[str, int]] = {"raced": {"steps": 100}, "deepest": {"steps": 200}}
-"""What differs from `DEPTHS` on a band, whose kernel takes one start."""
+"""What differs from `DEPTHS` on a band, whose kernel takes one start. "deep" is the same, so that equal
+subcarriers get the design of one of them."""
 
 
 def _work(
