@@ -137,7 +137,7 @@ def test_the_fast_design_is_near_the_best_of_eight_starts(sensing):
         scene=make_scene(bf.line_array(12), [10.0]),
     )  # fmt: skip
     for s in (one, scenario(sensing, weight=0.5), scenario(sensing, network=bf.subarrays(12, 3))):
-        best = bf.design(s, "best")
+        best = bf.design(s, "best", starts=8, polish=100)
         d = bf.design(s, "fast")
         assert (d.faults == 0).all() and (d.objective >= s.objective(s.transmitted(*proposed(s)))).all()
         assert ((best.objective - d.objective) / (1 + best.objective.abs())).max() < 0.03
@@ -165,25 +165,24 @@ def test_the_best_is_the_digital_optimum_where_chains_suffice():
 
 
 @pytest.mark.parametrize(
-    ("sensing", "limit"), [("crb", {"rcrb_max_deg": 2.5}), ("scnr", {"scnr_min_db": -12.0})]
+    ("sensing", "limit"), [("crb", {"rcrb_max_deg": 1.2}), ("scnr", {"scnr_min_db": -8.0})]
 )
 def test_problem_7_with_limits_of_sensing(sensing, limit):
-    """Every limit is kept, and R is at least that of the best weights that keep it."""
+    """Every limit is kept, and R is at least that of the fast designs for weights that keep it."""
     s = scenario(sensing)[:1]
     d = bf.design(s, "constrained", starts=2, steps=100, **limit)
 
     def kept(X):
         if sensing == "crb":
-            return bound(X, SCENE, s.power).rcrb.rad2deg().flatten(1).amax(-1) <= 2.5
-        return scnr(X, SCENE, s.power).amin(-1) >= 10**-1.2
+            return bound(X, SCENE, s.power).rcrb.rad2deg().flatten(1).amax(-1) <= 1.2
+        return scnr(X, SCENE, s.power).amin(-1) >= 10**-0.8
 
     assert kept(d.X).all() and (d.faults == 0).all()
-    sweep = [
-        bf.design(replace(s, weight=torch.full_like(s.power, w)), "best", starts=3) for w in (0.3, 1.0, 3.0)
-    ]
+    weights = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    sweep = [bf.design(replace(s, weight=torch.full_like(s.power, w)), "fast") for w in weights]
     for other in sweep:
         assert (torch.where(kept(other.X), other.rate, 0) <= d.rate + 1e-3).all()
-    assert any(kept(other.X).any() for other in sweep)
+    assert len({bool(kept(other.X)) for other in sweep}) == 2  # the limit binds, and can be kept
 
 
 def test_a_limit_out_of_reach_is_a_fault():
