@@ -242,8 +242,10 @@ def test_saved_designs_have_free_names_and_record_their_scenario(served, monkeyp
 
 def test_the_command_prints_its_address_and_ends_when_it_is_stopped(files):
     words = ["explore", str(files / "line.npz"), "--no-browser", "--port", "0"]
+    # What a shell starts in the background, and its children, ignore Ctrl-C unless told otherwise.
+    program = "from signal import *; signal(SIGINT, default_int_handler); import beamfold.__main__"
     process = subprocess.Popen(
-        [sys.executable, "-m", "beamfold", *words], stderr=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True, bufsize=1
     )
     assert process.stderr is not None
     try:
