@@ -27,6 +27,7 @@ class Page:
 
     def __init__(self, to: int, answers: Any) -> None:
         self.to, self.answers, self.session, self.number = to, answers, "", 0
+        self.held = bytearray()  # what has come of messages that nobody has waited for yet
         self.errors: list[str] = []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -34,16 +35,16 @@ class Page:
         self.ask("Page.enable")
 
     def _messages(self) -> Iterator[dict[str, Any]]:
-        held = bytearray()
-        while piece := self.answers.read1(1 << 16):
-            held += piece
-            while (end := held.find(0)) >= 0:
-                message = json.loads(held[:end])
-                del held[: end + 1]
+        while True:
+            while (end := self.held.find(0)) >= 0:
+                message = json.loads(self.held[:end])
+                del self.held[: end + 1]
                 if message.get("method") == "Runtime.exceptionThrown":
                     self.errors.append(message["params"]["exceptionDetails"]["exception"]["description"])
                 yield message
-        raise AssertionError("the browser went away")
+            piece = self.answers.read1(1 << 16)
+            assert piece, "the browser went away"
+            self.held += piece
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """One command and its answer."""
