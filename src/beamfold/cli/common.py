@@ -109,10 +109,10 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-_FAST = (60, (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64")))
+_FAST = (30, (("fast_design", "design", ""), ("fast_guard", "gain_over_start", "float64")))
 _LAYERS = (15, (("layers", "forward", ""),))
 OF_BANDS = ("fast", "best")
-_BAND = (110, (("band_design", "design_band", ""),))
+_BAND = (60, (("band_design", "design_band", ""),))
 COMPILED: dict[str, tuple[int, tuple[tuple[str, str, str], ...]]] = {
     "fast": _FAST, "best": _FAST, "constrained": _FAST,
     "pga": _LAYERS, "conventional-pga": _LAYERS, "unfolded": _LAYERS,
