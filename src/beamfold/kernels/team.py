@@ -27,9 +27,8 @@ from beamfold.kernels.simd import intrinsic
 types: Any = _types  # its names are made when Numba is imported
 Team = NDArray[np.int64]
 TICKET, DONE, TASK, STEPS, HELPERS, CLAIMS, SIZE = 0, 8, 16, 17, 18, 24, 40
-"""Places in the array; ticket, count and claims lie on cache lines of their own."""
-MOST = SIZE - CLAIMS
-"""Groups of a task and threads of a team, at most."""
+"""Places in the array; ticket, count and claims lie on cache lines of their own. There is a place for the
+claims of 16 groups, so a task has no more of them, and a team no more threads."""
 BITS = 20
 """Bits of a ticket for the number of groups; those above are the number of the task."""
 STOP = -1
