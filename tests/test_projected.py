@@ -138,7 +138,11 @@ def test_cholesky_leaves_out_what_depends_on_earlier_columns():
     L = cholesky(G, 1e-12)
     assert relative(L @ L.mH, G) < 1e-12
     assert (L[..., 3] == 0).all()
-    assert sorted(independent_first(G[0], 1e-12)) == [0, 1, 2, 3]
+    V = torch.cat([V[..., :1], 3 * V[..., :1], V[..., 1:]], -1)
+    first = independent_first(V.mH @ V, 1e-12)
+    assert torch.equal(first.sort().values, torch.arange(5).expand(2, 5))
+    chosen = V.gather(2, first[:, None, :3].expand(2, 9, 3))
+    assert torch.equal(torch.linalg.matrix_rank(chosen), torch.tensor([3, 3]))
 
 
 def test_the_canonical_form_of_equal_problems_is_equal():

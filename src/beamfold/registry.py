@@ -35,7 +35,9 @@ underscores, and holds its record as `METHOD`."""
 NEEDS = {"constrained": "tau_max or tau_max_db"}
 """Methods that do not run without an option, and which."""
 BYTES = 48 << 20
-"""Working memory of a part of a batch."""
+"""Working memory of a part of a batch on the CPU: what its caches and the progress bar like."""
+GPU_BYTES = 4 << 30
+"""The same on a GPU, where few channels take as long as many; never more than half of what is free."""
 
 
 class Methods(Mapping[str, Method]):
@@ -155,7 +157,10 @@ def _with(function: Callable[..., Design], more: dict[str, Any]) -> Callable[...
 def part_size(s: Scenario) -> int:
     """Channels that take `BYTES` of working memory: about 24 complex arrays of N (M + S K) numbers each."""
     each = s.chains + s.columns * s.subcarriers
-    return max(1, BYTES // (24 * 16 * s.antennas * each))
+    memory = BYTES
+    if s.H.device.type == "cuda":
+        memory = min(GPU_BYTES, torch.cuda.mem_get_info(s.H.device)[0] // 2)
+    return max(1, memory // (24 * 16 * s.antennas * each))
 
 
 def in_parts(
@@ -189,7 +194,7 @@ def _ends(
 ) -> Iterator[Design]:
     """The designs of the parts in their order, as they are ready."""
     if workers == 1 or len(parts) == 1:
-        yield from (run(part, **mine) for part, mine in parts)
+        yield from (_fitting(run, part, mine) for part, mine in parts)
         return
     pool = ThreadPoolExecutor(workers)
     try:
@@ -197,6 +202,16 @@ def _ends(
             yield future.result()
     finally:  # also where a part failed or the user has stopped the program: the rest is not begun
         pool.shutdown(cancel_futures=True)
+
+
+def _fitting(run: Callable[..., Design], part: Scenario, options: Mapping[str, Any]) -> Design:
+    try:
+        return run(part, **options)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{math.prod(part.batch)} channels of {part.users} users and {part.antennas} antennas do not fit "
+            f"into the free memory of {part.H.device}; give it fewer at a time"
+        ) from error
 
 
 def count_of(s: Scenario) -> int:

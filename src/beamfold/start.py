@@ -217,9 +217,13 @@ def _connected(s: Scenario, F: Tensor) -> Tensor:
     return fitted(X if s.band is None else side_by_side(X), power, network, begin)
 
 
+def pointing(s: Scenario, columns: Tensor) -> Tensor:
+    """F (…, N, M) of the phases of the K columns (…, N, K) and the M − K further ones."""
+    return _connected(s, torch.exp(1j * _with_extra(s, columns).angle()))
+
+
 def _pointing(s: Scenario, columns: Tensor) -> Point:
-    """F of the phases of the K columns and the M − K further ones, and its W in (26)."""
-    F = _connected(s, torch.exp(1j * _with_extra(s, columns).angle()))
+    F = pointing(s, columns)
     # F can be column-rank deficient (users equal, or all but): pinv then takes the least-norm W.
     W = s.on_band(torch.linalg.pinv(F, rtol=1 / CANCELS)) @ served(s)
     return Point(F, s.to_power(s.transmitted(F, W), W))

@@ -251,7 +251,7 @@ _setting = lru_cache(maxsize=8)(setting_for)
 
 def columns(radar: Sensing, goal: Goal | None, dtype: Any) -> Complex:
     """U (N, r): what sensing sees of X in Uᴴ X, Ψ ≈ U Uᴴ for τ."""
-    U: Complex = radar.factor(DROPPED[dtype]).U.numpy() if goal is None else goal_form(goal).columns
+    U: Complex = radar.factor(DROPPED[dtype]).U.cpu().numpy() if goal is None else goal_form(goal).columns
     return U
 
 

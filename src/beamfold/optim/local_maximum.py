@@ -40,17 +40,21 @@ def _residual(s: Scenario, point: Point, X: Tensor, measured: Measured) -> Tenso
 def start_where_better(s: Scenario, point: Point, threads: int | None = None) -> tuple[Point, Tensor]:
     """Per channel the point, or the paper's start (26) where that has the higher R − ω τ.
 
-    A compiled comparison settles nearly every channel in a few microseconds; the others, such as users with
-    equal channels, are compared by the pseudo-inverses of (26), the point with its `least_norm`: the compiled
-    comparison is sure of no point whose F W cancels so much.
+    A comparison by Gram matrices, compiled on the CPU, settles nearly every channel in a few microseconds;
+    the others, such as users with equal channels, are compared by the pseudo-inverses of (26), the point with
+    its `least_norm`: the former is sure of no point whose F W cancels so much.
 
     Returns:
         The point and, (…) bool, where it is the start.
     """
     from beamfold.kernels.fast_guard import known_above_start
+    from beamfold.optim import above_start
 
     taken = torch.zeros(s.batch, dtype=torch.bool, device=s.H.device)
-    open_still = ~(known_above_start(s, point, threads) if s.H.device.type == "cpu" else taken)
+    on_cpu = s.H.device.type == "cpu"
+    open_still = ~(
+        known_above_start(s, point, threads) if on_cpu else above_start.known_above_start(s, point)
+    )
     if not open_still.any():
         return point, taken
     part = s[open_still]

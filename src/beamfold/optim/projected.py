@@ -22,9 +22,11 @@ from beamfold.kernels.fast_channel import GRID
 from beamfold.kernels.fast_loud import deepen
 from beamfold.kernels.fast_workspace import Constants
 from beamfold.networks import Network
+from beamfold.optim.limited_memory import pick
 from beamfold.optim.matrices import flatten, per_matrix
-from beamfold.optim.projected_objective import Inverse, Numbers, ascend_chains, no_curvature, pick
+from beamfold.optim.projected_objective import Inverse, Numbers, ascend_chains, no_curvature
 from beamfold.optim.projected_start import Search, canonical, digital_optimum, factorise
+from beamfold.optim.repeated import repeated
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 
@@ -36,6 +38,12 @@ class Found(NamedTuple):
     W: Tensor
     f: Tensor
     done: Tensor
+
+
+class _Ascent(NamedTuple):
+    found: Found
+    inverse: Inverse
+    search: Search
 
 
 def _by_phases(
@@ -78,15 +86,18 @@ def ascend_phases(
         return Found(F, W, f, done)
     f, g, W, inverse = _by_phases(V, F, W, mask, inverse, numbers, reach, plan.inner)
     search = Search.begin(g, constants.phases * mask.sum((1, 2)).sqrt())
-    for _ in range(steps):
+
+    def step(state: _Ascent) -> _Ascent:
+        (F, W, f, done), inverse, search = state
         going = search.along > constants.tolerance
         trial = turned(F, search.t[:, None] * search.d)
         after, g, follows, inverse = _by_phases(V, trial, W, mask, inverse, numbers, reach, plan.inner)
         kept = going & (after >= f + 1e-4 * search.t * search.along)
-        F, W, gain = pick(kept, trial, F), pick(kept, follows, W), after - f
-        search, f = search.after(g, gain, kept), torch.where(kept, after, f)
-        done = done + going
-    return Found(F, W, f, done)
+        search = search.after(g, after - f, kept)
+        F, W, f = pick(kept, trial, F), pick(kept, follows, W), torch.where(kept, after, f)
+        return _Ascent(Found(F, W, f, done + going), inverse, search)
+
+    return repeated(step, _Ascent(Found(F, W, f, done), inverse, search), steps).found
 
 
 def best_start(

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from beamfold.kernels.fast_workspace import DENSE, MEMORY, PAIRS
-from beamfold.optim.lbfgs import as_real, quasi_newton_direction
+from beamfold.kernels.fast_workspace import DENSE, PAIRS
+from beamfold.optim.lbfgs import as_real
+from beamfold.optim.limited_memory import Pairs, dot, pick
 from beamfold.optim.matrices import per_matrix
 
 LOG2E = 1.4426950408889634
@@ -65,55 +66,9 @@ def value(Y: Tensor, C: Tensor, numbers: Numbers) -> Value:
     return Value(torch.log2(1 + ratio).sum(-1) - numbers.omega * tau, P, PX)
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Row by row, (B, n) · (B, n)."""
-    return (a * b).sum(-1)
-
-
-def pick(which: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """For each channel `a` where `which` (B,), else `b`."""
-    return torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b)
-
-
 def as_complex(x: Tensor, like: Tensor) -> Tensor:
     """What `as_real` made of a matrix of the shape of `like`."""
     return torch.view_as_complex(x.reshape(*like.shape, 2))
-
-
-class Pairs(NamedTuple):
-    """The last pairs of limited memory, as `optim.lbfgs.quasi_newton_direction` takes them."""
-
-    S: Tensor
-    """(m, B, n), steps, newest last."""
-    G: Tensor
-    """(m, B, n), the gradient before each step less that after it."""
-    r: Tensor
-    """(m, B), 1/⟨s, y⟩; 0 where a pair is not there."""
-    gamma: Tensor
-    """(B,), the scale of the inverse Hessian before the pairs."""
-
-    @classmethod
-    def none(cls, like: Tensor, gamma: Tensor, count: int = MEMORY) -> Pairs:
-        """An empty memory for vectors like (B, n)."""
-        S = like.new_zeros(count, *like.shape)
-        return cls(S, S, like.new_zeros(count, len(like)), gamma)
-
-    def added(self, s: Tensor, y: Tensor, where: Tensor) -> Pairs:
-        """With a pair in the place of the oldest, for the channels `where` (B,)."""
-        sy, yy = dot(s, y), dot(y, y)
-        S, G, r = (
-            torch.where(where.reshape(1, -1, *[1] * (old.dim() - 2)), torch.cat([old[1:], new[None]]), old)
-            for old, new in ((self.S, s), (self.G, y), (self.r, 1 / sy))
-        )
-        return Pairs(S, G, r, torch.where(where, sy / yy, self.gamma))
-
-    def forgotten(self, where: Tensor) -> Pairs:
-        """Empty for the channels `where` (B,)."""
-        return self._replace(r=torch.where(where, 0.0, self.r))
-
-    def times(self, g: Tensor) -> Tensor:
-        """The inverse Hessian of −f times g (B, n)."""
-        return quasi_newton_direction(-g, self.S, self.G, self.r, self.gamma)
 
 
 class Inverse(NamedTuple):
@@ -146,14 +101,16 @@ def _updated(inverse: Inverse, s: Tensor, y: Tensor) -> Inverse:
     where = sy > 1e-3 * (dot(s, s) * yy).sqrt()
     if isinstance(B, Pairs):
         return Inverse(B.added(s, y, where), updates + where)
-    eye = torch.eye(B.shape[-1], dtype=B.dtype, device=B.device)
-    before = pick(updates == 0, per_matrix(sy / yy) * eye, B)
-    By = (before @ y[..., None])[..., 0]
-    r = 1 / sy
-    q = (1 + dot(y, By) * r) * r
-    cross = s[:, :, None] * By[:, None]
-    after = before + per_matrix(q) * s[:, :, None] * s[:, None] - per_matrix(r) * (cross + cross.mT)
-    return Inverse(pick(where, after, B), updates + where)
+    first = where & (updates == 0)
+    gamma = (sy / yy).masked_fill(~first, 0.0)  # before the first update the matrix is 0
+    r = (1 / sy).masked_fill(~where, 0.0)[:, None]
+    s, y = s.masked_fill(~where[:, None], 0.0), y.masked_fill(~where[:, None], 0.0)
+    By = (B @ y[..., None])[..., 0] + gamma[:, None] * y
+    q = (1 + dot(y, By)[:, None] * r) * r
+    left, right = torch.stack([s, By], -1), torch.stack([q * s - r * By, -r * s], 1)
+    after = torch.baddbmm(B, left, right)  # B + q s sᵀ − r (s Byᵀ + By sᵀ) in one pass
+    after.diagonal(dim1=1, dim2=2).add_(gamma[:, None])
+    return Inverse(after, updates + where)
 
 
 def by_chains(T: Tensor, FF: Tensor, W: Tensor, numbers: Numbers) -> tuple[Value, Tensor]:
@@ -177,7 +134,7 @@ def ascend_chains(
     for _ in range(steps):
         w = as_real(W)
         s = _product(inverse, g, reach * (dot(w, w) / (dot(g, g) + TINY)).sqrt())
-        s = torch.where(refused, 0.3, 1.0).to(s.dtype)[:, None] * s
+        s = torch.where(refused[:, None], 0.3 * s, s)
         trial = as_complex(w + s, W)
         there, after = by_chains(T, FF, trial, numbers)
         inverse = _updated(inverse, s, g - after)

@@ -9,16 +9,20 @@ in canonical form, L the Cholesky factor of Vᴴ V, X = Q Z with Vᴴ Q = L, the
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from beamfold.kernels.fast_channel import GRID
-from beamfold.kernels.fast_workspace import Constants
+from beamfold.kernels.fast_workspace import MEMORY, Constants
 from beamfold.networks import Network
 from beamfold.optim.lbfgs import as_real
-from beamfold.optim.projected_objective import TINY, Numbers, Pairs, as_complex, dot, pick, value
+from beamfold.optim.limited_memory import Pairs, dot, pick
+from beamfold.optim.matrices import per_matrix
+from beamfold.optim.projected_objective import TINY, Numbers, as_complex, value
+from beamfold.optim.repeated import repeated
 
 PATIENCE = 3
 """How many times the digital steps where users depend on others, as in `kernels.fast_design`."""
@@ -45,7 +49,8 @@ def cholesky(A: Tensor, least: float) -> Tensor:
     for j in range(A.shape[-1]):
         pivot = rest[:, j, j].real
         there = pivot > least * A[:, j, j].real
-        column = rest[:, :, j] * torch.where(there, torch.where(there, pivot, 1.0).rsqrt(), 0.0)[:, None]
+        scale = pivot.masked_fill(~there, 1.0).rsqrt().masked_fill(~there, 0.0)
+        column = rest[:, :, j] * scale[:, None]
         column = torch.cat([torch.zeros_like(column[:, :j]), column[:, j:]], 1)
         rest = rest - column[:, :, None] * column[:, None].conj()
         columns.append(column)
@@ -56,25 +61,26 @@ def solve_adjoint(L: Tensor, Z: Tensor) -> Tensor:
     """L^(−H) Z, 0 in the rows where L has no column."""
     missing = L.diagonal(dim1=-2, dim2=-1).real == 0
     whole = L + torch.diag_embed(missing.to(L.dtype))
-    Z = torch.where(missing[..., None], 0.0, Z)
-    return torch.linalg.solve_triangular(whole.mH, Z, upper=True)
+    return torch.linalg.solve_triangular(whole.mH, Z.masked_fill(missing[..., None], 0.0), upper=True)
 
 
-def independent_first(G: Tensor, least: float) -> list[int]:
-    """The users in the order of a Cholesky factorisation of their Gram matrix (K, K) with pivots."""
-    order, top, K = list(range(len(G))), 0.0, len(G)
+def independent_first(G: Tensor, least: float) -> Tensor:
+    """(B, K): the users in the order of a Cholesky factorisation of their Gram matrices with pivots."""
+    B, K = G.shape[:2]
+    order = torch.arange(K, device=G.device).expand(B, K)
+    top, going = G.new_zeros(B).real, torch.ones(B, dtype=torch.bool, device=G.device)
     for j in range(K):
+        left, most = G.diagonal(dim1=1, dim2=2).real[:, j:].max(1)
+        top = torch.fmax(top, left)
+        going = going & (left > least * top)
+        swap = torch.arange(K, device=G.device).repeat(B, 1)
+        swap[:, j] = torch.where(going, most + j, j)
+        swap.scatter_(1, swap[:, j : j + 1], j)
+        order = order.gather(1, swap)
+        G = G.gather(1, swap[..., None].expand_as(G)).gather(2, swap[:, None].expand_as(G))
+        taken = G[:, j + 1 :, j : j + 1] * G[:, j : j + 1, j + 1 :] / G[:, j, j, None, None]
         G = G.clone()
-        left = G.diagonal().real[j:]
-        most = j + int(left.argmax())
-        top = max(top, float(left.max()))
-        if not float(left.max()) > least * top:
-            break
-        swapped = list(range(K))
-        swapped[j], swapped[most] = most, j
-        order = [order[i] for i in swapped]
-        G = G[swapped][:, swapped]
-        G[j + 1 :, j + 1 :] -= G[j + 1 :, j : j + 1] * G[j : j + 1, j + 1 :] / G[j, j]
+        G[:, j + 1 :, j + 1 :] -= taken.masked_fill(~per_matrix(going), 0.0)
     return order
 
 
@@ -106,10 +112,10 @@ def canonical(H: Tensor, gain: Tensor, U: Tensor, constants: Constants) -> Chann
     V, L = whole(order)
     K = H.shape[1]
     deficient = (L.diagonal(dim1=-2, dim2=-1)[:, :K].real == 0).any(-1)
-    for b in torch.nonzero(deficient)[:, 0].tolist():
-        G = V[b, :, :K].mH @ V[b, :, :K]
-        order[b] = order[b, torch.tensor(independent_first(G, constants.rounding), device=order.device)]
     if deficient.any():
+        users = V[deficient][..., :K]
+        first = independent_first(users.mH @ users, constants.rounding)
+        order[deficient] = order[deficient].gather(1, first)
         V, L = whole(order)
     return Channels(V, L, order, deficient, loud.any(1))
 
@@ -179,7 +185,7 @@ class Search(NamedTuple):
         """The first step is `reach` long, along the gradient g (B, n)."""
         gamma = reach / (dot(g, g) + TINY).sqrt()
         d = gamma[:, None] * g
-        return cls(Pairs.none(g, gamma), g, d, dot(g, d), torch.ones_like(gamma))
+        return cls(Pairs.none(g, gamma, MEMORY), g, d, dot(g, d), torch.ones_like(gamma))
 
     def after(self, new: Tensor, gain: Tensor, kept: Tensor) -> Search:
         """After a trial with gradient `new`, kept or not: the next direction, or a shorter step."""
@@ -191,8 +197,14 @@ class Search(NamedTuple):
         lost = ~(dot(g, d) > 0)  # round-off
         pairs = pairs.forgotten(kept & lost)
         d = pick(kept, pick(lost, pairs.gamma[:, None] * g, d), self.d)
-        t = torch.where(kept, 1.0, shorter(self.t, self.along, gain))
+        t = shorter(self.t, self.along, gain).masked_fill(kept, 1.0)
         return Search(pairs, g, d, dot(g, d), t)
+
+
+class _Ascent(NamedTuple):
+    Z: Tensor
+    f: Tensor
+    search: Search
 
 
 def digital_optimum(
@@ -205,34 +217,40 @@ def digital_optimum(
         found = value(L @ Z, Z.mH @ Z, numbers)
         return found.f, as_real(2 * (L.mH @ found.P + Z @ found.PX))
 
-    f, g = at(Z)
-    search = Search.begin(g, constants.digital)
-    patient = channels.deficient
-    most = steps * (PATIENCE if bool(patient.any()) else 1)
-    for step in range(most):
-        going = (search.along > 0) & (search.along < math.inf) & (patient | (step < steps))
+    def step(state: _Ascent, which: Tensor) -> _Ascent:
+        Z, f, search = state
+        going = which & (search.along > 0) & (search.along < math.inf)
         trial = Z + as_complex(search.t[:, None] * search.d, Z)
         after, new = at(trial)
         kept = going & (after >= f + 1e-4 * search.t * search.along)
-        Z, gain = pick(kept, trial, Z), after - f
-        search, f = search.after(new, gain, kept), torch.where(kept, after, f)
-    return channels.V @ solve_adjoint(L, Z)
+        search = search.after(new, after - f, kept)
+        return _Ascent(pick(kept, trial, Z), torch.where(kept, after, f), search)
+
+    f, g = at(Z)
+    state, patient = _Ascent(Z, f, Search.begin(g, constants.digital)), channels.deficient
+    state = repeated(partial(step, which=torch.ones_like(patient)), state, steps)
+    if bool(patient.any()):
+        state = repeated(partial(step, which=patient), state, (PATIENCE - 1) * steps)
+    return channels.V @ solve_adjoint(L, state.Z)
 
 
 def phases(A: Tensor, mask: Tensor, old: Tensor) -> Tensor:
     """e^{j∠A} where the mask is 1, 0 elsewhere; an entry that is 0 keeps `old`."""
     size = A.abs()
     small = size.square() < torch.finfo(size.dtype).tiny
-    return torch.where(small, old, A / torch.where(small, 1.0, size)) * mask
+    return torch.where(small, old, A / size.masked_fill(small, 1.0)) * mask
 
 
 def least_squares(F: Tensor, X: Tensor, ridge: float) -> Tensor:
     """W = (Fᴴ F + ridge · N I)⁻¹ Fᴴ X."""
     FF = F.mH @ F
     diagonal = FF.diagonal(dim1=-2, dim2=-1)
-    more = torch.where(diagonal == 0, 1.0, ridge * diagonal)  # a chain that no antenna hangs on sends nothing
+    more = (ridge * diagonal).masked_fill(
+        diagonal == 0, 1.0
+    )  # a chain that no antenna hangs on sends nothing
     L = torch.linalg.cholesky_ex(FF + torch.diag_embed(more)).L
-    return torch.cholesky_solve(F.mH @ X, L)
+    half = torch.linalg.solve_triangular(L, F.mH @ X, upper=False)
+    return torch.linalg.solve_triangular(L.mH, half, upper=True)
 
 
 def _dealt(allowed: Tensor) -> Tensor:
