@@ -116,9 +116,8 @@ def table(device: str, depth: str, batches: list[int]) -> None:
         plan = plan_for(4, s.network, s.radar.factor(1e-3).U.shape[1], **DEPTHS[depth])
         run_projected(s, plan)
     each, bound = traffic.bytes / 20, copied(device)
-    print(
-        f"{depth}: {traffic.calls} operations; {each / 1e6:.1f} MB a channel; a copy moves {bound / 1e12:.2f} TB/s"
-    )
+    print(f"{depth}: {traffic.calls} operations, {each / 1e6:.1f} MB a channel")
+    print(f"A copy moves {bound / 1e12:.2f} TB/s.")
     print("| batch | design, 1/s | search, 1/s | one by one, 1/s | bytes/s of a copy's | peak MiB |")
     print("| --- | --- | --- | --- | --- | --- |")
     for batch in batches:

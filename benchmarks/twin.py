@@ -19,9 +19,11 @@ import torch
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.kernels.fast import Plan, plan_for, run_fast
+from beamfold.methods.fast import work_plan
 from beamfold.networks import fully_connected, named_network
 from beamfold.optim.projected import run_projected
 from beamfold.scenario import Scenario, make_scenario
+from beamfold.start import Point
 
 PART = 5
 """Channels of one random setting."""
@@ -59,15 +61,16 @@ def kind(s: Scenario) -> str:
     return "M > K" if s.users > 1 else "K = 1, M = 2"
 
 
-def equal(count: int, steps: int) -> None:
+def equal(count: int, steps: int, device: str) -> None:
     rng = np.random.default_rng(31)
     apart: dict[str, list[list[float]]] = {}
     for i in range(count // PART):
         s = drawn(rng, i)
         rank = s.radar.factor(1e-7).U.shape[1]
         row = []
-        for plan in (FEW, plan_for(s.users, s.network, rank, steps=steps)):
-            points = run_fast(s, plan, dtype=np.float64)[0], run_projected(s, plan, dtype=torch.float64)[0]
+        for plan in (FEW, work_plan(None, steps, rank, s.users, s.network)):
+            there = run_projected(s.to(device), plan, dtype=torch.float64)[0]
+            points = run_fast(s, plan, dtype=np.float64)[0], Point(there.F.cpu(), there.W.cpu())
             compiled, readable = (s.objective(p.F @ p.W) for p in points)
             row.append(((compiled - readable).abs() / (1 + compiled.abs())).tolist())
         apart.setdefault(kind(s), []).extend([list(pair) for pair in zip(*row, strict=True)])
@@ -111,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.only != "speed":
         torch.set_num_threads(1)
-        equal(options.count, options.steps)
+        equal(options.count, options.steps, options.device)
     if options.only != "equal":
         speed(options.device, options.threads)
 

@@ -13,7 +13,7 @@ import beamfold as bf
 from beamfold.constraints import total_power
 from beamfold.kernels.fast import Plan, run_fast
 from beamfold.kernels.fast_guard import Guard
-from beamfold.methods.fast import _plan
+from beamfold.methods.fast import work_plan
 from beamfold.networks import Network, dynamic, fully_connected, interleaved, subarrays
 from beamfold.optim.local_maximum import STATIONARY, conclude_search, residual
 from beamfold.result import Fault, Status
@@ -247,8 +247,8 @@ def test_deep_takes_a_second_start_where_the_start_decides(network, users, start
     """M ≥ 2 K chains of fixed connections take one, whose steps are the first that "deeper" takes."""
     plain = small(16, users, network.chains, count=4, snr_db=6)
     s = bf.make_scenario(plain.H, plain.radar, snr_db=6, weight=0.3, network=network)
-    assert _plan("deep", None, 3, users, network).starts == starts
-    assert _plan("deeper", None, 3, users, network).starts == 3
+    assert work_plan("deep", None, 3, users, network).starts == starts
+    assert work_plan("deeper", None, 3, users, network).starts == 3
     if starts == 1:
         deep, deeper = (bf.fast(s, depth=depth).objective for depth in ("deep", "deeper"))
         assert bool((deeper >= deep - 1e-4 * (1 + deep.abs())).all())  # float32's f of some 10 terms

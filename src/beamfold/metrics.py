@@ -58,7 +58,8 @@ def lag_sums(X: Tensor, array: Array) -> Tensor:
     weights = [1]
     for size in reversed(sizes[1:]):
         weights.insert(0, weights[0] * size)
-    r = r.flatten(-len(shape))[..., place @ torch.tensor(weights, device=X.device)]
+    index = (place * torch.tensor(weights, device=X.device)).sum(-1)  # a GPU has no product of integers
+    r = r.flatten(-len(shape))[..., index]
     return torch.cat([r.real, -r.imag[..., 1:]], -1)
 
 

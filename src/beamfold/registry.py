@@ -36,7 +36,7 @@ NEEDS = {"constrained": "tau_max or tau_max_db"}
 """Methods that do not run without an option, and which."""
 BYTES = 48 << 20
 """Working memory of a part of a batch on the CPU: what its caches and the progress bar like."""
-GPU_BYTES = 4 << 30
+GPU_BYTES = 16 << 30
 """The same on a GPU, where few channels take as long as many; never more than half of what is free."""
 
 
@@ -137,7 +137,7 @@ def design(
     check_threads(threads)
     size, workers, torches = chosen.part or part_size(s), 1, threads or 1
     run = chosen.function
-    if "threads" in chosen.options:
+    if "threads" in chosen.options and s.H.device.type == "cpu":
         torches = 1
         if chosen.part is None:  # parts side by side, each on one thread
             workers = threads or cores()

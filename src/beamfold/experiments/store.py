@@ -29,8 +29,8 @@ def save(path: Path, ds: xr.Dataset) -> None:
     }
     held = io.BytesIO()  # a disk that fills up under HDF5 can take the process with it
     ds.to_netcdf(held, engine="h5netcdf", encoding=packed)
-    with held.getbuffer() as content:
-        write(path, lambda target: target.write_bytes(content))
+    content = held.getvalue()  # bytes, not a view: one that an error keeps alive stops `held` from closing
+    write(path, lambda target: target.write_bytes(content))
 
 
 def load(path: Path) -> xr.Dataset:

@@ -130,7 +130,7 @@ def design_one(
     if len(H) == 1:
         one = setting.one if not given else _from_start(setting.one)
         with one.buffers.lent() as buffer:
-            return one.one(F, W[0], H[0], problem, buffer, free)
+            return one.one(F, W[0], H[0], power, weight, buffer, free)
     choice = choose(H, setting.radar, len(H)) if given else setting.choice(H)
     plan, done = setting.plan, 0
     shared = max(ROUGH, DIGITAL * plan.digital // len(choice.chosen))
@@ -138,7 +138,7 @@ def design_one(
     if len(choice.chosen) == 1 and not setting.separate:
         s = int(choice.chosen[0])
         with setting.one.buffers.lent() as buffer:
-            _, done = setting.one.one(F, W[s], H[s], problem, buffer, free)
+            _, done = setting.one.one(F, W[s], H[s], power, weight, buffer, free)
         plan, given = plan._replace(steps=0), True
     if given:
         plan = plan._replace(digital=-1)

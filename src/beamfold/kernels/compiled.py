@@ -263,7 +263,7 @@ def is_compiled(kernel: Any, scalar: str = "float32", *, goal: bool = False) -> 
     """Whether a kernel need not be compiled in this process: its code is in memory or in the cache folder.
 
     Args:
-        kernel: a kernel, for example `kernels.fast_design.design`.
+        kernel: a kernel, for example `kernels.fast_design.designs`.
         scalar: the precision asked for, "float32" or "float64".
         goal: for another sensing goal than τ.
     """

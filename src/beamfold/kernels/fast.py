@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.kernels.fast_channel import GRID
-from beamfold.kernels.fast_design import design
+from beamfold.kernels.fast_design import Shared, designs
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.fast_loud import deepen, value
 from beamfold.kernels.fast_workspace import Constants, Problem, layout
@@ -33,6 +33,7 @@ from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
 Planes = NDArray[Any]
+Real = NDArray[np.float64]
 DROPPED = {np.float32: 1e-3, np.float64: 1e-7}
 """Eigenvalues of Ψ below this fraction of the largest are left out of U; ‖Ψ‖² is the whole of it."""
 
@@ -41,13 +42,17 @@ ROUNDING = {np.float32: 2e-6, np.float64: 1e-12}
 """The share of a column's energy below which what the others leave of it counts as rounding."""
 
 
+STEPS_OF_X = 3
+"""Steps of X that take the place of one of F where all are made for X; together they take less time."""
+
+
 class Plan(NamedTuple):
     """How much work a design is, in the order in which it is done."""
 
     digital: int = 20
     """L-BFGS steps of the digital optimum in the small space."""
     alternations: int = 20
-    """Alternations F = e^{j∠(X Wᴴ)}, W = F^† X of its factorisation."""
+    """Alternations F = e^{j∠(X Wᴴ)}, W = F^† X of its factorisation; below 0 it is `two_chains_each`."""
     first: int = 10
     """BFGS steps of W before F moves."""
     inner: int = 3
@@ -72,6 +77,13 @@ def plan_for(users: int, network: Network, rank: int, **given: int) -> Plan:
     digital = min(max(users * (users + rank) // 3, Plan().digital), 40)
     alternations = Plan().alternations * (2 if network.chains > users and network.full else 1)
     return Plan(digital, alternations)._replace(**given)
+
+
+def exact_plan(users: int, network: Network, rank: int, steps: int) -> Plan:
+    """For M ≥ 2 K chains on every antenna, where F W can be any X: all steps are made for X."""
+    plan = plan_for(users, network, rank)
+    digital = plan.digital + STEPS_OF_X * steps
+    return plan._replace(digital=digital, alternations=-1, first=0, inner=0, steps=0)
 
 
 CONSTANTS = Constants()
@@ -144,30 +156,53 @@ class Setting:
 
         Those of another goal hold working space: one thread at a time may use them.
         """
-        mantissa, exponent = math.frexp(weight * power * power)
-        omega = math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
         _, users, chains, _ = self.sizes
         first = up(chains, 4) + users
         problem = problem_for(power, self.noise, weight, self.square, self.goal, first, self.dtype)
-        return problem if self.goal is not None else problem._replace(omega=omega)
+        if self.goal is not None:
+            return problem
+        return problem._replace(omega=float(_on_grid(np.array(problem.omega))))
 
-    def one(
-        self, F: Complex, W: Complex, H: Complex, problem: Problem, buffer: Planes, free: Planes | None = None
-    ) -> tuple[float, int]:
-        """Fill F (N, M) and W (M, K) for H (K, N); f and the steps of F made.
+    def inputs(self, power: Real, weight: Real) -> tuple[Real, Shared]:
+        """What `filled` takes for P_t and ω (B,): the numbers of each channel, and what they have in common.
+
+        With another goal than τ all have one ω, and one thread at a time may use the result.
+        """
+        problem = self.problem(float(power[0]), float(weight[0]))
+        omega = np.zeros_like(power) if self.goal is not None else _on_grid(weight * power * power)
+        numbers = np.stack([power, np.sqrt(power / self.noise), omega], 1)
+        return numbers, Shared(self.U, self.mixing, self.dynamic, self.constants, self.plan, problem)
+
+    def filled(
+        self, F: Complex, W: Complex, H: Complex, inputs: tuple[Real, Shared], buffer: Planes,
+        free: Planes | None = None,
+    ) -> Real:  # fmt: skip
+        """Fill F (B, N, M) and W (B, M, K) for H (B, K, N): f and the steps of F made (B, 2).
 
         `free`, as of `planes_of`, is 1 where F may change; the whole network unless given.
         """
+        numbers, shared = inputs
         before = (F.copy(), W.copy()) if self.plan.digital < 0 else None
-        f, done, loud = design(
-            F, W, H, self.U, self.mixing, self.mask if free is None else free, self.dynamic, problem,
-            self.constants, self.plan, buffer,
-        )  # fmt: skip
-        if loud:
-            return self._loud(F, W, H, problem, before), done
-        if self.goal is None or problem.sensed is None:
-            return f, done
-        return f + problem.sensed.weight * goal_form(self.goal).constant, done
+        found = np.empty((len(H), 3))
+        designs(F, W, H, self.mask if free is None else free, numbers, shared, buffer, found)
+        sensed = shared.problem.sensed
+        if self.goal is not None and sensed is not None:
+            found[:, 0] += sensed.weight * goal_form(self.goal).constant
+        for b in found[:, 2].nonzero()[0].tolist():
+            given = None if before is None else (before[0][b], before[1][b])
+            power, gain, omega = numbers[b].tolist()
+            problem = shared.problem._replace(power=power, gain=gain, omega=omega)
+            found[b, 0] = self._loud(F[b], W[b], H[b], problem, given)
+        return found[:, :2]
+
+    def one(
+        self, F: Complex, W: Complex, H: Complex, power: float, weight: float, buffer: Planes,
+        free: Planes | None = None,
+    ) -> tuple[float, int]:  # fmt: skip
+        """`filled` for one channel: f and the steps of F made."""
+        inputs = self.inputs(np.array([power]), np.array([weight]))
+        f, done = self.filled(F[None], W[None], H[None], inputs, buffer, free)[0]
+        return float(f), int(done)
 
     def _loud(
         self, F: Complex, W: Complex, H: Complex, problem: Problem, before: tuple[Complex, Complex] | None
@@ -180,6 +215,13 @@ class Setting:
         return values[best]
 
 
+def _on_grid(omega: Real) -> Real:
+    """ω P_t² to `GRID` bits: equivalent problems then round alike."""
+    mantissa, exponent = np.frexp(omega)
+    rounded: Real = np.ldexp(np.rint(np.ldexp(mantissa, GRID)), exponent - GRID)
+    return rounded
+
+
 class Prepared:
     """The fast design of one deployment: call it with a channel estimate H (K, N), get F, W and the steps.
 
@@ -189,8 +231,8 @@ class Prepared:
 
     def __init__(self, setting: Setting, power: float, weight: float, guard: Guard) -> None:
         self._setting, self._guard = setting, guard
-        self._numbers = power, weight
-        self._problem = setting.problem(power, weight)
+        self._numbers = np.array([power]), np.array([weight])
+        self._inputs = setting.inputs(*self._numbers)
         N, K, _, _ = setting.sizes
         self(
             (np.eye(K, N) * math.sqrt(N) + 1e-3).astype(np.complex128)
@@ -198,12 +240,16 @@ class Prepared:
 
     @property
     def steps(self) -> int:
-        """The most steps of F that a call takes."""
-        return self._setting.plan.steps
+        """The most steps of F that a call takes; of X where F follows from X exactly, M ≥ 2 K."""
+        plan = self._setting.plan
+        return plan.digital if plan.alternations < 0 else plan.steps
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._setting.plan = self._setting.plan._replace(steps=steps)
+        plan = self._setting.plan
+        given = {"digital" if plan.alternations < 0 else "steps": steps}
+        self._setting.plan = plan._replace(**given)
+        self._inputs = self._setting.inputs(*self._numbers)
 
     def __call__(self, H: Complex) -> tuple[Complex, Complex, int]:
         """F (N, M), W (M, K) for H (K, N) with rows h_kᴴ, and the steps of F that were made."""
@@ -211,11 +257,11 @@ class Prepared:
         F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
         H = np.ascontiguousarray(H, np.complex128)
         with self._setting.buffers.lent() as buffer:
-            shared = self._setting.goal is None
-            problem = self._problem if shared else self._setting.problem(*self._numbers)
-            _, done = self._setting.one(F, W, H, problem, buffer)
+            own = self._setting.goal is not None  # working space in the inputs
+            inputs = self._setting.inputs(*self._numbers) if own else self._inputs
+            done = self._setting.filled(F[None], W[None], H[None], inputs, buffer)[0, 1]
         self._guard(F, W, H)
-        return F, W, done
+        return F, W, int(done)
 
 
 MARGIN = 1.25
@@ -275,7 +321,10 @@ def run_fast(
         which=which, constants=constants,
     )  # fmt: skip
     H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
-    power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
+    power, weight = (
+        np.ascontiguousarray(t.expand(s.batch).reshape(count).numpy(), np.float64)
+        for t in (s.power, s.weight)
+    )
     if start is None:
         F, W = np.empty((count, N, M), np.complex128), np.empty((count, M, K), np.complex128)
     else:
@@ -285,11 +334,12 @@ def run_fast(
     f, done = np.empty(count), np.empty(count, np.int64)
 
     def work(first: int, last: int) -> None:
+        each = moving is not None or (s.goal is not None and (weight != weight[0]).any())
         with setting.buffers.lent() as buffer:
-            for b in range(first, last):
-                problem = setting.problem(power[b], weight[b])
-                there = None if moving is None else setting.planes_of(moving[b])
-                f[b], done[b] = setting.one(F[b], W[b], H[b], problem, buffer, there)
+            for a, b in [(b, b + 1) for b in range(first, last)] if each else [(first, last)]:
+                there = None if moving is None else setting.planes_of(moving[a])
+                inputs = setting.inputs(power[a:b], weight[a:b])
+                f[a:b], done[a:b] = setting.filled(F[a:b], W[a:b], H[a:b], inputs, buffer, there).T
 
     parallel_for(work, count, threads)
     point = Point(torch.from_numpy(F.reshape(*s.batch, N, M)), torch.from_numpy(W.reshape(*s.batch, M, K)))

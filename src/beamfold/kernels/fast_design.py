@@ -11,9 +11,10 @@ gradient of max_W f. A trial that does not raise f (Armijo) goes back to F and W
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beamfold.kernels.cholesky import solve_adjoint
 from beamfold.kernels.fast_chains import KEPT_POINT, POINT, SAVED, ascend_chains, planes
@@ -51,6 +52,7 @@ from beamfold.kernels.workspace import carve
 if TYPE_CHECKING:
     from beamfold.kernels.fast import Plan
 
+Real = NDArray[np.float64]
 PATIENCE = 3
 """How many times the digital steps where users depend on others: who is served is decided there."""
 
@@ -207,35 +209,29 @@ def best_start(
             free[0, m, n] = one(V) if there else like(V, 0.0)
 
 
+class Shared(NamedTuple):
+    """What all channels of a batch have in common."""
+
+    U: Planes
+    """(2, r, N padded) in the kernel's precision, Ψ ≈ U Uᴴ, or the columns of another goal than τ."""
+    mixing: Planes
+    """(2 · starts, K, M padded), see `fast.mixing`."""
+    dynamic: bool
+    """Each antenna is connected to one chain of those that are allowed, chosen for the channel."""
+    constants: Constants
+    """First steps and thresholds."""
+    plan: Plan
+    """How much work."""
+    problem: Problem
+    """The numbers of (8) but for `numbers` of each channel."""
+
+
 @kernel
 def design(
-    F: Complex, W: Complex, H: Complex, U: Planes, mixing: Planes, free: Planes, dynamic: bool,
-    problem: Problem, constants: Constants, plan: Plan, buffer: Planes,
-) -> tuple[Any, int, bool]:  # fmt: skip
-    """{F, W} for one channel.
-
-    With `plan.digital` below 0 the start is the {F, W} that the arrays hold. Where users depend on others,
-    `PATIENCE` times the digital steps are made.
-
-    Args:
-        F: (N, M), filled.
-        W: (M, K), filled.
-        H: (K, N).
-        U: (2, r, N padded) in the kernel's precision, Ψ ≈ U Uᴴ, or the columns of another goal than τ.
-        mixing: (2 · starts, K, M padded), see `fast.mixing`.
-        free: (1, M padded, N padded), 1 where an antenna is connected to a chain and the phase may change.
-            With a start of the arrays also where F is 0 it stays; where it is not 0 but `free` is, it is
-            frozen.
-        dynamic: each antenna is connected to one chain of those that `free` allows, chosen for the channel.
-        problem: the numbers of (8).
-        constants: first steps and thresholds.
-        plan: how much work.
-        buffer: as many numbers as the arrays of `fast_workspace.layout` have.
-
-    Returns:
-        f in the kernel's precision, the steps of F made, and whether a user was louder than
-        `constants.loudest`; f is then that of a weaker one.
-    """
+    F: Complex, W: Complex, H: Complex, free: Planes, shared: Shared, problem: Problem, buffer: Planes
+) -> tuple[Any, int, bool]:
+    """{F, W} for one channel, see `designs`; f, the steps of F made, and whether a user was too loud."""
+    U, mixing, dynamic, constants, plan, _ = shared
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
     for i in range(len(buffer)):
@@ -262,3 +258,39 @@ def design(
     f, done = ascend_point(w, w.memory, problem, constants, plan, plan.steps, M)
     store_point(F, W, V, W_planes, there, order, problem)
     return f, done, loud
+
+
+@kernel
+def designs(
+    F: Complex,
+    W: Complex,
+    H: Complex,
+    free: Planes,
+    numbers: Real,
+    shared: Shared,
+    buffer: Planes,
+    found: Real,
+) -> None:
+    """{F, W} for a batch of channels, one after another.
+
+    With `plan.digital` below 0 the start is the {F, W} that the arrays hold. Where users depend on others,
+    `PATIENCE` times the digital steps are made.
+
+    Args:
+        F: (B, N, M), filled.
+        W: (B, M, K), filled.
+        H: (B, K, N).
+        free: (1, M padded, N padded), 1 where an antenna is connected to a chain and the phase may change.
+            With a start of the arrays also where F is 0 it stays; where it is not 0 but `free` is, it is
+            frozen.
+        numbers: (B, 3), power, gain and omega of `Problem`.
+        shared: what the channels have in common.
+        buffer: as many numbers as the arrays of `fast_workspace.layout` have.
+        found: (B, 3), filled with f in the kernel's precision, the steps of F made, and 1 where a user was
+            louder than `Constants.loudest`; f is then that of a weaker one.
+    """
+    square, sensed = shared.problem.square, shared.problem.sensed
+    for b in range(len(H)):
+        problem = Problem(numbers[b, 0], numbers[b, 1], numbers[b, 2], square, sensed)
+        f, done, loud = design(F[b], W[b], H[b], free, shared, problem, buffer)
+        found[b, 0], found[b, 1], found[b, 2] = f, done, loud

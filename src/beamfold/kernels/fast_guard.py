@@ -35,6 +35,7 @@ from beamfold.start import CANCELS, Point, least_norm, proposed
 from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
+Real = NDArray[np.float64]
 LEFT_OUT = 1e-3
 """Eigenvalues of Ψ below this fraction of the largest are left out of U."""
 STRONGEST = 1e12
@@ -61,23 +62,25 @@ def layout(N: int, K: int, M: int, r: int) -> Space:
     )
 
 
+class Reference(NamedTuple):
+    """What (26) of every channel has in common."""
+
+    U: Planes
+    """(2, r, N padded), Ψ ≈ U Uᴴ, or the columns of another goal than τ."""
+    extra: Complex
+    """(N, M − K), the columns that (26) adds to the channels."""
+    mask: Mask
+    """(N, M), 1 where an antenna is connected to a chain."""
+    problem: Problem
+    """The numbers of (8) but for `numbers` of each channel."""
+
+
 @kernel
 def gain_over_start(
-    F: Complex, W: Complex, H: Complex, U: Planes, extra: Complex, mask: Mask, problem: Problem,
-    buffer: Planes,
-) -> float:  # fmt: skip
-    """f of {F, W} less f of the start (26), −∞ where that is not known well enough; NaN where F, W are.
-
-    Args:
-        F: (N, M).
-        W: (M, K).
-        H: (K, N).
-        U: (2, r, N padded), Ψ ≈ U Uᴴ, or the columns of another goal than τ.
-        extra: (N, M − K), the columns that (26) adds to the channels.
-        mask: (N, M), 1 where an antenna is connected to a chain.
-        problem: the numbers of (8).
-        buffer: for the arrays of `layout`, zero before the first call.
-    """
+    F: Complex, W: Complex, H: Complex, reference: Reference, problem: Problem, buffer: Planes
+) -> float:
+    """f of {F, W} less f of the start (26) for one channel, see `gains_over_start`."""
+    U, extra, mask, _ = reference
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
     start, objective, g = carve(buffer, layout(N, K, M, r))
@@ -101,6 +104,27 @@ def gain_over_start(
     if not (trust > PIVOTS and strongest < STRONGEST and N * M * size < CANCELS**2 * problem.power):
         return -np.inf
     return f - by_chains(g, T, W_planes, objective, problem)
+
+
+@kernel
+def gains_over_start(
+    F: Complex, W: Complex, H: Complex, numbers: Real, reference: Reference, buffer: Planes, gains: Real
+) -> None:
+    """f of {F, W} less f of (26), −∞ where that is not known well enough; NaN where F, W are.
+
+    Args:
+        F: (B, N, M).
+        W: (B, M, K).
+        H: (B, K, N).
+        numbers: (B, 3), power, gain and omega of `Problem`.
+        reference: what the channels have in common.
+        buffer: for the arrays of `layout`, zero before the first call.
+        gains: (B,), filled.
+    """
+    square, sensed = reference.problem.square, reference.problem.sensed
+    for b in range(len(H)):
+        problem = Problem(numbers[b, 0], numbers[b, 1], numbers[b, 2], square, sensed)
+        gains[b] = gain_over_start(F[b], W[b], H[b], reference, problem, buffer)
 
 
 class Guard:
@@ -133,7 +157,7 @@ class Guard:
         numbers = torch.tensor([power, weight], dtype=torch.float64)
         H = torch.zeros(K, N, dtype=torch.complex128)
         self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise, network=network, goal=goal)
-        self._fixed = power, weight
+        self._fixed = np.array([power]), np.array([weight])
         self._noise, self._left_out = noise, left_out
         self._square = radar.square
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
@@ -143,26 +167,51 @@ class Guard:
         self._goal, self._first = goal, p.M + K
         self._U = to_planes(U.mT.resolve_conj().numpy(), p.N, np.float64)
         self._buffers = Buffers(layout(N, K, M, r), np.float64)
+        self._ready = self._inputs(*self._fixed) if goal is None else None
+        self._least = float(self.margin(*self._fixed)[0])
         nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
-        self.above(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
+        self.gain(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
 
-    def margin(self, power: float, weight: float) -> float:
-        """How far `gain` may be off: what U leaves out of Ψ, and rounding."""
+    def margin(self, power: Real, weight: Real) -> Real:
+        """(B,): how far `gains` may be off: what U leaves out of Ψ, and rounding."""
         energy = weight * power * power if self._goal is None else weight
         # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
-        return 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
+        off: Real = 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
+        return off
+
+    def _inputs(self, power: Real, weight: Real) -> tuple[Real, Reference]:
+        """What the kernel takes; one thread at a time may use it with another goal than τ."""
+        problem = problem_for(
+            float(power[0]), self._noise, float(weight[0]), self._square, self._goal, self._first, np.float64
+        )
+        omega = weight * power * power if self._goal is None else np.zeros_like(power)
+        numbers = np.stack([power, np.sqrt(power / self._noise), omega], 1)
+        return numbers, Reference(self._U, self._extra, self._mask, problem)
+
+    def gains(
+        self, F: Complex, W: Complex, H: Complex, power: Real, weight: Real,
+        inputs: tuple[Real, Reference] | None = None,
+    ) -> Real:  # fmt: skip
+        """R − ω τ of {F, W} less that of (26) for H (B, K, N), P_t and ω (B,); −∞ where it is not known.
+
+        With another goal than τ all have one ω.
+        """
+        found = np.full(len(H), -math.inf)
+        if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
+            return found
+        numbers, reference = self._inputs(power, weight) if inputs is None else inputs
+        with self._buffers.lent() as buffer:
+            gains_over_start(F, W, H, numbers, reference, buffer, found)
+        return found
 
     def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
-        """R − ω τ of {F, W} less that of (26) for H (K, N); −∞ where that is not known well enough."""
-        problem = problem_for(power, self._noise, weight, self._square, self._goal, self._first, np.float64)
-        if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
-            return -math.inf
-        with self._buffers.lent() as buffer:
-            return gain_over_start(F, W, H, self._U, self._extra, self._mask, problem, buffer)
+        """`gains` of one channel."""
+        return float(self.gains(F[None], W[None], H[None], np.array([power]), np.array([weight]))[0])
 
-    def above(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> bool:
-        """True where {F, W} is above (26) for H (K, N) for certain; False where that is to be looked at."""
-        return bool(self.gain(F, W, H, power, weight) > self.margin(power, weight))
+    def above(self, F: Complex, W: Complex, H: Complex, power: Real, weight: Real) -> NDArray[np.bool_]:
+        """(B,): True where {F, W} is above (26) for certain; False where that is to be looked at."""
+        sure: NDArray[np.bool_] = self.gains(F, W, H, power, weight) > self.margin(power, weight)
+        return sure
 
     def __call__(self, F: Complex, W: Complex, H: Complex) -> None:
         """Put (26) in the place of F (N, M), W (M, K) where that is better for H (K, N).
@@ -172,7 +221,7 @@ class Guard:
         Raises:
             InputError: a channel that holds NaN or Inf.
         """
-        if self.above(F, W, H, *self._fixed):
+        if self.gains(F[None], W[None], H[None], *self._fixed, self._ready)[0] > self._least:
             return
         if not np.isfinite(H).all():
             raise InputError("the channel holds NaN or Inf")
@@ -197,13 +246,17 @@ def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> 
     count, K, N = math.prod(s.batch), s.users, s.antennas
     H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
     F, W = (z.resolve_conj().numpy().reshape(count, *z.shape[-2:]) for z in point)
-    power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
+    power, weight = (
+        np.ascontiguousarray(t.expand(s.batch).reshape(count).numpy(), np.float64)
+        for t in (s.power, s.weight)
+    )
     guard = _guard(s.radar, K, s.network, s.noise, s.goal)
     above = np.zeros(count, np.bool_)
+    each = s.goal is not None and bool((weight != weight[:1]).any())
 
     def work(first: int, last: int) -> None:
-        for b in range(first, last):
-            above[b] = guard.above(F[b], W[b], H[b], power[b], weight[b])
+        for a, b in [(b, b + 1) for b in range(first, last)] if each else [(first, last)]:
+            above[a:b] = guard.above(F[a:b], W[a:b], H[a:b], power[a:b], weight[a:b])
 
     parallel_for(work, count, threads)
     return torch.from_numpy(above.reshape(s.batch))

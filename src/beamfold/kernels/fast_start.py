@@ -288,6 +288,33 @@ def connect(V: Planes, mask: Planes, M: int) -> None:
 
 
 @kernel
+def two_chains_each(V: Planes, W: Planes, X: Planes, mask: Planes, M: int) -> None:
+    """F and W with F W = X, for M ≥ 2 K chains that are on every antenna.
+
+    With 2 w = max_n |x_n| for a column x of X, θ_n = ∠x_n and cos φ_n = |x_n| / 2w,
+
+        x_n = w (e^{j(θ_n + φ_n)} + e^{j(θ_n − φ_n)}).
+
+    Chains beyond 2 K repeat e^{jθ_n} of the columns and send nothing.
+    """
+    erase(W)
+    for m in range(M):
+        k = m // 2 if m // 2 < X.shape[1] else m % X.shape[1]
+        sign = one(V) if m % 2 == 0 else -one(V)
+        top = like(V, 0.0)
+        for n in range(X.shape[2]):
+            top = max(top, np.sqrt(X[0, k, n] * X[0, k, n] + X[1, k, n] * X[1, k, n]))
+        if m < 2 * X.shape[1]:
+            W[0, k, m] = top / like(V, 2.0)
+        for n in range(X.shape[2]):
+            size = np.sqrt(X[0, k, n] * X[0, k, n] + X[1, k, n] * X[1, k, n])
+            re, im = (X[0, k, n] / size, X[1, k, n] / size) if size > 0 else (one(V), like(V, 0.0))
+            c = size / top if top > 0 and m < 2 * X.shape[1] else one(V)
+            s = sign * np.sqrt(max(one(V) - c * c, like(V, 0.0)))
+            V[0, m, n], V[1, m, n] = mask[0, m, n] * (c * re - s * im), mask[0, m, n] * (c * im + s * re)
+
+
+@kernel
 def factorise(
     V: Planes, W: Planes, X: Planes, A: Planes, mixing: Planes, mask: Planes, allowed: Planes,
     dynamic: bool, alternations: int, ridge: float, M: int,
@@ -295,8 +322,11 @@ def factorise(
     """F from the phases of X mixingᵀ, 0 where that is 0; then F = e^{j∠(X Wᴴ)} and W = F^† X in turn.
 
     Where the mask (1, M, N) is 0 F is 0, too. In a dynamic network it is chosen anew before each F, among
-    the connections that are allowed.
+    the connections that are allowed. With `alternations` below 0 X is factorised by `two_chains_each`.
     """
+    if alternations < 0:
+        two_chains_each(V, W, X, mask, M)
+        return
     if dynamic:
         deal(mask, allowed, M)
     connect(V, mask, M)

@@ -85,10 +85,14 @@ def _work(
     return {key: value for key, value in given.items() if not (band and key in SEVERAL)}
 
 
-def _plan(depth: str | None, steps: int | None, rank: int, users: int, network: Network) -> Plan:
-    from beamfold.kernels.fast import plan_for
+def work_plan(depth: str | None, steps: int | None, rank: int, users: int, network: Network) -> Plan:
+    """The work of a design at a named depth, or with so many steps of F, for Ψ of rank r."""
+    from beamfold.kernels.fast import exact_plan, plan_for
 
-    plan = plan_for(users, network, rank, **_work(depth, steps, users, network))
+    work = _work(depth, steps, users, network)
+    if network.full and network.bits is None and network.chains >= 2 * users:
+        return exact_plan(users, network, rank, work["steps"])
+    plan = plan_for(users, network, rank, **work)
     if (
         users == network.chains == 1
     ):  # W is one number: the power sets its modulus, and f knows no phase of it
@@ -158,7 +162,7 @@ def fast(
             point, _, done = search(s, dtype=dtype, tolerance=tolerance, threads=threads, **work)
             return conclude(s, "fast", point, done)
     usual = "deep" if s.network.full or steps is not None else "deeper"
-    plan = _plan(depth or usual, steps, columns(s.radar, s.goal, dtype).shape[1], s.users, s.network)
+    plan = work_plan(depth or usual, steps, columns(s.radar, s.goal, dtype).shape[1], s.users, s.network)
     if not compiled:
         from beamfold.optim.projected import run_projected
 
@@ -233,7 +237,7 @@ def prepare_fast(
     if network.bits is not None:
         raise InputError(f"a prepared design has continuous phases, the network has {network.bits} bits")
     dtype: Any = np.float64 if precision == "double" else np.float32
-    plan = _plan(depth, steps, columns(radar, goal, dtype).shape[1], users, network)
+    plan = work_plan(depth, steps, columns(radar, goal, dtype).shape[1], users, network)
     setting = setting_for(radar, goal, users=users, network=network, noise=noise, plan=plan, dtype=dtype)
     power = noise * 10 ** (snr_db / 10)
     guard = Guard(radar, users=users, network=network, power=power, weight=weight, noise=noise, goal=goal)

@@ -42,7 +42,7 @@ class Pairs(NamedTuple):
     """(B, m), 1/s_iᵀ y_i; 0 where a pair is not there."""
     gamma: Tensor
     """(B,), γ, the scale of the inverse Hessian before the pairs."""
-    count: Tensor
+    made: Tensor
     """(B,), pairs added so far."""
 
     @classmethod
@@ -50,13 +50,13 @@ class Pairs(NamedTuple):
         """An empty memory of m pairs for vectors like (B, n)."""
         B, n = like.shape
         table = like.new_zeros(B, m, m)
-        count = torch.zeros(B, dtype=torch.int64, device=like.device)
-        return cls(like.new_zeros(B, 2 * m, n), table, table, like.new_zeros(B, m), gamma, count)
+        made = torch.zeros(B, dtype=torch.int64, device=like.device)
+        return cls(like.new_zeros(B, 2 * m, n), table, table, like.new_zeros(B, m), gamma, made)
 
     def added(self, s: Tensor, y: Tensor, where: Tensor) -> Pairs:
         """With a pair (B, n) in the place of the oldest, for the channels `where` (B,); changes `rows`."""
         m = self.r.shape[1]
-        slot = self.count % m
+        slot = self.made % m
         place = torch.stack([slot, slot + m], 1)[..., None].expand(-1, -1, s.shape[1])
         self.rows.scatter_(1, place, pick(where, torch.stack([s, y], 1), self.rows.gather(1, place)))
         products, sy = _times(self.rows, y), dot(s, y)
@@ -70,7 +70,7 @@ class Pairs(NamedTuple):
             YY=torch.where(row, products[:, None, m:], YY),
             r=torch.where(new, (1 / sy)[:, None], self.r),
             gamma=torch.where(where, sy / dot(y, y), self.gamma),
-            count=self.count + where,
+            made=self.made + where,
         )
 
     def forgotten(self, where: Tensor) -> Pairs:
@@ -84,7 +84,8 @@ class Pairs(NamedTuple):
         ones. Each is repeated m times from zero: after i times it holds for the i newest (oldest) pairs.
         """
         m, (r, gamma) = self.r.shape[1], (self.r, self.gamma[:, None])
-        on_s, on_y = _times(self.rows, g).split(m, 1)
+        products = _times(self.rows, g)
+        on_s, on_y = products[:, :m], products[:, m:]
         alpha = r * on_s
         for _ in range(m - 1):
             alpha = r * (on_s - _times(self.SY, alpha))

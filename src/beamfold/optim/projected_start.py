@@ -267,11 +267,29 @@ def _assigned(allowed: Tensor, X: Tensor, W: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(best, allowed.shape[-1]).to(score.dtype)
 
 
+def two_chains_each(X: Tensor, chains: int) -> tuple[Tensor, Tensor]:
+    """F (B, N, M), W (B, M, K) with F W = X for M ≥ 2 K, see `kernels.fast_start.two_chains_each`."""
+    K, size = X.shape[-1], X.abs()
+    turn = torch.where(size > 0, X / size.masked_fill(size == 0, 1.0), torch.ones_like(X))
+    top = size.amax(1, keepdim=True)
+    c = torch.where(top > 0, size / top.masked_fill(top == 0, 1.0), 1.0)
+    s = (1 - c * c).clamp_min(0).sqrt()
+    pairs = torch.stack([turn * torch.complex(c, s), turn * torch.complex(c, -s)], -1).flatten(-2)
+    others = [m % K for m in range(2 * K, chains)]
+    W = torch.eye(K, dtype=X.dtype, device=X.device).repeat_interleave(2, 0) * (top / 2)
+    return torch.cat([pairs, turn[..., others]], -1), torch.nn.functional.pad(W, (0, 0, 0, len(others)))
+
+
 def factorise(
     X: Tensor, mixing: Tensor, network: Network, alternations: int, ridge: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """F (B, N, M), W (B, M, K) from the phases of X mixingᵀ, and the mask (B, N, M) of F's connections."""
+    """F (B, N, M), W (B, M, K) from the phases of X mixingᵀ, and the mask (B, N, M) of F's connections.
+
+    With `alternations` below 0 by `two_chains_each`.
+    """
     allowed = network.mask.to(X.real)
+    if alternations < 0:
+        return *two_chains_each(X, network.chains), allowed.expand(len(X), *allowed.shape)
     mask = (_dealt(allowed) if network.dynamic else allowed).expand(len(X), *allowed.shape)
     F = phases(X @ mixing.mT, mask, mask.to(X.dtype))
     W = least_squares(F, X, ridge)
