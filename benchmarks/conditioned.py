@@ -18,7 +18,9 @@ import torch
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.kernels.fast import CONSTANTS, DROPPED, Constants, Plan, plan_for, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import CONSTANTS, DROPPED, Plan, plan_for
+from beamfold.kernels.fast_workspace import Constants
 from beamfold.scenario import Scenario, make_scenario
 
 Trial = tuple[Plan, Constants]

@@ -22,7 +22,8 @@ from division import PARTS, Case, case_for, divided, inputs, outside
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.kernels.fast import CONSTANTS, DROPPED, Plan, plan_for, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import CONSTANTS, DROPPED, Plan, plan_for
 from beamfold.kernels.fast_workspace import Constants
 from beamfold.methods.fast import DEPTHS
 from beamfold.scenario import Scenario, make_scenario

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beamfold.kernels.fast import Plan
+from beamfold.kernels.fast_setting import Plan
 from beamfold.kernels.fast_workspace import Constants
 
 PARTS = (

@@ -31,7 +31,8 @@ from beamfold import unfolded
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
 from beamfold.files.models import load_model, model_name, shipped_models
-from beamfold.kernels.fast import DROPPED, Plan, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import DROPPED, Plan
 from beamfold.methods.best import best
 from beamfold.methods.fast import DEPTHS, fast, prepare_fast
 from beamfold.scenario import Scenario, make_scenario

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 import beamfold as bf
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.kernels.fast import CONSTANTS, DROPPED, ROUNDING, plan_for
+from beamfold.kernels.fast_setting import CONSTANTS, DROPPED, ROUNDING, plan_for
 from beamfold.methods.fast import DEPTHS
 from beamfold.optim import projected, projected_start, repeated
 from beamfold.optim.local_maximum import conclude_search

@@ -33,7 +33,8 @@ from beamfold.files.scenarios import load_scenario
 from pathlib import Path
 s = load_scenario(ScenarioSpec(channels=Path(sys.argv[1])))
 if sys.argv[2] == "fast":
-    from beamfold.kernels.fast import columns, plan_for, run_fast
+    from beamfold.kernels.fast import run_fast
+    from beamfold.kernels.fast_setting import columns, plan_for
     plan = plan_for(s.users, s.network, columns(s.radar, None, np.float32).shape[1])
     run = lambda part: run_fast(part, plan)
 else:
@@ -58,7 +59,8 @@ print(time.perf_counter() - t)
 """
 CALL = """
 import time, beamfold as bf
-from beamfold.kernels.fast import columns, plan_for, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import columns, plan_for
 import numpy as np
 radar = bf.solve_covariance(64)
 s = bf.make_scenario(bf.saleh_valenzuela(64, 4, 1000, seed=3), radar, snr_db=12)

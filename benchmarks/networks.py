@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from beamfold.kernels.fast import Plan, Prepared, run_fast
+from beamfold.kernels.fast import Prepared, run_fast
+from beamfold.kernels.fast_setting import Plan
 from beamfold.methods.best import best
 from beamfold.methods.fast import fast, prepare_fast
 from beamfold.networks import Network, dynamic, fully_connected, interleaved, subarrays

@@ -26,7 +26,8 @@ from scipy.stats import spearmanr
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.kernels.fast import Plan, plan_for, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import Plan, plan_for
 from beamfold.methods.fast import DEPTHS
 from beamfold.scenario import Scenario, make_scenario
 

@@ -18,7 +18,8 @@ import torch
 
 from beamfold.channel import saleh_valenzuela
 from beamfold.covariance import solve_covariance
-from beamfold.kernels.fast import Plan, plan_for, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import Plan, plan_for
 from beamfold.methods.fast import work_plan
 from beamfold.networks import fully_connected, named_network
 from beamfold.optim.projected import run_projected

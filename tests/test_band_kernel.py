@@ -17,7 +17,8 @@ from beamfold.kernels.band_design import by_band, load_F
 from beamfold.kernels.band_finish import put_columns
 from beamfold.kernels.band_work import ASCEND, LOAD, set_thread_arrays, together
 from beamfold.kernels.band_workspace import Task, band_layout, band_of, thread_arrays, thread_layout
-from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import CONSTANTS, Plan, plan_for
 from beamfold.kernels.linalg import kernel
 from beamfold.kernels.team import SIZE, plain
 from beamfold.kernels.workspace import buffer_for

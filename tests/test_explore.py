@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import re
 import shlex
 import signal
@@ -240,13 +241,17 @@ def test_saved_designs_have_free_names_and_record_their_scenario(served, monkeyp
     assert torch.equal(bf.design(s).rate, ours.rate)
 
 
-def test_the_command_prints_its_address_and_ends_when_it_is_stopped(files):
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_command_prints_its_address_and_ends_when_it_is_stopped(files, tmp_path, compiled):
+    """Also while its code is compiled in another thread, which Python can't end."""
     words = ["explore", str(files / "line.npz"), "--no-browser", "--port", "0"]
     # What a shell starts in the background, and its children, ignore Ctrl-C unless told otherwise.
     program = "from signal import *; signal(SIGINT, default_int_handler); import beamfold.__main__"
+    elsewhere = {} if compiled else {"XDG_CACHE_HOME": str(tmp_path)}
     process = subprocess.Popen(
-        [sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True, bufsize=1
-    )
+        [sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True, bufsize=1,
+        env=os.environ | elsewhere,
+    )  # fmt: skip
     assert process.stderr is not None
     try:
         address = next(line for line in process.stderr if "http://127.0.0.1:" in line).split()[-1]

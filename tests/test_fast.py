@@ -19,10 +19,11 @@ from beamfold.covariance import solve_covariance
 from beamfold.files.models import find_model
 from beamfold.kernels import fast_chains
 from beamfold.kernels.cholesky import cholesky, solve, solve_adjoint
-from beamfold.kernels.fast import Plan, Setting, run_fast
+from beamfold.kernels.fast import run_fast
 from beamfold.kernels.fast_design import by_phases
 from beamfold.kernels.fast_memory import OLD
 from beamfold.kernels.fast_objective import set_masks
+from beamfold.kernels.fast_setting import Plan, Setting
 from beamfold.kernels.fast_workspace import layout
 from beamfold.kernels.goal_form import goal_form, problem_for
 from beamfold.kernels.linalg import inner, kernel

@@ -11,8 +11,9 @@ from conftest import script, small, three_beams
 
 import beamfold as bf
 from beamfold.constraints import total_power
-from beamfold.kernels.fast import Plan, run_fast
+from beamfold.kernels.fast import run_fast
 from beamfold.kernels.fast_guard import Guard
+from beamfold.kernels.fast_setting import Plan
 from beamfold.methods.fast import work_plan
 from beamfold.networks import Network, dynamic, fully_connected, interleaved, subarrays
 from beamfold.optim.local_maximum import STATIONARY, conclude_search, residual

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from beamfold import ModelInfo, UnfoldedPGA, fast, phased_zf, sca, unfolded, wmmse
 from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
-from beamfold.kernels.fast import Plan, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import Plan
 from beamfold.kernels.unfolded import run_kernel
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Outcome, conclude, run_layers, trace

@@ -8,7 +8,8 @@ import torch
 from conftest import relative, small
 
 import beamfold as bf
-from beamfold.kernels.fast import CONSTANTS, Plan, plan_for, run_fast
+from beamfold.kernels.fast import run_fast
+from beamfold.kernels.fast_setting import CONSTANTS, Plan, plan_for
 from beamfold.networks import named_network
 from beamfold.optim.lbfgs import as_real
 from beamfold.optim.projected import run_projected

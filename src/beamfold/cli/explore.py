@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import webbrowser
@@ -93,6 +94,9 @@ def _serve(held: Designs, port: int, no_browser: bool) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             say("the explorer has stopped")
+            if live.warming is not None and live.warming.is_alive():
+                # The interpreter can't end a thread that compiles: it would abort.
+                atexit.register(os._exit, 0)
 
 
 def _opened(address: str) -> bool:

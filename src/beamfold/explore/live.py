@@ -34,6 +34,7 @@ class Live:
         self.start = start_of(held.spec, held.columns)
         self._facts = facts_of(held, self.start)  # solves for Ψ, and refuses what makes no scenario
         self._latest, self._ready, self._begun = Latest(), threading.Event(), time.monotonic()
+        self.warming: threading.Thread | None = None
         self._failed = ""
 
     def warm(self) -> None:
@@ -88,5 +89,6 @@ class Live:
 def serve(live: Live, port: int) -> Server:
     """The server of a live page, which the caller runs; the first design begins at once, in a thread."""
     server = Server(port, live.page, live.questions())
-    threading.Thread(target=live.warm, daemon=True).start()
+    live.warming = threading.Thread(target=live.warm, daemon=True)
+    live.warming.start()
     return server

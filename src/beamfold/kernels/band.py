@@ -18,9 +18,10 @@ from beamfold.kernels.band_choice import Choice, choose, radar_angles
 from beamfold.kernels.band_design import design_band
 from beamfold.kernels.band_work import help_out
 from beamfold.kernels.band_workspace import GROUPS, BandPlan, Complex, Real, Task, band_layout, thread_layout
-from beamfold.kernels.fast import CONSTANTS, ROUNDING, Plan, Planes, Setting, mixing
 from beamfold.kernels.fast_loud import deepen, value
+from beamfold.kernels.fast_setting import CONSTANTS, ROUNDING, Plan, Setting, mixing
 from beamfold.kernels.fast_workspace import Constants, Problem
+from beamfold.kernels.linalg import Planes
 from beamfold.kernels.planes import to_planes, up
 from beamfold.kernels.simd import LANES
 from beamfold.kernels.team import SIZE, STOP, publish

@@ -46,13 +46,16 @@ from beamfold.kernels.linalg import (
     times_adjoint,
 )
 from beamfold.kernels.phases import phase_gradient, rotate
+from beamfold.kernels.sensing_start import SensingStart, put_sensing_start
 from beamfold.kernels.simd import like
 from beamfold.kernels.workspace import carve
 
 if TYPE_CHECKING:
-    from beamfold.kernels.fast import Plan
+    from beamfold.kernels.fast_setting import Plan
 
 Real = NDArray[np.float64]
+SENSING_TRIAL = 15
+"""Steps of F after which it is decided whether a design goes on from the sensing start."""
 PATIENCE = 3
 """How many times the digital steps where users depend on others: who is served is decided there."""
 
@@ -176,6 +179,39 @@ def ascend_point(
 
 
 @kernel
+def sensing_too(
+    w: Workspace, sense: SensingStart, problem: Problem, constants: Constants, plan: Plan, M: int
+) -> int:
+    """Go on from the sensing start where that is better; the steps of F that were made to find out.
+
+    That is asked only where it begins above the start that V and W hold: as many as `SENSING_TRIAL` steps
+    from either then decide.
+    """
+    V, T, kept, rows, updates = w.antennas.V, w.antennas.T, w.antennas.kept, w.chains.rows, number(0)
+    W = planes(rows, POINT, w.objective.PX.shape[1], T.shape[1])
+    inner(T, V, V.shape[1], V, 0, M)
+    here, _ = ascend_chains(w.chains, T, w.objective, problem, constants.chains, 0, updates)
+    copy(kept, V, kept.shape[1])
+    row_copy(rows, KEPT_POINT, POINT)
+    put_sensing_start(V, T, W, w.digital.A, sense, M)
+    there, _ = ascend_chains(w.chains, T, w.objective, problem, constants.chains, 0, updates)
+    trial = 0
+    if there > here:
+        trial = min(plan.steps // 4, SENSING_TRIAL)
+        copy(V, kept, kept.shape[1])
+        row_copy(rows, POINT, KEPT_POINT)
+        here, _ = ascend_point(w, w.memory, problem, constants, plan, trial, M)
+        copy(kept, V, kept.shape[1])
+        row_copy(rows, KEPT_POINT, POINT)
+        put_sensing_start(V, T, W, w.digital.A, sense, M)
+        there, _ = ascend_point(w, w.memory, problem, constants, plan, trial, M)
+    if not there > here:
+        copy(V, kept, kept.shape[1])
+        row_copy(rows, POINT, KEPT_POINT)
+    return trial
+
+
+@kernel
 def best_start(
     w: Workspace, mixing: Planes, allowed: Planes, dynamic: bool, problem: Problem, constants: Constants,
     plan: Plan, M: int,
@@ -224,6 +260,8 @@ class Shared(NamedTuple):
     """How much work."""
     problem: Problem
     """The numbers of (8) but for `numbers` of each channel."""
+    sense: SensingStart
+    """Another start, for channels that sensing decides."""
 
 
 @kernel
@@ -231,7 +269,7 @@ def design(
     F: Complex, W: Complex, H: Complex, free: Planes, shared: Shared, problem: Problem, buffer: Planes
 ) -> tuple[Any, int, bool]:
     """{F, W} for one channel, see `designs`; f, the steps of F made, and whether a user was too loud."""
-    U, mixing, dynamic, constants, plan, _ = shared
+    U, mixing, dynamic, constants, plan, _, sense = shared
     K, N = H.shape
     M, r = F.shape[1], U.shape[1]
     for i in range(len(buffer)):
@@ -245,6 +283,7 @@ def design(
     for m in range(there.shape[1]):
         for n in range(there.shape[2]):
             there[0, m, n] = free[0, m, n]
+    trial = 0
     if plan.digital < 0:
         load_point(V, W_planes, there, F, W, order, problem)
     else:
@@ -252,12 +291,14 @@ def design(
         steps = (PATIENCE if deficient else 1) * plan.digital
         digital_optimum(w, on_Z, problem, constants, steps, r)
         best_start(w, mixing, free, dynamic, problem, constants, plan, M)
+        if sense.F.shape[1] > 0:
+            trial = sensing_too(w, sense, problem, constants, plan, M)
         for n in range(N):
             for m in range(M):
                 F[n, m] = 0
-    f, done = ascend_point(w, w.memory, problem, constants, plan, plan.steps, M)
+    f, done = ascend_point(w, w.memory, problem, constants, plan, plan.steps - trial, M)
     store_point(F, W, V, W_planes, there, order, problem)
-    return f, done, loud
+    return f, trial + done, loud
 
 
 @kernel

@@ -109,11 +109,23 @@ def least_served(A: Planes, j: int, K: int) -> int:
 
 
 @kernel
-def assign_beams(A: Planes, L: Planes, Z: Planes, o: int, K: int, beams: int) -> None:
-    """A (beams, K), stored by rows: the rows of U_1ᴴ Z made orthonormal, the strongest beam first.
+def orthonormal_row(A: Planes, j: int, K: int) -> None:
+    """Row j of A made orthogonal to those before it and of unit norm; its rest beyond K is zero.
 
-    A beam of which the rows before it leave next to nothing goes to the user whom they serve least.
+    A row of which those before it leave next to nothing goes to the user whom they serve least.
     """
+    before, after = orthogonalise(A, j, K)
+    if not after > like(A, 1e-6) * before:
+        user = least_served(A, j, K)
+        for k in range(K):
+            A[0, j, k], A[1, j, k] = one(A) if k == user else like(A, 0.0), like(A, 0.0)
+        orthogonalise(A, j, K)
+    normalise(A, j, j + 1)
+
+
+@kernel
+def assign_beams(A: Planes, L: Planes, Z: Planes, o: int, K: int, beams: int) -> None:
+    """A (beams, K), stored by rows: the rows of U_1ᴴ Z made orthonormal, the strongest beam first."""
     for j in range(beams):
         for k in range(K):
             re, im = like(L, 0.0), like(L, 0.0)
@@ -122,13 +134,7 @@ def assign_beams(A: Planes, L: Planes, Z: Planes, o: int, K: int, beams: int) ->
                 re += ar * Z[0, k, m] - ai * Z[1, k, m]
                 im += ar * Z[1, k, m] + ai * Z[0, k, m]
             A[0, j, k], A[1, j, k] = re, im
-        before, after = orthogonalise(A, j, K)
-        if not after > like(L, 1e-6) * before:
-            user = least_served(A, j, K)
-            for k in range(K):
-                A[0, j, k], A[1, j, k] = one(L) if k == user else like(L, 0.0), like(L, 0.0)
-            orthogonalise(A, j, K)
-        normalise(A, j, j + 1)
+        orthonormal_row(A, j, K)
 
 
 @kernel

@@ -34,7 +34,8 @@ def best(
 
     Start 0 is the fast design's own; the others take the phases of X Q for random unitary Q, on a
     network that is not fully connected without alternations. All run `steps`
-    steps of F; the best one of each channel goes on to `polish` steps or until nothing is gained.
+    steps of F; the best one of each channel goes on to `polish` steps or until nothing is gained. Where
+    M ≥ 2 K chains can send any X, it is also compared with the best fully digital one.
 
     For another sensing objective than τ, and with sensing streams, the steps are those of L-BFGS in torch
     over F and W together (`optim.goal_search`), from the phases of X Q of the best fully digital X.
@@ -49,7 +50,8 @@ def best(
     Returns:
         A `Design`, CONVERGED only where its `residual` is at most `local_maximum.STATIONARY`.
     """
-    from beamfold.kernels.fast import DROPPED, plan_for, run_fast
+    from beamfold.kernels.fast import run_fast
+    from beamfold.kernels.fast_setting import DROPPED, exact_plan, plan_for
 
     check_supported(METHOD, s)
     torch_path = s.goal is not None or s.per_user.sensing > 0
@@ -75,6 +77,11 @@ def best(
         part = winner == which  # the same path as before, taken further
         point, _, _ = run(s[part], plan._replace(steps=max(polish, steps)), which=which)
         F[part], W[part] = point
+    if s.network.realises(s.users):  # then the best fully digital X can be sent as it is
+        exact = exact_plan(s.users, s.network, rank, max(polish, steps))
+        point, f, _ = run(s, exact)
+        above = f > s.objective(F @ W)
+        F[above], W[above] = point.F[above], point.W[above]
     return conclude_search(s, "best", Point(F, W), threads=threads, kicks=KICKS)
 
 

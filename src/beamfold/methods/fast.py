@@ -31,7 +31,8 @@ from beamfold.threads import check_threads, torch_threads
 
 if TYPE_CHECKING:
     from beamfold.kernels.band import PreparedBand
-    from beamfold.kernels.fast import Plan, Prepared
+    from beamfold.kernels.fast import Prepared
+    from beamfold.kernels.fast_setting import Plan
 
 DEPTHS: dict[str, dict[str, int]] = {
     "start": {"steps": 0},
@@ -87,10 +88,10 @@ def _work(
 
 def work_plan(depth: str | None, steps: int | None, rank: int, users: int, network: Network) -> Plan:
     """The work of a design at a named depth, or with so many steps of F, for Ψ of rank r."""
-    from beamfold.kernels.fast import exact_plan, plan_for
+    from beamfold.kernels.fast_setting import exact_plan, plan_for
 
     work = _work(depth, steps, users, network)
-    if network.full and network.bits is None and network.chains >= 2 * users:
+    if network.realises(users):
         return exact_plan(users, network, rank, work["steps"])
     plan = plan_for(users, network, rank, **work)
     if (
@@ -145,7 +146,7 @@ def fast(
     """
     import numpy as np
 
-    from beamfold.kernels.fast import columns
+    from beamfold.kernels.fast_setting import columns
 
     check_supported(METHOD, s)
     if engine not in ("auto", "kernel", "torch"):
@@ -220,8 +221,9 @@ def prepare_fast(
     import numpy as np
 
     from beamfold.channel import saleh_valenzuela
-    from beamfold.kernels.fast import Prepared, calibrate, columns, setting_for
+    from beamfold.kernels.fast import Prepared, calibrate
     from beamfold.kernels.fast_guard import Guard
+    from beamfold.kernels.fast_setting import columns, setting_for
 
     chains = (users if network is None else network.chains) if chains is None else chains
     network = fully_connected(radar.antennas, chains) if network is None else network
@@ -283,7 +285,7 @@ def prepare_band(
     import numpy as np
 
     from beamfold.kernels.band import BandSetting, PreparedBand
-    from beamfold.kernels.fast import DROPPED, plan_for
+    from beamfold.kernels.fast_setting import DROPPED, plan_for
 
     radars = (radar,) if isinstance(radar, Sensing) else tuple(radar)
     network = fully_connected(radars[0].antennas, chains) if network is None else network

@@ -91,6 +91,13 @@ class Network:
         """The paper's (7b): fully connected, continuous phases."""
         return self.full and self.bits is None
 
+    def realises(self, columns: int) -> bool:
+        """Whether F W can be any X of so many columns: two chains for each, on every antenna, without bits.
+
+        See `kernels.fast_start.two_chains_each`.
+        """
+        return self.usual and self.chains >= 2 * columns
+
     @cached_property
     def one_chain_each(self) -> bool:
         """Every antenna is connected to one chain: sub-arrays."""

@@ -57,7 +57,7 @@ def search(
         plan: what differs from `kernels.fast.plan_for`.
     """
     from beamfold.kernels.band import run_band
-    from beamfold.kernels.fast import DROPPED, plan_for
+    from beamfold.kernels.fast_setting import DROPPED, plan_for
 
     assert s.band is not None
     U, square = factors(s.band.each or (s.radar,), DROPPED[dtype])

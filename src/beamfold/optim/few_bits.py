@@ -108,7 +108,8 @@ def held_by_parts(s: Scenario, point: Point, bits: int, threads: int | None = No
 
 def _risen(s: Scenario, point: Point, free: Tensor, threads: int | None, **work: int) -> Point:
     """The objective raised from a point by the free phases, those where `free` (B, N, M) is 1, and by W."""
-    from beamfold.kernels.fast import columns, plan_for, run_fast
+    from beamfold.kernels.fast import run_fast
+    from beamfold.kernels.fast_setting import columns, plan_for
 
     continuous = replace(s, network=s.network.continuous)
     plan = plan_for(s.users, continuous.network, columns(s.radar, s.goal, np.float64).shape[1], **work)

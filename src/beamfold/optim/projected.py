@@ -17,15 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from beamfold.kernels.fast import CONSTANTS, DROPPED, ROUNDING, Plan, mixing
 from beamfold.kernels.fast_channel import GRID
+from beamfold.kernels.fast_design import SENSING_TRIAL
 from beamfold.kernels.fast_loud import deepen
+from beamfold.kernels.fast_setting import CONSTANTS, DROPPED, ROUNDING, Plan, mixing, sensing_start_of
 from beamfold.kernels.fast_workspace import Constants
 from beamfold.networks import Network
 from beamfold.optim.limited_memory import pick
 from beamfold.optim.matrices import flatten, per_matrix
-from beamfold.optim.projected_objective import Inverse, Numbers, ascend_chains, no_curvature
-from beamfold.optim.projected_start import Search, canonical, digital_optimum, factorise
+from beamfold.optim.projected_objective import Inverse, Numbers, ascend_chains, by_chains, no_curvature
+from beamfold.optim.projected_start import Search, canonical, digital_optimum, factorise, turned_to_users
 from beamfold.optim.repeated import repeated
 from beamfold.scenario import Scenario
 from beamfold.start import Point
@@ -38,6 +39,14 @@ class Found(NamedTuple):
     W: Tensor
     f: Tensor
     done: Tensor
+
+
+class Begin(NamedTuple):
+    """F (B, N, M), W (B, M, K) to begin at, and the mask (B, N, M) of F's connections."""
+
+    F: Tensor
+    W: Tensor
+    mask: Tensor
 
 
 class _Ascent(NamedTuple):
@@ -77,11 +86,13 @@ def ascend_phases(
     constants: Constants,
     plan: Plan,
     steps: int,
+    spent: Tensor | None = None,
 ) -> Found:
-    """W for F, then up to `steps` L-BFGS steps on ∠F; f never falls."""
+    """W for F, then up to `steps` L-BFGS steps on ∠F, less those `spent` (B,) before; f never falls."""
     reach = constants.chains
     W, here, inverse = ascend_chains(V.mH @ F, F.mH @ F, W, no_curvature(W), numbers, reach, plan.first)
-    f, done = here.f, torch.zeros(len(F), dtype=torch.int64, device=F.device)
+    f = here.f
+    done = torch.zeros(len(F), dtype=torch.int64, device=F.device) if spent is None else spent
     if steps <= 0:
         return Found(F, W, f, done)
     f, g, W, inverse = _by_phases(V, F, W, mask, inverse, numbers, reach, plan.inner)
@@ -89,7 +100,7 @@ def ascend_phases(
 
     def step(state: _Ascent) -> _Ascent:
         (F, W, f, done), inverse, search = state
-        going = search.along > constants.tolerance
+        going = (search.along > constants.tolerance) & (done < steps)
         trial = turned(F, search.t[:, None] * search.d)
         after, g, follows, inverse = _by_phases(V, trial, W, mask, inverse, numbers, reach, plan.inner)
         kept = going & (after >= f + 1e-4 * search.t * search.along)
@@ -100,10 +111,39 @@ def ascend_phases(
     return repeated(step, _Ascent(Found(F, W, f, done), inverse, search), steps).found
 
 
+def sensing_too(
+    V: Tensor, begin: Begin, sense: Point, numbers: Numbers, constants: Constants, plan: Plan
+) -> tuple[Begin, Tensor]:  # fmt: skip
+    """For channels where that is better the sensing start F_0 (N, M), W_0 (M, K), after a trial of both.
+
+    Returns:
+        Where to begin, and the steps of F that were made to find out (B,); see `kernels.fast_design`.
+    """
+    F, W, mask = begin
+    K, spent = W.shape[-1], torch.zeros(len(F), dtype=torch.int64, device=F.device)
+    F_0 = sense.F.expand_as(F)
+    W_0 = sense.W @ turned_to_users(sense.F @ sense.W, V[..., :K])
+    here, there = (by_chains(V.mH @ a, a.mH @ a, b, numbers)[0].f for a, b in ((F, W), (F_0, W_0)))
+    some = torch.nonzero(there > here)[:, 0]
+    if not len(some):
+        return begin, spent
+    trial = min(plan.steps // 4, SENSING_TRIAL)
+    own = Numbers(numbers.omega[some], numbers.square)
+    usual, other = (
+        ascend_phases(V[some], a[some], b[some], mask[some], own, constants, plan, trial)
+        for a, b in ((F, W), (F_0, W_0))
+    )
+    better = other.f > usual.f
+    F, W = F.clone(), W.clone()
+    F[some], W[some] = pick(better, other.F, usual.F), pick(better, other.W, usual.W)
+    spent[some] = trial
+    return Begin(F, W, mask), spent
+
+
 def best_start(
     V: Tensor, X: Tensor, network: Network, which: int, numbers: Numbers, constants: Constants, plan: Plan
-) -> tuple[Tensor, Tensor, Tensor]:
-    """F, W and F's mask of the best of `plan.starts` factorisations of X, after `plan.trial` steps each."""
+) -> Begin:
+    """The best of `plan.starts` factorisations of X, after `plan.trial` steps each."""
     fixed = not network.full and not network.dynamic
     best: Found | None = None
     mask = torch.empty(0)
@@ -112,7 +152,7 @@ def best_start(
         turns = plan.alternations if i == 0 or network.dynamic else plan.further
         F, W, connected = factorise(X, Q, network, 0 if which > 0 and fixed else turns, constants.ridge)
         if plan.starts == 1:
-            return F, W, connected
+            return Begin(F, W, connected)
         found = ascend_phases(V, F, W, connected, numbers, constants, plan, plan.trial)
         if best is None:
             best, mask = found, connected
@@ -121,7 +161,7 @@ def best_start(
             mask = pick(better, connected, mask)
             best = Found(*(pick(better, new, old) for new, old in zip(found, best, strict=True)))
     assert best is not None
-    return best.F, best.W, mask
+    return Begin(best.F, best.W, mask)
 
 
 def run_projected(
@@ -144,8 +184,12 @@ def run_projected(
     omega = torch.ldexp((mantissa * 2**GRID).round(), exponent - GRID)
     numbers = Numbers(omega.to(dtype), s.radar.square)
     X = digital_optimum(channels, numbers, constants, s.users, plan.digital)
-    F, W, mask = best_start(channels.V, X, s.network, which, numbers, constants, plan)
-    found = ascend_phases(channels.V, F, W, mask, numbers, constants, plan, plan.steps)
+    begin, spent = best_start(channels.V, X, s.network, which, numbers, constants, plan), None
+    sense = sensing_start_of(s.radar, s.network, s.users, plan, precision, which)
+    if sense is not None:
+        there = Point(*(torch.from_numpy(z).to(device, kind) for z in sense))
+        begin, spent = sensing_too(channels.V, begin, there, numbers, constants, plan)
+    found = ascend_phases(channels.V, *begin, numbers, constants, plan, plan.steps, spent)
     point, f = _stored(found, channels.order, power), found.f.to(torch.float64)
     if channels.loud.any():
         point, f = _at_true_noise(s, point, f, channels.loud)

@@ -75,7 +75,7 @@ def independent_first(G: Tensor, least: float) -> Tensor:
         going = going & (left > least * top)
         swap = torch.arange(K, device=G.device).repeat(B, 1)
         swap[:, j] = torch.where(going, most + j, j)
-        swap.scatter_(1, swap[:, j : j + 1], j)
+        swap.scatter_(1, swap[:, j : j + 1].clone(), j)
         order = order.gather(1, swap)
         G = G.gather(1, swap[..., None].expand_as(G)).gather(2, swap[:, None].expand_as(G))
         taken = G[:, j + 1 :, j : j + 1] * G[:, j : j + 1, j + 1 :] / G[:, j, j, None, None]
@@ -124,7 +124,7 @@ def _unit(Z: Tensor, dim: tuple[int, ...]) -> Tensor:
     return Z / (Z.abs().square().sum(dim, keepdim=True) + TINY).sqrt()
 
 
-def _beams(T: Tensor) -> Tensor:
+def orthonormal_rows(T: Tensor) -> Tensor:
     """The rows of T (B, beams, K) made orthonormal, those that others leave nothing of given to users."""
     rows: list[Tensor] = []
 
@@ -153,7 +153,7 @@ def digital_start(channels: Channels, numbers: Numbers, constants: Constants, us
     Z = torch.linalg.solve(serving.mH @ serving + K * eye, on_users.mH)
     Z = _unit(torch.where(there[:, None], Z, 0.0), (1,))
     beams = min(L.shape[-1] - K, K)
-    A = _beams(L[:, K : K + beams, :K] @ Z) if beams else Z[:, :0]
+    A = orthonormal_rows(L[:, K : K + beams, :K] @ Z) if beams else Z[:, :0]
     communicate = _unit(torch.cat([Z, Z.new_zeros(len(Z), L.shape[-1] - K, K)], 1), (1, 2))
     sense = _unit(L[:, K : K + beams].mH @ A, (1, 2))
     best, found = torch.full_like(numbers.omega, -math.inf), communicate
@@ -162,6 +162,11 @@ def digital_start(channels: Channels, numbers: Numbers, constants: Constants, us
         f = value(L @ mixed, mixed.mH @ mixed, numbers).f
         found, best = pick(f > best, mixed, found), torch.fmax(best, f)
     return found
+
+
+def turned_to_users(X: Tensor, h: Tensor) -> Tensor:
+    """Q (B, K, K), unitary, for X Q near to the users h (B, N, K), see `kernels.sensing_start`; X (N, K)."""
+    return orthonormal_rows(X.mH @ _unit(h, (1,)))
 
 
 def shorter(t: Tensor, along: Tensor, gain: Tensor) -> Tensor:

@@ -175,7 +175,8 @@ class _Met:
     def _run(
         self, weights: list[float], steps: int, start: Point | None, origins: list[int], exact: bool
     ) -> None:
-        from beamfold.kernels.fast import Plan, run_fast
+        from beamfold.kernels.fast import run_fast
+        from beamfold.kernels.fast_setting import Plan
 
         s, count = self.s, len(weights)
         weight = torch.tensor(weights, dtype=torch.float64)
