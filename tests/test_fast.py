@@ -16,6 +16,7 @@ from beamfold.arrays import line_array, planar_array
 from beamfold.channel import saleh_valenzuela
 from beamfold.constraints import modulus_error, power_error
 from beamfold.covariance import solve_covariance
+from beamfold.errors import InputError
 from beamfold.files.models import find_model
 from beamfold.kernels import fast_chains
 from beamfold.kernels.cholesky import cholesky, solve, solve_adjoint
@@ -434,3 +435,22 @@ def test_warm_start_goes_on():
     begin = proposed(s)
     before = s.objective(begin.F @ begin.W)
     assert (run_fast(s, Plan(steps=0), start=begin, dtype=np.float64)[1] >= before - 1e-6).all()
+
+
+def test_a_prepared_design_takes_H_in_any_memory_and_no_other_shape():
+    """It calls compiled code without a look at types: what it is given is brought to one form before."""
+    s = small(12, 2, count=1)
+    go = prepare_fast(s.radar, users=2, snr_db=6)
+    H = s.H[0].numpy()
+    raw = np.zeros(H.nbytes + 1, np.uint8)
+    unaligned = raw[1:].view(np.complex128).reshape(2, 12)
+    unaligned[:] = H
+    fixed = H.copy()
+    fixed.flags.writeable = False
+    F, W, steps = go(H)
+    for other in (np.asfortranarray(H), np.repeat(H, 2, 1)[:, ::2], unaligned, fixed, H.tolist()):
+        again = go(other)
+        assert (again[0] == F).all() and (again[1] == W).all() and again[2] == steps
+    for wrong in (H[0], H[:1], H[:, :11], H[None]):
+        with pytest.raises(InputError, match=r"prepared for H \(2, 12\), users and antennas; found"):
+            go(wrong)

@@ -15,6 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beamfold.errors import InputError
+from beamfold.kernels.compiled import direct
+from beamfold.kernels.fast_design import designs
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.fast_setting import CONSTANTS, Plan, Setting, setting_for
 from beamfold.kernels.fast_workspace import Constants
@@ -37,10 +40,13 @@ class Prepared:
         self._setting, self._guard = setting, guard
         self._numbers = np.array([power]), np.array([weight])
         self._inputs = setting.inputs(*self._numbers)
+        self._run: Any = designs
         N, K, _, _ = setting.sizes
-        self(
-            (np.eye(K, N) * math.sqrt(N) + 1e-3).astype(np.complex128)
-        )  # compiles, or loads what was compiled
+        H = (np.eye(K, N) * math.sqrt(N) + 1e-3).astype(np.complex128)
+        F, W, _ = self(H)  # compiles, or loads what was compiled
+        with setting.buffers.lent() as buffer:
+            batch = (F[None], W[None], H[None], setting.mask, *self._inputs, buffer, np.empty((1, 3)))
+            self._run = direct(designs, *batch)
 
     @property
     def steps(self) -> int:
@@ -56,16 +62,24 @@ class Prepared:
         self._inputs = self._setting.inputs(*self._numbers)
 
     def __call__(self, H: Complex) -> tuple[Complex, Complex, int]:
-        """F (N, M), W (M, K) for H (K, N) with rows h_kᴴ, and the steps of F that were made."""
+        """F (N, M), W (M, K) for H (K, N) with rows h_kᴴ, and the steps of F that were made.
+
+        Raises:
+            InputError: H of another shape, or with NaN or Inf.
+        """
         N, K, M, _ = self._setting.sizes
-        F, W = np.empty((N, M), np.complex128), np.empty((M, K), np.complex128)
         H = np.ascontiguousarray(H, np.complex128)
+        if H.shape != (K, N):
+            raise InputError(f"the design was prepared for H ({K}, {N}), users and antennas; found {H.shape}")
+        if not H.flags.aligned:
+            H = H.copy()
+        F, W = np.empty((1, N, M), np.complex128), np.empty((1, M, K), np.complex128)
         with self._setting.buffers.lent() as buffer:
             own = self._setting.goal is not None  # working space in the inputs
             inputs = self._setting.inputs(*self._numbers) if own else self._inputs
-            done = self._setting.filled(F[None], W[None], H[None], inputs, buffer)[0, 1]
-        self._guard(F, W, H)
-        return F, W, int(done)
+            done = self._setting.filled(F, W, H[None], inputs, buffer, run=self._run)[0, 1]
+        self._guard(F[0], W[0], H)
+        return F[0], W[0], int(done)
 
 
 MARGIN = 1.25

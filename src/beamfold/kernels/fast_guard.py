@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.errors import InputError
+from beamfold.kernels.compiled import direct
 from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
 from beamfold.kernels.goal_form import goal_form, problem_for
@@ -169,8 +170,11 @@ class Guard:
         self._buffers = Buffers(layout(N, K, M, r), np.float64)
         self._ready = self._inputs(*self._fixed) if goal is None else None
         self._least = float(self.margin(*self._fixed)[0])
-        nothing = np.zeros((N, M), np.complex128), np.zeros((M, K), np.complex128)
-        self.gain(*nothing, np.eye(K, N).astype(np.complex128), power, weight)  # compiles, or loads
+        nothing = np.zeros((1, N, M), np.complex128), np.zeros((1, M, K), np.complex128)
+        batch = (*nothing, np.eye(K, N).astype(np.complex128)[None])
+        found = self.gains(*batch, *self._fixed)  # compiles, or loads
+        with self._buffers.lent() as buffer:
+            self._run: Any = direct(gains_over_start, *batch, *self._inputs(*self._fixed), buffer, found)
 
     def margin(self, power: Real, weight: Real) -> Real:
         """(B,): how far `gains` may be off: what U leaves out of Ψ, and rounding."""
@@ -190,18 +194,18 @@ class Guard:
 
     def gains(
         self, F: Complex, W: Complex, H: Complex, power: Real, weight: Real,
-        inputs: tuple[Real, Reference] | None = None,
+        inputs: tuple[Real, Reference] | None = None, run: Any = gains_over_start,
     ) -> Real:  # fmt: skip
         """R − ω τ of {F, W} less that of (26) for H (B, K, N), P_t and ω (B,); −∞ where it is not known.
 
-        With another goal than τ all have one ω.
+        With another goal than τ all have one ω. `run` is the kernel, or what `compiled.direct` makes of it.
         """
         found = np.full(len(H), -math.inf)
         if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
             return found
         numbers, reference = self._inputs(power, weight) if inputs is None else inputs
         with self._buffers.lent() as buffer:
-            gains_over_start(F, W, H, numbers, reference, buffer, found)
+            run(F, W, H, numbers, reference, buffer, found)
         return found
 
     def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
@@ -221,7 +225,8 @@ class Guard:
         Raises:
             InputError: a channel that holds NaN or Inf.
         """
-        if self.gains(F[None], W[None], H[None], *self._fixed, self._ready)[0] > self._least:
+        one, other, channel = (np.ascontiguousarray(z, np.complex128)[None] for z in (F, W, H))
+        if self.gains(one, other, channel, *self._fixed, self._ready, self._run)[0] > self._least:
             return
         if not np.isfinite(H).all():
             raise InputError("the channel holds NaN or Inf")

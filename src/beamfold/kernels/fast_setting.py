@@ -180,16 +180,17 @@ class Setting:
 
     def filled(
         self, F: Complex, W: Complex, H: Complex, inputs: tuple[Real, Shared], buffer: Planes,
-        free: Planes | None = None,
+        free: Planes | None = None, run: Any = designs,
     ) -> Real:  # fmt: skip
         """Fill F (B, N, M) and W (B, M, K) for H (B, K, N): f and the steps of F made (B, 2).
 
-        `free`, as of `planes_of`, is 1 where F may change; the whole network unless given.
+        `free`, as of `planes_of`, is 1 where F may change; the whole network unless given. `run` is the
+        kernel, or what `compiled.direct` makes of it.
         """
         numbers, shared = inputs
         before = (F.copy(), W.copy()) if self.plan.digital < 0 else None
         found = np.empty((len(H), 3))
-        designs(F, W, H, self.mask if free is None else free, numbers, shared, buffer, found)
+        run(F, W, H, self.mask if free is None else free, numbers, shared, buffer, found)
         sensed = shared.problem.sensed
         if self.goal is not None and sensed is not None:
             found[:, 0] += sensed.weight * goal_form(self.goal).constant

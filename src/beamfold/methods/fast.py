@@ -41,14 +41,14 @@ DEPTHS: dict[str, dict[str, int]] = {
     "deep": {"steps": 60},
     "deeper": {"steps": 100},
     "raced": {
-        "digital": 40, "alternations": 40, "first": 3, "starts": 3, "trial": 2, "further": 30, "steps": 70,
+        "digital": 60, "alternations": 40, "first": 1, "starts": 2, "trial": 25, "further": 30, "steps": 65,
     },
     "deepest": {
         "digital": 40, "alternations": 40, "first": 3, "starts": 4, "trial": 15, "further": 30, "steps": 160,
     },
 }  # fmt: skip
-"""Named depths: what differs from `kernels.fast.plan_for`. "raced" takes the time of "deeper", for several
-starts of which the best goes on; "deepest" twice that."""
+"""Named depths: what differs from `kernels.fast_setting.plan_for`. "raced" takes 1.3 times the time of
+"deeper", for two starts of which the better goes on; "deepest" twice as long, for four."""
 ON_A_NETWORK: dict[str, dict[str, int]] = {
     "deep": {"starts": 2, "trial": 10, "steps": 40},
     "deeper": {"starts": 3, "trial": 60, "steps": 60},
@@ -70,7 +70,7 @@ subcarriers get the design of one of them."""
 def _work(
     depth: str | None, steps: int | None, users: int, network: Network, *, band: bool = False
 ) -> dict[str, int]:
-    """What differs from `kernels.fast.plan_for` at a named depth, or with so many steps."""
+    """What differs from `kernels.fast_setting.plan_for` at a named depth, or with so many steps."""
     if depth is not None and depth not in DEPTHS:
         raise InputError(f"no depth {depth!r}; known: {', '.join(DEPTHS)}")
     if steps is not None and steps < 0:
