@@ -58,7 +58,7 @@ def without(s: Scenario, plan: Plan) -> torch.Tensor:
     )  # fmt: skip
     B, (N, K, M, _) = len(s.H), setting.sizes
     F, W = np.empty((B, N, M), np.complex128), np.empty((B, M, K), np.complex128)
-    numbers = (t.expand(s.batch).contiguous().numpy() for t in (s.power, s.weight))
+    numbers = (t.expand(s.batch).tolist() for t in (s.power, s.weight))
     with setting.buffers.lent() as buffer:
         setting.filled(F, W, s.H.numpy(), setting.inputs(*numbers), buffer)
     return s.objective(torch.from_numpy(F @ W))

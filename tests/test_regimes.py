@@ -135,7 +135,7 @@ def test_where_rate_decides_the_sensing_start_is_not_taken():
     points = []
     for setting in settings:
         F, W = np.empty((4, 16, 3), np.complex128), np.empty((4, 3, 3), np.complex128)
-        numbers = (t.expand(4).contiguous().numpy() for t in (s.power, s.weight))
+        numbers = (t.expand(4).tolist() for t in (s.power, s.weight))
         with setting.buffers.lent() as buffer:
             setting.filled(F, W, s.H.numpy(), setting.inputs(*numbers), buffer)
         points.append((F, W))

@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.errors import InputError
-from beamfold.kernels.compiled import direct
-from beamfold.kernels.fast_design import designs
 from beamfold.kernels.fast_guard import Guard
 from beamfold.kernels.fast_setting import CONSTANTS, Plan, Setting, setting_for
 from beamfold.kernels.fast_workspace import Constants
+from beamfold.kernels.planes import plain
 from beamfold.scenario import Scenario
 from beamfold.start import Point
 from beamfold.threads import parallel_for
 
 Complex = NDArray[np.complex128]
-Real = NDArray[np.float64]
 
 
 class Prepared:
@@ -38,15 +36,10 @@ class Prepared:
 
     def __init__(self, setting: Setting, power: float, weight: float, guard: Guard) -> None:
         self._setting, self._guard = setting, guard
-        self._numbers = np.array([power]), np.array([weight])
+        self._numbers = [power], [weight]
         self._inputs = setting.inputs(*self._numbers)
-        self._run: Any = designs
         N, K, _, _ = setting.sizes
-        H = (np.eye(K, N) * math.sqrt(N) + 1e-3).astype(np.complex128)
-        F, W, _ = self(H)  # compiles, or loads what was compiled
-        with setting.buffers.lent() as buffer:
-            batch = (F[None], W[None], H[None], setting.mask, *self._inputs, buffer, np.empty((1, 3)))
-            self._run = direct(designs, *batch)
+        self((np.eye(K, N) * math.sqrt(N) + 1e-3).astype(np.complex128))  # compiles, or loads
 
     @property
     def steps(self) -> int:
@@ -68,16 +61,14 @@ class Prepared:
             InputError: H of another shape, or with NaN or Inf.
         """
         N, K, M, _ = self._setting.sizes
-        H = np.ascontiguousarray(H, np.complex128)
+        H = plain(H)
         if H.shape != (K, N):
             raise InputError(f"the design was prepared for H ({K}, {N}), users and antennas; found {H.shape}")
-        if not H.flags.aligned:
-            H = H.copy()
         F, W = np.empty((1, N, M), np.complex128), np.empty((1, M, K), np.complex128)
         with self._setting.buffers.lent() as buffer:
             own = self._setting.goal is not None  # working space in the inputs
             inputs = self._setting.inputs(*self._numbers) if own else self._inputs
-            done = self._setting.filled(F, W, H[None], inputs, buffer, run=self._run)[0, 1]
+            done = self._setting.filled(F, W, H[None], inputs, buffer, ours=True)[0, 1]
         self._guard(F[0], W[0], H)
         return F[0], W[0], int(done)
 
@@ -127,26 +118,23 @@ def run_fast(
         plan=plan if start is None else plan._replace(digital=-1), dtype=dtype, tolerance=tolerance,
         which=which, constants=constants,
     )  # fmt: skip
-    H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
-    power, weight = (
-        np.ascontiguousarray(t.expand(s.batch).reshape(count).numpy(), np.float64)
-        for t in (s.power, s.weight)
-    )
+    H = plain(s.H.resolve_conj().numpy().reshape(count, K, N))
+    power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
     if start is None:
         F, W = np.empty((count, N, M), np.complex128), np.empty((count, M, K), np.complex128)
     else:
-        F = start.F.resolve_conj().numpy().reshape(count, N, M).astype(np.complex128)
-        W = start.W.resolve_conj().numpy().reshape(count, M, K).astype(np.complex128)
+        F = start.F.resolve_conj().numpy().reshape(count, N, M).astype(np.complex128, "C")
+        W = start.W.resolve_conj().numpy().reshape(count, M, K).astype(np.complex128, "C")
     moving = None if free is None else free.expand(*s.batch, N, M).reshape(count, N, M).numpy()
     f, done = np.empty(count), np.empty(count, np.int64)
 
     def work(first: int, last: int) -> None:
-        each = moving is not None or (s.goal is not None and (weight != weight[0]).any())
+        each = moving is not None or (s.goal is not None and weight != weight[:1] * count)
         with setting.buffers.lent() as buffer:
             for a, b in [(b, b + 1) for b in range(first, last)] if each else [(first, last)]:
                 there = None if moving is None else setting.planes_of(moving[a])
                 inputs = setting.inputs(power[a:b], weight[a:b])
-                f[a:b], done[a:b] = setting.filled(F[a:b], W[a:b], H[a:b], inputs, buffer, there).T
+                f[a:b], done[a:b] = setting.filled(F[a:b], W[a:b], H[a:b], inputs, buffer, there, ours=True).T
 
     parallel_for(work, count, threads)
     point = Point(torch.from_numpy(F.reshape(*s.batch, N, M)), torch.from_numpy(W.reshape(*s.batch, M, K)))

@@ -10,6 +10,7 @@ short cuts.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from beamfold.kernels.fast_objective import by_chains, set_masks
 from beamfold.kernels.fast_workspace import Objective, Problem, objective_layout, sizes
 from beamfold.kernels.goal_form import goal_form, problem_for
 from beamfold.kernels.linalg import Planes, copy, inner, kernel
-from beamfold.kernels.planes import to_planes
+from beamfold.kernels.planes import plain, to_planes
 from beamfold.kernels.proposed import PIVOTS, Mask, Start, analog_part, digital_part, put, start_layout
 from beamfold.kernels.workspace import Buffers, carve, shape
 from beamfold.networks import Network
@@ -158,7 +159,7 @@ class Guard:
         numbers = torch.tensor([power, weight], dtype=torch.float64)
         H = torch.zeros(K, N, dtype=torch.complex128)
         self._without = Scenario(H, radar, numbers[0], M, numbers[1], noise, network=network, goal=goal)
-        self._fixed = np.array([power]), np.array([weight])
+        self._fixed = [power], [weight]
         self._noise, self._left_out = noise, left_out
         self._square = radar.square
         extra = proposed(self._without).F[:, K:].resolve_conj().numpy()
@@ -169,52 +170,61 @@ class Guard:
         self._U = to_planes(U.mT.resolve_conj().numpy(), p.N, np.float64)
         self._buffers = Buffers(layout(N, K, M, r), np.float64)
         self._ready = self._inputs(*self._fixed) if goal is None else None
-        self._least = float(self.margin(*self._fixed)[0])
+        self._least = self.margin(power, weight)
+        self._direct: Any = gains_over_start
         nothing = np.zeros((1, N, M), np.complex128), np.zeros((1, M, K), np.complex128)
-        batch = (*nothing, np.eye(K, N).astype(np.complex128)[None])
-        found = self.gains(*batch, *self._fixed)  # compiles, or loads
-        with self._buffers.lent() as buffer:
-            self._run: Any = direct(gains_over_start, *batch, *self._inputs(*self._fixed), buffer, found)
+        users_alone = np.eye(K, N).astype(np.complex128)[None]
+        self.gains(*nothing, users_alone, *self._fixed, ours=True)  # compiles, or loads
 
-    def margin(self, power: Real, weight: Real) -> Real:
-        """(B,): how far `gains` may be off: what U leaves out of Ψ, and rounding."""
+    def margin(self, power: float, weight: float) -> float:
+        """How far `gains` may be off: what U leaves out of Ψ, and rounding."""
         energy = weight * power * power if self._goal is None else weight
         # 1e-9 is float64's share of terms whose size is that of R and ω P_t² (1 + ‖Ψ‖)².
-        off: Real = 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
-        return off
+        return 2 * energy * self._left_out + 1e-9 * (1 + energy * (1 + math.sqrt(self._square)) ** 2)
 
-    def _inputs(self, power: Real, weight: Real) -> tuple[Real, Reference]:
+    def _inputs(self, power: Sequence[float], weight: Sequence[float]) -> tuple[Real, Reference]:
         """What the kernel takes; one thread at a time may use it with another goal than τ."""
         problem = problem_for(
-            float(power[0]), self._noise, float(weight[0]), self._square, self._goal, self._first, np.float64
+            power[0], self._noise, weight[0], self._square, self._goal, self._first, np.float64
         )
-        omega = weight * power * power if self._goal is None else np.zeros_like(power)
-        numbers = np.stack([power, np.sqrt(power / self._noise), omega], 1)
-        return numbers, Reference(self._U, self._extra, self._mask, problem)
+        of_tau = self._goal is None
+        pairs = zip(power, weight, strict=True)
+        numbers = [(p, math.sqrt(p / self._noise), w * p * p if of_tau else 0.0) for p, w in pairs]
+        return np.array(numbers), Reference(self._U, self._extra, self._mask, problem)
 
     def gains(
-        self, F: Complex, W: Complex, H: Complex, power: Real, weight: Real,
-        inputs: tuple[Real, Reference] | None = None, run: Any = gains_over_start,
+        self, F: Complex, W: Complex, H: Complex, power: Sequence[float], weight: Sequence[float],
+        inputs: tuple[Real, Reference] | None = None, *, ours: bool = False,
     ) -> Real:  # fmt: skip
         """R − ω τ of {F, W} less that of (26) for H (B, K, N), P_t and ω (B,); −∞ where it is not known.
 
-        With another goal than τ all have one ω. `run` is the kernel, or what `compiled.direct` makes of it.
+        With another goal than τ all have one ω. With `ours` the arrays are known to be contiguous
+        and aligned, of complex128: see `compiled.direct`.
         """
         found = np.full(len(H), -math.inf)
         if self._without.network.dynamic:  # (26) then chooses the connections, for which there is no kernel
             return found
         numbers, reference = self._inputs(power, weight) if inputs is None else inputs
         with self._buffers.lent() as buffer:
+            run = self._direct if ours else gains_over_start
             run(F, W, H, numbers, reference, buffer, found)
+            if ours and run is gains_over_start:
+                self._direct = direct(gains_over_start, F, W, H, numbers, reference, buffer, found)
         return found
 
     def gain(self, F: Complex, W: Complex, H: Complex, power: float, weight: float) -> float:
         """`gains` of one channel."""
-        return float(self.gains(F[None], W[None], H[None], np.array([power]), np.array([weight]))[0])
+        return float(self.gains(F[None], W[None], H[None], [power], [weight])[0])
 
-    def above(self, F: Complex, W: Complex, H: Complex, power: Real, weight: Real) -> NDArray[np.bool_]:
-        """(B,): True where {F, W} is above (26) for certain; False where that is to be looked at."""
-        sure: NDArray[np.bool_] = self.gains(F, W, H, power, weight) > self.margin(power, weight)
+    def above(
+        self, F: Complex, W: Complex, H: Complex, power: Sequence[float], weight: Sequence[float]
+    ) -> NDArray[np.bool_]:
+        """(B,): True where {F, W} is above (26) for certain; False where that is to be looked at.
+
+        The arrays are contiguous and aligned, of complex128.
+        """
+        least = np.array([self.margin(p, w) for p, w in zip(power, weight, strict=True)])
+        sure: NDArray[np.bool_] = self.gains(F, W, H, power, weight, ours=True) > least
         return sure
 
     def __call__(self, F: Complex, W: Complex, H: Complex) -> None:
@@ -225,8 +235,8 @@ class Guard:
         Raises:
             InputError: a channel that holds NaN or Inf.
         """
-        one, other, channel = (np.ascontiguousarray(z, np.complex128)[None] for z in (F, W, H))
-        if self.gains(one, other, channel, *self._fixed, self._ready, self._run)[0] > self._least:
+        one, other, channel = (plain(z)[None] for z in (F, W, H))
+        if self.gains(one, other, channel, *self._fixed, self._ready, ours=True)[0] > self._least:
             return
         if not np.isfinite(H).all():
             raise InputError("the channel holds NaN or Inf")
@@ -248,16 +258,13 @@ def known_above_start(s: Scenario, point: Point, threads: int | None = None) -> 
 
     Where it is not known, the two objectives have to be compared; see this module's docstring.
     """
-    count, K, N = math.prod(s.batch), s.users, s.antennas
-    H = np.ascontiguousarray(s.H.resolve_conj().numpy().reshape(count, K, N), np.complex128)
-    F, W = (z.resolve_conj().numpy().reshape(count, *z.shape[-2:]) for z in point)
-    power, weight = (
-        np.ascontiguousarray(t.expand(s.batch).reshape(count).numpy(), np.float64)
-        for t in (s.power, s.weight)
-    )
-    guard = _guard(s.radar, K, s.network, s.noise, s.goal)
+    count = math.prod(s.batch)
+    arrays = (z.resolve_conj().numpy().reshape(count, *z.shape[-2:]) for z in (*point, s.H))
+    F, W, H = (plain(z) for z in arrays)
+    power, weight = (t.expand(s.batch).reshape(count).tolist() for t in (s.power, s.weight))
+    guard = _guard(s.radar, s.users, s.network, s.noise, s.goal)
     above = np.zeros(count, np.bool_)
-    each = s.goal is not None and bool((weight != weight[:1]).any())
+    each = s.goal is not None and weight != weight[:1] * count
 
     def work(first: int, last: int) -> None:
         for a, b in [(b, b + 1) for b in range(first, last)] if each else [(first, last)]:

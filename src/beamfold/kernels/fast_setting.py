@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from beamfold.kernels.compiled import direct
 from beamfold.kernels.fast_channel import GRID
 from beamfold.kernels.fast_design import Shared, designs
 from beamfold.kernels.fast_loud import deepen, value
@@ -139,6 +141,7 @@ class Setting:
         self.plan = plan
         self.constants = constants._replace(rounding=ROUNDING[dtype], tolerance=float(tolerance))
         self.buffers = Buffers(layout(*self.sizes), dtype)
+        self._direct: Any = designs
         nothing = np.zeros((2, 0, 0), dtype)
         self.sense = SensingStart(nothing, nothing)
         if sense is not None:
@@ -162,35 +165,40 @@ class Setting:
         _, users, chains, _ = self.sizes
         first = up(chains, 4) + users
         problem = problem_for(power, self.noise, weight, self.square, self.goal, first, self.dtype)
-        if self.goal is not None:
-            return problem
-        return problem._replace(omega=float(_on_grid(np.array(problem.omega))))
+        return problem if self.goal is not None else problem._replace(omega=_on_grid(weight * power * power))
 
-    def inputs(self, power: Real, weight: Real) -> tuple[Real, Shared]:
+    def inputs(self, power: Sequence[float], weight: Sequence[float]) -> tuple[Real, Shared]:
         """What `filled` takes for P_t and ω (B,): the numbers of each channel, and what they have in common.
 
         With another goal than τ all have one ω, and one thread at a time may use the result.
         """
-        problem = self.problem(float(power[0]), float(weight[0]))
-        omega = np.zeros_like(power) if self.goal is not None else _on_grid(weight * power * power)
-        numbers = np.stack([power, np.sqrt(power / self.noise), omega], 1)
-        return numbers, Shared(
+        problem = self.problem(power[0], weight[0])
+        pairs = zip(power, weight, strict=True)
+        if self.goal is not None:
+            numbers = [(p, math.sqrt(p / self.noise), 0.0) for p, _ in pairs]
+        else:
+            numbers = [(p, math.sqrt(p / self.noise), _on_grid(w * p * p)) for p, w in pairs]
+        return np.array(numbers), Shared(
             self.U, self.mixing, self.dynamic, self.constants, self.plan, problem, self.sense
         )  # fmt: skip
 
     def filled(
         self, F: Complex, W: Complex, H: Complex, inputs: tuple[Real, Shared], buffer: Planes,
-        free: Planes | None = None, run: Any = designs,
+        free: Planes | None = None, *, ours: bool = False,
     ) -> Real:  # fmt: skip
         """Fill F (B, N, M) and W (B, M, K) for H (B, K, N): f and the steps of F made (B, 2).
 
-        `free`, as of `planes_of`, is 1 where F may change; the whole network unless given. `run` is the
-        kernel, or what `compiled.direct` makes of it.
+        `free`, as of `planes_of`, is 1 where F may change; the whole network unless given. With `ours` the
+        arrays are known to be contiguous and aligned, of complex128: see `compiled.direct`.
         """
         numbers, shared = inputs
         before = (F.copy(), W.copy()) if self.plan.digital < 0 else None
         found = np.empty((len(H), 3))
-        run(F, W, H, self.mask if free is None else free, numbers, shared, buffer, found)
+        arguments = (F, W, H, self.mask if free is None else free, numbers, shared, buffer, found)
+        run = self._direct if ours else designs
+        run(*arguments)
+        if ours and run is designs:
+            self._direct = direct(designs, *arguments)
         sensed = shared.problem.sensed
         if self.goal is not None and sensed is not None:
             found[:, 0] += sensed.weight * goal_form(self.goal).constant
@@ -206,7 +214,7 @@ class Setting:
         free: Planes | None = None,
     ) -> tuple[float, int]:  # fmt: skip
         """`filled` for one channel: f and the steps of F made."""
-        inputs = self.inputs(np.array([power]), np.array([weight]))
+        inputs = self.inputs([power], [weight])
         f, done = self.filled(F[None], W[None], H[None], inputs, buffer, free)[0]
         return float(f), int(done)
 
@@ -221,11 +229,10 @@ class Setting:
         return values[best]
 
 
-def _on_grid(omega: Real) -> Real:
+def _on_grid(omega: float) -> float:
     """ω P_t² to `GRID` bits: equivalent problems then round alike."""
-    mantissa, exponent = np.frexp(omega)
-    rounded: Real = np.ldexp(np.rint(np.ldexp(mantissa, GRID)), exponent - GRID)
-    return rounded
+    mantissa, exponent = math.frexp(omega)
+    return math.ldexp(round(math.ldexp(mantissa, GRID)), exponent - GRID)
 
 
 def columns(radar: Sensing, goal: Goal | None, dtype: Any) -> Complex:

@@ -18,6 +18,12 @@ def up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+def plain(Z: NDArray[Any]) -> NDArray[np.complex128]:
+    """Z in complex128, contiguous and aligned; itself where it is."""
+    Z = np.ascontiguousarray(Z, np.complex128)
+    return Z if Z.flags.aligned else Z.copy()
+
+
 def to_planes(Z: NDArray[Any], lanes: int, dtype: Any, rows: int | None = None) -> Planes:
     """(…, a, b) complex → (…, 2, rows, lanes), zero-padded; `rows` is a unless given."""
     a, b = Z.shape[-2:]
