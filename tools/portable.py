@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = (
     "arrays", "band", "band_kernel", "benchmark_methods", "constrained", "constraints_start", "contract",
     "covariance", "degenerate", "fast", "fast_networks", "geometry_channel", "goals", "invariants", "kernels",
-    "network_methods", "networks", "objective", "optim", "pga", "published", "radar", "scenario",
-    "sensing_streams", "squint", "subarray_layers", "training", "users",
+    "network_methods", "networks", "objective", "optim", "pga", "projected", "published", "radar", "regimes",
+    "scenario", "sensing_streams", "squint", "subarray_layers", "training", "users",
 )  # fmt: skip
 """Test files of what BLAS, the compiled kernels and torch compute. Others test files, commands and plots."""
 
