@@ -125,6 +125,9 @@ def fast(
 ) -> Design:
     """The fast design of every channel of a scenario; for R − ω τ, or R + ω c of another goal.
 
+    Where M ≥ 2 K chains are on every antenna, F W can be any X. It is then the fully digital optimum, after
+    three steps of X in the place of each step of F, and `iterations` is 0.
+
     Args:
         s: the scenario. On a band F is found from as many subcarriers as its channels need, W_s for all.
         steps: steps of F, default 60; on a network that is not fully connected those from the best start.

@@ -51,10 +51,10 @@ def search(
         s: the scenario, on a band.
         dtype: np.float32 or np.float64.
         tolerance: stop where the next step of F promises less than this.
-        which: the start, see `kernels.fast.mixing`.
+        which: the start, see `kernels.fast_setting.mixing`.
         subset: how many subcarriers F is found from; None for as many as the channels need.
         threads: how many work.
-        plan: what differs from `kernels.fast.plan_for`.
+        plan: what differs from `kernels.fast_setting.plan_for`.
     """
     from beamfold.kernels.band import run_band
     from beamfold.kernels.fast_setting import DROPPED, plan_for
