@@ -81,7 +81,7 @@ def test_a_repeated_step_is_done_as_often_as_said(device, times):
 
 
 def test_the_compact_form_of_limited_memory_is_that_of_the_two_loops():
-    """With pairs that came one by one, more than there is room for, and not for every channel."""
+    """Seven pairs are added to a memory of four, some of them to some of the channels alone."""
     generator = torch.Generator().manual_seed(0)
     B, n, m = 3, 12, 4
     A = torch.randn(n, n, dtype=torch.float64, generator=generator)
