@@ -89,8 +89,9 @@ def design(
 
     spec = _for_limit(spec, rcrb_max_deg, scnr_min_db)
     limits = {
-        "tau_max": tau_max, "tau_max_db": tau_max_db, "rcrb_max_deg": rcrb_max_deg, "scnr_min_db":
-    scnr_min_db, }  # fmt: skip
+        "tau_max": tau_max, "tau_max_db": tau_max_db, "rcrb_max_deg": rcrb_max_deg,
+        "scnr_min_db": scnr_min_db,
+    }  # fmt: skip
     limited = any(value is not None for value in limits.values())
     named = method is not None
     method = method or ("constrained" if limited else "unfolded" if model or inner else METHOD)
@@ -98,12 +99,10 @@ def design(
         "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
         "precision": precision, "model": model, **limits,
     }  # fmt: skip
-    options = options_for(
-        method, {key: value for key, value in given.items() if value is not None}, settings or ()
-    )
+    given = {key: value for key, value in given.items() if value is not None}
+    options = options_for(method, given, settings or ())
     _check_budget(method, budget_us)
-    sensed = SENSED[:2] if spec.sensing in ("crb", "scnr") else ()
-    measures = measures_named(list(dict.fromkeys([*(measure or ()), *sensed])))
+    measures = _measures(measure, spec)
     if model is not None:
         options = _with_model(model, options)
     with torch_threads():  # also what is read and measured: see beamfold.threads
@@ -118,6 +117,12 @@ def design(
         facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
         write_design(output, result, facts)
         _tell(output, result, recorded(spec, s), told, measures, as_json)
+
+
+def _measures(named: list[str] | None, spec: ScenarioSpec) -> list[Measure]:
+    """The figures that were asked for, and those of sensing where the design is for them."""
+    sensed = SENSED[:2] if spec.sensing in ("crb", "scnr") else ()
+    return measures_named(list(dict.fromkeys([*(named or ()), *sensed])))
 
 
 def _moved(s: Scenario, device: str) -> Scenario:

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from beamfold.errors import InputError
 from beamfold.files.entries import ScenarioSpec
 from beamfold.files.scenarios import channel_file
 from beamfold.files.spec_files import recorded
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 QUICK = 10
 HEADINGS = {
@@ -88,11 +91,17 @@ def network(
     kept = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
     save(output, ds.assign_attrs(command=f"beamfold {shlex.join(sys.argv[1:])}", **kept))
     write_figure(picture, ds, output.parent, output.stem, paper=paper)
-    found = summary(ds)
+    _tell(output, ds, summary(ds), {"scenario": recorded(spec, s), "understood": told}, as_json)
+
+
+def _tell(
+    output: Path, ds: xr.Dataset, found: list[dict[str, Any]], scenario: dict[str, Any], as_json: bool
+) -> None:
+    """The means over the channels as a table or as JSON."""
     if as_json:
-        facts = json.loads(ds.attrs["parameters"])
-        scenario = {"scenario": recorded(spec, s), "understood": told}
-        print_json({"output": str(output), **facts, **scenario, "results": found})
+        print_json(
+            {"output": str(output), **json.loads(ds.attrs["parameters"]), **scenario, "results": found}
+        )
         return
     table(found, HEADINGS, title=ds.attrs["title"] + f", mean over {ds.sizes['channel']} channels")
     say(f"{output}: the figures of every channel; {output.with_suffix('.png')}, .pdf: their picture")

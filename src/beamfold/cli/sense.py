@@ -221,7 +221,6 @@ def detect(
     Example: beamfold detect designs.mat --targets-deg 20 --target-snr-db -40 -20 --trials 2000
     """
     from beamfold.files.precoders import read_precoders
-    from beamfold.radar.trials import run_trials
 
     held = read_precoders(designs)
     if held.ratios is not None:
@@ -235,19 +234,7 @@ def detect(
         _scene(held, targets_deg, [snr], snapshots, false_alarm, clutter_deg, clutter_db, receive_array)
         for snr in target_snr_db or (-40.0, -30.0, -20.0)
     ]
-    work = [
-        (m, s, b, scene)
-        for m in held.X
-        for s in range(len(held.snr_db))
-        for b in range(channels)
-        for scene in scenes
-    ]
-    rows: list[dict[str, Any]] = []
-    with progress(len(work), "trials") as tick:
-        for done, (method, s, b, scene) in enumerate(work):
-            tick(done, f"{method}, channel {b}")
-            found = run_trials(held.X[method][s, b], scene, held.power[s, b], count=trials, seed=seed)
-            rows += _trial_rows({"method": method, "snr_db": held.snr_db[s], "channel": b}, scene, found)
+    rows = _run_trials(held, scenes, channels, trials, seed)
     if as_json:
         facts = {"snapshots": snapshots, "false_alarm": false_alarm, "trials": trials, "seed": seed}
         print_json({"designs": str(designs), **facts, "results": rows})
@@ -261,6 +248,28 @@ def detect(
         DETECTED,
         title=f"{trials} trials, {snapshots} snapshots, P_FA = {false_alarm:g}, each target alone",
     )
+
+
+def _run_trials(
+    held: Any, scenes: list[Scene], channels: int, trials: int, seed: int
+) -> list[dict[str, Any]]:
+    """The rows of every method, SNR, channel and scene, behind a progress bar."""
+    from beamfold.radar.trials import run_trials
+
+    work = [
+        (m, s, b, scene)
+        for m in held.X
+        for s in range(len(held.snr_db))
+        for b in range(channels)
+        for scene in scenes
+    ]
+    rows: list[dict[str, Any]] = []
+    with progress(len(work), "trials") as tick:
+        for done, (method, s, b, scene) in enumerate(work):
+            tick(done, f"{method}, channel {b}")
+            found = run_trials(held.X[method][s, b], scene, held.power[s, b], count=trials, seed=seed)
+            rows += _trial_rows({"method": method, "snr_db": held.snr_db[s], "channel": b}, scene, found)
+    return rows
 
 
 def _trial_rows(where: dict[str, Any], scene: Scene, found: Any) -> list[dict[str, Any]]:
