@@ -1,6 +1,5 @@
 """The command line as a user types it: results, and one clear line for bad input."""
 
-import gc
 import json
 import re
 import subprocess
@@ -335,10 +334,3 @@ def test_compiling_is_announced_only_where_something_is_compiled(capsys, monkeyp
         line.startswith("note: compiling the kernels for this machine, once per installation")
         for line in said
     )
-
-
-@pytest.mark.parametrize("arguments", [("--version",), ("generate", "-o", "c.npz", "--count", 0)])
-def test_the_rate_of_garbage_collection_is_put_back(run, arguments):
-    usual = gc.get_threshold()
-    run(*arguments)
-    assert gc.get_threshold() == usual

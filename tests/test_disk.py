@@ -15,6 +15,7 @@ import xarray as xr
 import beamfold as bf
 from beamfold import ModelInfo, UnfoldedPGA, cli, phased_zf
 from beamfold.experiments.store import export, save
+from beamfold.files import matlab
 from beamfold.files.arrays import read_arrays, write_arrays
 from beamfold.files.atomic import DiskError, FileError, replacing, write
 from beamfold.files.channels import write_channels
@@ -28,7 +29,11 @@ from beamfold.training import Progress, Recipe
 
 @contextmanager
 def full(size: int = 2048):
-    """No file grows beyond `size` bytes: to a writer it is as if the disk were full."""
+    """No file grows beyond `size` bytes: to a writer it is as if the disk were full.
+
+    A child process that could write in the place of this one has limits of its own, so there is none.
+    """
+    matlab._child.stop()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -226,3 +226,48 @@ def test_the_reader_can_be_started_before_the_file_is_read(tmp_path):
     assert started is not None
     assert torch.equal(read_channels(path, axes="channels,users,antennas"), H)
     assert matlab._child.process is started
+
+
+def _header_aside(path: Path) -> bytes:
+    """A file's bytes without its first line, which holds the time."""
+    return path.read_bytes()[128:]
+
+
+WRITTEN = {
+    "H": H.numpy(),
+    "method": np.asarray("fast"),
+    "codes": np.array(["a", "bc"]),
+    "snr_db": np.array(3),
+}
+
+
+def test_the_child_writes_the_same_file(tmp_path):
+    """A fork of the child that has read a file writes what the calling process would write."""
+    read_arrays(_saved(tmp_path / "c.mat"))
+    child, path = matlab._child, tmp_path / "by_child.mat"
+    assert matlab._written_by_child(path, WRITTEN)
+    scipy.io.savemat(str(tmp_path / "here.mat"), WRITTEN)
+    assert _header_aside(path) == _header_aside(tmp_path / "here.mat")
+    assert child.process is not None and child.process.poll() is None
+    assert np.array_equal(read_arrays(path)["H"], H.numpy())
+
+
+@pytest.mark.parametrize("fate", ["os._exit(7)", "raise OSError(28, 'No space left')", "os.kill(0, 9)"])
+def test_what_the_child_cannot_write_is_written_here(fated, tmp_path, fate):
+    """Its fork fails, or it is gone with its fork: the file is there all the same, and a next one is read."""
+    script = CRASHING.replace("matlab_child._read_v5 = read", "matlab_child._write = read").replace(
+        "def read(path, size, limit)", "def read(path, descriptor)"
+    )
+    path = fated("pass")
+    matlab.CHILD.write_text(script.format(folder=str(Path(matlab.__file__).parent), fate=fate))
+    read_arrays(path)
+    matlab.write_matlab(tmp_path / "d.mat", WRITTEN)
+    assert np.array_equal(read_arrays(tmp_path / "d.mat")["H"], H.numpy())
+
+
+def test_a_large_file_is_not_written_through_a_pipe(tmp_path, monkeypatch):
+    read_arrays(_saved(tmp_path / "c.mat"))
+    monkeypatch.setattr(matlab, "SMALL", 100)
+    monkeypatch.setattr(matlab, "_written_by_child", lambda *_: pytest.fail("asked the child"))
+    matlab.write_matlab(tmp_path / "d.mat", WRITTEN)
+    assert np.array_equal(read_arrays(tmp_path / "d.mat")["H"], H.numpy())

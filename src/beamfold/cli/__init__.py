@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
-import gc
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, get_args, get_type_hints
 
 import typer
@@ -83,12 +79,8 @@ def main() -> None:
     debug = "--debug" in arguments  # accepted at any place, so that it can be added at the end
     arguments = [a for a in arguments if a != "--debug"]
     warnings.showwarning = _show_warning
-    atexit.register(
-        gc.freeze
-    )  # else the end of the process looks for garbage among all that was imported: 0.3 s
     try:
-        with _few_collections():
-            app(args=spread(renamed(arguments)), standalone_mode=True)
+        app(args=spread(renamed(arguments)), standalone_mode=True)
     except SystemExit as stop:
         if stop.code == STOPPED:
             say("stopped")
@@ -119,17 +111,6 @@ def _told(error: Exception) -> tuple[str, int]:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """A warning as one line for people."""
     say(f"note: {_line(message)}")
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Python looks for garbage less often: at its usual rate, a tenth of the time of imports goes there."""
-    usual = gc.get_threshold()
-    gc.set_threshold(50_000, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def spread(arguments: list[str]) -> list[str]:

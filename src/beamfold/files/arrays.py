@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamfold.files.atomic import FileError, check_there, write
-from beamfold.files.matlab import read_matlab
+from beamfold.files.matlab import read_matlab, write_matlab
 from beamfold.files.matlab_values import joined
 from beamfold.files.parts import SMALL, mapped, placeholder, stays_in_file, stored_at
 
@@ -243,9 +243,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     elif suffix == ".mat":
 
         def save(target: Path) -> None:
-            import scipy.io
-
-            scipy.io.savemat(str(target), dict(arrays))
+            write_matlab(target, plain)
     else:
         raise FileError(f"{path}: results are written as .mat or .npz, not {suffix or 'without a suffix'}")
     write(path, save)

@@ -7,6 +7,9 @@ cannot hold code. Where it dies, the caller gets one line, and the next file a n
 
 Where a system has no fork (Windows), the file is read in the calling process, after the same check of the
 sizes that it declares.
+
+A small file is also written by that child process where it is up: it has imported SciPy, which would take
+the calling process a tenth of a second.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import atexit
 import contextlib
 import functools
 import importlib.util
+import io
 import json
 import logging
 import os
@@ -25,6 +29,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +41,8 @@ from beamfold.files.atomic import FileError
 Arrays = dict[str, NDArray[Any]]
 SUFFIXES = (".mat", ".h5", ".hdf5", ".nc")
 SECONDS = 60  # of waiting for a file; processor time is limited to less in the fork
+SMALL = 16 << 20
+"""Bytes of arrays up to which the child may write them: they go through a pipe and through memory twice."""
 CHILD = Path(__file__).with_name("matlab_child.py")
 # One thread, so that forking is safe; no filters of HDF5 from libraries that lie about.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
@@ -116,11 +123,7 @@ class _Child:
         """The fork's exit code, its refusal and the arrays; None where the child had ended before it."""
         control = self.start()
         ours, theirs = os.pipe()
-        try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                socket.send_fds(control, [os.fsencode(path.absolute()), wish], [theirs])
-        finally:
-            os.close(theirs)
+        _request(control, path, wish, theirs)
         deadline = time.monotonic() + SECONDS
         try:
             refusal, arrays = _receive(_Pipe(ours, deadline))
@@ -128,6 +131,26 @@ class _Child:
             os.close(ours)  # a fork that still writes ends
         code = _Pipe(control.fileno(), deadline).read(4)
         return (int.from_bytes(code, "little", signed=True), refusal, arrays) if code else None
+
+    def give(self, path: Path, data: memoryview) -> bool:
+        """Whether a fork of the running child has written a file of arrays that are given as .npz."""
+        if self.control is None or self.process is None or self.process.poll() is not None:
+            return False
+        theirs, ours = os.pipe()
+        _request(self.control, path, b'\0{"write": true}', theirs)
+        with contextlib.suppress(BrokenPipeError), os.fdopen(ours, "wb") as pipe:
+            pipe.write(data)
+        code = _Pipe(self.control.fileno(), time.monotonic() + SECONDS).read(4)
+        return code == bytes(4)
+
+
+def _request(control: socket.socket, path: Path, wish: bytes, theirs: int) -> None:
+    """Send a request with the fork's end of a pipe, which is closed here."""
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(control, [os.fsencode(path.absolute()), wish], [theirs])
+    finally:
+        os.close(theirs)
 
 
 def _receive(pipe: _Pipe) -> tuple[str, Arrays]:
@@ -171,6 +194,33 @@ def read_matlab(
     """
     wish = {"large": large, "part": part}
     return _read_guarded(path, wish) if GUARDED else _read_here(path, wish)
+
+
+def write_matlab(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays of numbers and texts by name as a MATLAB file (v5).
+
+    Raises:
+        OSError: the disk is full, broken or read-only.
+    """
+    small = sum(value.nbytes for value in arrays.values()) <= SMALL
+    if not (GUARDED and small and _child.process is not None and _written_by_child(path, arrays)):
+        import scipy.io
+
+        scipy.io.savemat(str(path), dict(arrays))
+
+
+def _written_by_child(path: Path, arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the child has written the file; where it has not, the caller does, and meets the reason."""
+    data: Any = io.BytesIO()
+    np.savez(data, allow_pickle=False, **arrays)
+    with _child.lock:
+        try:
+            return _child.give(path, data.getbuffer())
+        except BaseException as error:
+            _child.stop()
+            if isinstance(error, (_Late, OSError)):
+                return False
+            raise
 
 
 def _read_here(path: Path, wish: dict[str, Any]) -> Arrays:
