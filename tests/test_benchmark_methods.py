@@ -85,7 +85,7 @@ def test_the_surrogate_is_a_tight_lower_bound():
     s = small(8, 3, count=1)
     X, Z = draw(1, 8, 3, seed=1), draw(50, 8, 3, seed=2)
     X = full_power(X, s.power)
-    A, _, other = received(s.H, X, s.noise)
+    A, _, other, _ = received(s.H, X, s.noise)
     phi, c = A.diagonal(dim1=-2, dim2=-1) / other, s.noise / s.power
     at = lambda Y: S.surrogate(s.H, Y, phi, c) / math.log(2)  # noqa: E731
     assert float(at(X)) == pytest.approx(float(rate(s.H, X, s.noise)), rel=1e-12)
@@ -96,7 +96,7 @@ def test_newton_finds_the_surrogates_maximum():
     """Its gradient by autograd vanishes, and no perturbation is higher."""
     s = small(8, 3, count=2, snr_db=10)
     X = digital_start(s, "maximum_ratio")
-    A, _, other = received(s.H, X, s.noise)
+    A, _, other, _ = received(s.H, X, s.noise)
     phi, c = A.diagonal(dim1=-2, dim2=-1) / other, s.noise / s.power
     B = torch.linalg.qr(s.H.mH).Q
     Y = S.maximise_surrogate(s.H @ B, B.mH @ X, phi, c).requires_grad_(True)

@@ -21,7 +21,7 @@ from beamfold.covariance import solve_covariance
 from beamfold.files import covariances
 from beamfold.files.arrays import read_arrays
 from beamfold.files.covariances import cached_covariance
-from beamfold.kernels.compiled import SOURCES
+from beamfold.kernels.code_cache import SOURCES
 
 
 @pytest.fixture
@@ -179,7 +179,8 @@ from pathlib import Path
 from beamfold import cache
 cache.root = lambda: Path(sys.argv[1])
 import numpy as np
-from beamfold.kernels.compiled import code_folder, is_compiled
+from beamfold.kernels.code_cache import code_folder
+from beamfold.kernels.compiled import is_compiled
 from beamfold.kernels.linalg import scale
 before = is_compiled(scale), is_compiled(scale, "float64")
 x = np.ones((2, 1, 16), np.float32)
@@ -233,6 +234,46 @@ def test_a_second_process_loads_and_an_edit_of_any_kernel_file_compiles_anew(pac
     assert third["folder"] != first["folder"]
     assert said == more == last == []
     assert not [*package.rglob("*.nbi"), *package.rglob("*.nbc")]
+
+
+CALLED = """
+from beamfold.kernels.linalg import kernel
+
+
+@kernel
+def inner(x):
+    return 2 * x + 1
+
+
+@kernel
+def outer(x):
+    return inner(x) * inner(x + 1)
+"""
+CALLS = """
+import sys
+from pathlib import Path
+from beamfold import cache
+cache.root = lambda: Path(sys.argv[1])
+from beamfold.kernels import of_the_test
+for name in sys.argv[2:]:
+    kernel = getattr(of_the_test, name)
+    print(kernel(3.0), sum(kernel.stats.cache_hits.values()))
+"""
+
+
+def test_a_kernel_that_was_loaded_can_be_called_by_one_that_is_compiled(package, tmp_path):
+    """Its code for LLVM is read from the file then, and what was compiled with it stands by itself."""
+    (package / "kernels" / "of_the_test.py").write_text(CALLED)
+
+    def called(*names: str) -> list[str]:
+        arguments = [sys.executable, "-c", CALLS, str(tmp_path / "cache"), *names]
+        environment = os.environ | {"PYTHONPATH": str(package.parent)}
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
+        return done.stdout.splitlines()
+
+    assert called("inner") == ["7.0 0"]
+    assert called("inner", "outer") == ["7.0 1", "63.0 0"]
+    assert called("outer") == ["63.0 1"]
 
 
 def test_numbas_own_setting_of_the_place_is_kept(package, tmp_path):

@@ -48,7 +48,7 @@ def compile_family(name: str) -> float:
 
 
 def main() -> int:
-    from beamfold.kernels.compiled import code_folder
+    from beamfold.kernels.code_cache import code_folder
 
     folder, begin = code_folder(), time.perf_counter()
     if folder is None or (folder / DONE).exists():

@@ -1,6 +1,6 @@
 """The user's cache folder: what took long to compute and can be computed again, kept between runs.
 
-It holds solved Ψ (`files.covariances`) and compiled kernels (`kernels.compiled`), each in a subfolder. All
+It holds solved Ψ (`files.covariances`) and compiled kernels (`kernels.code_cache`), each in a subfolder. All
 of it may be deleted at any time. Where the folder cannot be used, the program goes on without it and says so
 once.
 """

@@ -231,6 +231,7 @@ def finish(
     status: Status | Tensor,
     faults: Tensor | None = None,
     start_objective: Tensor | None = None,
+    X: Tensor | None = None,
     measured: Measured | None = None,
     **kept: Any,
 ) -> Design:
@@ -246,12 +247,14 @@ def finish(
         status: why the method stopped, one for all or (…).
         faults: (…) of `Fault`, what the method itself knows to be wrong.
         start_objective: (…), R − ω τ of the method's start; below it the design gets `BELOW_START`.
-        measured: what `s.measure` returned for this very F W in complex128, so as not to repeat it.
+        X: this very F W in complex128, so as not to form it again.
+        measured: what `s.measure` returned for it.
         kept: further fields of `Design`.
     """
     F = None if F is None else F.to(torch.complex128)
     W = W.to(torch.complex128)
-    X = W if F is None else s.transmitted(F, W)
+    if X is None:
+        X = W if F is None else s.transmitted(F, W)
     R, tau = (s.rate(X), s.tau(X)) if measured is None else (measured.rate, measured.tau)
     value = R - s.weight * tau if s.goal is None else s.objective(X)
     stopped = torch.as_tensor(status, dtype=torch.int8, device=X.device).expand(value.shape).clone()
@@ -263,7 +266,9 @@ def finish(
     sound = s.power_error(X) <= FEASIBLE  # NaN is infeasible, too
     if F is not None:
         sound &= s.network.violation(F) <= FEASIBLE
-    wrong = wrong | where_fault(~sound, Fault.INFEASIBLE) | where_fault(~value.isfinite(), Fault.NOT_FINITE)
+    finite = value * 0 == 0
+    if not (sound & finite).all():
+        wrong = wrong | where_fault(~sound, Fault.INFEASIBLE) | where_fault(~finite, Fault.NOT_FINITE)
     return Design(s, method, F, W, stopped, wrong, R, tau, **kept)
 
 

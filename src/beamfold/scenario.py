@@ -168,7 +168,8 @@ class Scenario:
         if self.goal is not None:
             return Measured(self.rate(X), self.tau(X), self.ascent(X) / self.subcarriers)
         power, weight = self._on_each(self.power), self._on_each(self.weight)
-        R, tau, G = measure(self.H, X, self.Psi, power, weight, self.noise, self.per_user)
+        square = self.radar.square if self.band is None else None
+        R, tau, G = measure(self.H, X, self.Psi, power, weight, self.noise, self.per_user, square)
         return Measured(self._mean(R), self._mean(tau), G if self.band is None else G / self.subcarriers)
 
     def ascent(self, X: Tensor, *, eta: float = 1.0, digital: DigitalGradient = "exact") -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.kernels.fast_objective import by_chains
+from beamfold.kernels.fast_objective import by_chains, is_usual, usual
 from beamfold.kernels.fast_workspace import PAIRS, Chains, Objective, Problem
 from beamfold.kernels.linalg import (
     Planes,
@@ -27,6 +27,7 @@ from beamfold.kernels.linalg import (
     row_set,
 )
 from beamfold.kernels.simd import LANES, add, fma, like, load, multiply, splat, store, subtract, total, zeros
+from beamfold.kernels.workspace import of_shape
 
 POINT, KEPT, STEP, CHANGE, PRODUCT, OLD, NEW, SAVED, KEPT_POINT = range(9)
 """Rows of `Chains.rows`: W, W before the step, s, y, B y, g, g⁺, W before the step of F, W of the best
@@ -161,8 +162,8 @@ def update(rows: Planes, B: Planes, updates: int) -> int:
     return updates + 1
 
 
-@kernel
-def ascend_chains(
+@leaf
+def ascend(
     chains: Chains, T: Planes, objective: Objective, problem: Problem, reach: float, steps: int, updates: int
 ) -> tuple[Any, int]:
     """Up to `steps` BFGS steps on W for the fixed F behind T = Vᴴ F; f never falls.
@@ -193,3 +194,14 @@ def ascend_chains(
     if refused:
         f = by_chains(g, T, W, objective, problem)
     return f, updates
+
+
+@kernel
+def ascend_chains(
+    chains: Chains, T: Planes, objective: Objective, problem: Problem, reach: float, steps: int, updates: int
+) -> tuple[Any, int]:
+    """`ascend` for any sizes, of which those of the paper are known to the compiler, see `is_usual`."""
+    if is_usual(objective) and T.shape[1] == 4:
+        same = Chains(of_shape(chains.rows, 1, 9, 32), of_shape(chains.B, 1, 32, 32))
+        return ascend(same, of_shape(T, 2, 4, 16), usual(objective), problem, reach, steps, updates)
+    return ascend(chains, T, objective, problem, reach, steps, updates)

@@ -106,3 +106,25 @@ def carve(typing: Any, buffer: Any, layout: Any) -> Any:
         return build(layout, args[1])
 
     return _arrays(layout, view)(buffer, layout), code
+
+
+@intrinsic
+def of_shape(typing: Any, array: Any, planes: Any, rows: Any, lanes: Any) -> Any:
+    """The same array, whose shape the compiler knows where the three numbers are constants.
+
+    Loops over it then have a known length, and short ones are written out. The shape must be the array's own.
+    """
+    view = types.Array(array.dtype, 3, "C")
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, out = make_array(array)(context, builder, args[0]), make_array(view)(context, builder)
+        lengths = [
+            context.cast(builder, value, kind, types.intp)
+            for value, kind in zip(args[1:], signature.args[1:], strict=True)
+        ]
+        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(view.dtype)))
+        row = builder.mul(lengths[2], size)
+        populate_array(out, source.data, lengths, [builder.mul(row, lengths[1]), row, size], size, None)
+        return out._getvalue()
+
+    return view(array, planes, rows, lanes), code

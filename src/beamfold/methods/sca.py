@@ -145,7 +145,7 @@ def step(s: Scenario, X: Tensor) -> Tensor:
 
     The optimum lies in span{h_k}: the rest of X only costs power.
     """
-    A, _, other = received(s.H, X, s.noise)
+    A, _, other, _ = received(s.H, X, s.noise)
     phi = A.diagonal(dim1=-2, dim2=-1) / other
     B = torch.linalg.qr(s.H.mH).Q
     Y = maximise_surrogate(s.H @ B, B.mH @ X, phi, s.noise / s.power)
@@ -187,7 +187,7 @@ def reference_step(s: Scenario, X: Tensor) -> Tensor:
     A channel that the solver does not solve gets NaN, which the loop reports as `DIVERGED`.
     """
     B = torch.linalg.qr(s.H.mH).Q
-    A, _, other = received(s.H, X, s.noise)
+    A, _, other, _ = received(s.H, X, s.noise)
     gain = A.diagonal(dim1=-2, dim2=-1).abs()
     phi = (gain * s.noise**0.5 / other).clamp_min(1e-9).numpy()
     L = (s.H @ B / s.noise**0.5).numpy()

@@ -36,7 +36,7 @@ def step(s: Scenario, X: Tensor) -> Tensor:
     """
     if not s.per_user.single:
         return _step_of_several(s, X)
-    A, total, other = received(s.H, X, s.noise)
+    A, _, other, total = received(s.H, X, s.noise)
     gain = A.diagonal(dim1=-2, dim2=-1)
     u = gain / total
     w = total / other

@@ -30,9 +30,11 @@ def beam_error(X: Tensor, Psi: Tensor, power: Tensor | float = 1.0) -> Tensor:
     return beam_error_from(X, X.mH @ X, Psi, Psi @ X, power)
 
 
-def beam_error_from(X: Tensor, C: Tensor, Psi: Tensor, PsiX: Tensor, power: Tensor) -> Tensor:
-    """`beam_error` for products C = Xᴴ X and Ψ X that are at hand."""
-    size = square(C) + power.square() * square(Psi)
+def beam_error_from(
+    X: Tensor, C: Tensor, Psi: Tensor, PsiX: Tensor, power: Tensor, Psi_square: Tensor | float | None = None
+) -> Tensor:
+    """`beam_error` for products C = Xᴴ X and Ψ X that are at hand, and ‖Ψ‖² where that is."""
+    size = square(C) + power.square() * (square(Psi) if Psi_square is None else Psi_square)
     tau = size - 2 * power * inner_product(X, PsiX)
     hard = tau <= torch.finfo(tau.dtype).eps ** (1 / 3) * size
     if not hard.any():
@@ -51,7 +53,7 @@ def inner_product(A: Tensor, B: Tensor) -> Tensor:
 
 def square(Z: Tensor) -> Tensor:
     """‖Z‖²_F over the last two axes."""
-    return inner_product(Z, Z)
+    return torch.linalg.matrix_norm(Z).square()
 
 
 def beam_gradient(X: Tensor, Psi: Tensor, power: Tensor | float = 1.0) -> Tensor:

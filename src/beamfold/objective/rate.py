@@ -51,21 +51,29 @@ SINGLE = Users()
 """The paper's users."""
 
 
-def received(H: Tensor, X: Tensor, noise: float, users: Users = SINGLE) -> tuple[Tensor, Tensor, Tensor]:
-    """A = H X with the powers of Eq. (4): all that user k receives, and what of it is not k's.
+class Received(NamedTuple):
+    """What users of one antenna and one stream receive, with the powers of Eq. (4)."""
 
-    For users of one antenna and one stream. Of sensing streams that the users know nothing is received.
+    A: Tensor
+    """(…, K, K + D), A_kl = h_kᴴ x_l."""
+    own: Tensor
+    """(…, K), |A_kk|²."""
+    other: Tensor
+    """(…, K), Σ_l≠k |A_kl|² + σ²."""
+    total: Tensor
+    """(…, K), Σ_l |A_kl|² + σ²."""
 
-    Returns:
-        A (…, K, K + D), A_kl = h_kᴴ x_l; total (…, K) = Σ_l |A_kl|² + σ²; other (…, K) = total − |A_kk|².
-    """
+
+def received(H: Tensor, X: Tensor, noise: float, users: Users = SINGLE) -> Received:
+    """A = H X with the powers of Eq. (4); of sensing streams that the users know nothing is received."""
     A = H @ X
     if users.known:
         A = A * (torch.arange(A.shape[-1], device=A.device) < A.shape[-2])
     power = squared_modulus(A)
     off = _others(*power.shape[-2:], power.dtype, power.device)
     # The interference is summed without the signal: total − signal would lose it at high SNR.
-    return A, power.sum(-1) + noise, (power * off).sum(-1) + noise
+    own = power.diagonal(dim1=-2, dim2=-1)
+    return Received(A, own, (power * off).sum(-1) + noise, power.sum(-1) + noise)
 
 
 @lru_cache(maxsize=64)
@@ -156,7 +164,7 @@ def rate(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Ten
         (…) real.
     """
     return (
-        rate_from(*received(H, X, noise, users))
+        rate_from(received(H, X, noise, users))
         if users.single
         else log_det(H @ X, noise, users).sum(-1) / LN2
     )
@@ -164,18 +172,18 @@ def rate(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Ten
 
 def user_rates(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
     """R_k of every user (…, K), whose sum is `rate`; arguments as there."""
-    nats = _log_ratios(*received(H, X, noise, users)) if users.single else log_det(H @ X, noise, users)
+    nats = _log_ratios(received(H, X, noise, users)) if users.single else log_det(H @ X, noise, users)
     return nats / LN2
 
 
-def rate_from(A: Tensor, total: Tensor, other: Tensor) -> Tensor:
+def rate_from(of: Received) -> Tensor:
     """`rate` from what `received` returns."""
-    return _log_ratios(A, total, other).sum(-1) / LN2
+    return _log_ratios(of).sum(-1) / LN2
 
 
-def _log_ratios(A: Tensor, total: Tensor, other: Tensor) -> Tensor:
+def _log_ratios(of: Received) -> Tensor:
     """log(total_k / other_k) (…, K) without the cancellation of small signals."""
-    return torch.log1p(A.diagonal(dim1=-2, dim2=-1).abs().square() / other)
+    return torch.log1p(of.own / of.other)
 
 
 def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGLE) -> Tensor:
@@ -188,17 +196,16 @@ def rate_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SINGL
         (…, N, K d).
     """
     if users.single:
-        return rate_gradient_from(H, *received(H, X, noise, users))
+        return rate_gradient_from(H, received(H, X, noise, users))
     return H.mH @ (rate_core(H @ X, noise, users) / LN2)
 
 
-def rate_gradient_from(H: Tensor, A: Tensor, total: Tensor, other: Tensor) -> Tensor:
+def rate_gradient_from(H: Tensor, of: Received) -> Tensor:
     """`rate_gradient` from what `received` returns."""
-    own = A.diagonal(dim1=-2, dim2=-1)
-    signal = squared_modulus(own)
-    C = A * (-signal / (total * other))[..., None]
-    C.diagonal(dim1=-2, dim2=-1).copy_(own / total)
-    return H.mH @ (C / LN2)
+    A, own, other, total = of
+    C = A * (own / (total * other * -LN2))[..., None]
+    C.diagonal(dim1=-2, dim2=-1).copy_(A.diagonal(dim1=-2, dim2=-1) / (total * LN2))
+    return H.mH @ C
 
 
 def _first_columns(diagonal: Tensor, count: int) -> Tensor:
@@ -218,5 +225,5 @@ def signal_gradient(H: Tensor, X: Tensor, noise: float = 1.0, users: Users = SIN
     """
     if not users.single:
         return H.mH @ (rate_core(H @ X, noise, users, signal_only=True) / LN2)
-    A, total, _ = received(H, X, noise, users)
+    A, _, _, total = received(H, X, noise, users)
     return H.mH @ _first_columns(A.diagonal(dim1=-2, dim2=-1) / total / LN2, X.shape[-1])

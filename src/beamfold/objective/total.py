@@ -64,6 +64,7 @@ def measure(
     weight: Tensor,
     noise: float = 1.0,
     users: Users = SINGLE,
+    Psi_square: float | None = None,
 ) -> Measured:
     """R, τ and ∇_X (R − ω τ) of X together: H X and Ψ X, the two costly products, are formed once.
 
@@ -75,13 +76,14 @@ def measure(
         weight: (…), ω.
         noise: σ_n².
         users: antennas and streams of each.
+        Psi_square: ‖Ψ‖² where that is at hand.
     """
     C, PsiX = X.mH @ X, Psi @ X
-    tau = beam_error_from(X, C, Psi, PsiX, power)
+    tau = beam_error_from(X, C, Psi, PsiX, power, Psi_square)
     on_tau = 2 * (X @ C - power[..., None, None] * PsiX)
     if users.single:
-        A = received(H, X, noise, users)
-        R, on_R = rate_from(*A), rate_gradient_from(H, *A)
+        of = received(H, X, noise, users)
+        R, on_R = rate_from(of), rate_gradient_from(H, of)
     else:
         R, on_R = rate(H, X, noise, users), rate_gradient(H, X, noise, users)
     return Measured(R, tau, on_R - weight[..., None, None] * on_tau)

@@ -31,10 +31,10 @@ def _residual(s: Scenario, point: Point, X: Tensor, measured: Measured) -> Tenso
     F, W = point
     G = measured.gradient
     G = G - (inner_product(X, G) / s.power)[..., None, None] * X
-    on_F = 2 * (F.conj() * (G @ W.mH)).imag
-    on_W = 2 * torch.linalg.matrix_norm(F.mH @ G) * torch.linalg.matrix_norm(W)
+    on_F = (F.conj() * (G @ W.mH)).imag  # half of each, as of on_W
+    on_W = torch.linalg.matrix_norm(F.mH @ G) * torch.linalg.matrix_norm(W)
     value = measured.rate - s.weight * measured.tau if s.goal is None else s.objective(X)
-    return torch.hypot(torch.linalg.matrix_norm(on_F), on_W) / (1 + value.abs())
+    return 2 * torch.hypot(torch.linalg.matrix_norm(on_F), on_W) / (1 + value.abs())
 
 
 def start_where_better(s: Scenario, point: Point, threads: int | None = None) -> tuple[Point, Tensor]:
@@ -50,13 +50,11 @@ def start_where_better(s: Scenario, point: Point, threads: int | None = None) ->
     from beamfold.kernels.fast_guard import known_above_start
     from beamfold.optim import above_start
 
-    taken = torch.zeros(s.batch, dtype=torch.bool, device=s.H.device)
     on_cpu = s.H.device.type == "cpu"
-    open_still = ~(
-        known_above_start(s, point, threads) if on_cpu else above_start.known_above_start(s, point)
-    )
-    if not open_still.any():
-        return point, taken
+    known = known_above_start(s, point, threads) if on_cpu else above_start.known_above_start(s, point)
+    if known.all():
+        return point, ~known
+    open_still, taken = ~known, torch.zeros_like(known)
     part = s[open_still]
     start, mine = proposed(part), least_norm(Point(point.F[open_still], point.W[open_still]), part.power)
     ours, theirs = part.objective(mine.F @ mine.W), part.objective(start.F @ start.W)
@@ -91,5 +89,6 @@ def conclude_search(
     status = torch.where(left <= STATIONARY, int(Status.CONVERGED), int(Status.ITERATION_LIMIT))
     faults = where_fault(start, Fault.START_RETURNED)
     return finish(
-        s, method, F, W, status=status, faults=faults, measured=measured, residual=left, iterations=iterations
-    )
+        s, method, F, W, X=X, measured=measured, status=status, faults=faults, residual=left,
+        iterations=iterations,
+    )  # fmt: skip
