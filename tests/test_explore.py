@@ -246,7 +246,10 @@ def test_the_command_prints_its_address_and_ends_when_it_is_stopped(files, tmp_p
     """Also while its code is compiled in another thread, which Python can't end."""
     words = ["explore", str(files / "line.npz"), "--no-browser", "--port", "0"]
     # What a shell starts in the background, and its children, ignore Ctrl-C unless told otherwise.
-    program = "from signal import *; signal(SIGINT, default_int_handler); import beamfold.__main__"
+    program = (
+        "from signal import *; signal(SIGINT, default_int_handler); "
+        "from beamfold.__main__ import program; program()"
+    )
     elsewhere = {} if compiled else {"XDG_CACHE_HOME": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True, bufsize=1,
