@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beamfold.arrays import Array
+from beamfold.band import Band, PowerRule
 from beamfold.errors import InputError
 from beamfold.objective import SINGLE, Users
 from beamfold.sensing import Sensing, at_unit_power
@@ -137,3 +139,45 @@ def _checked(radar: Sensing | Numbers, array: Array | None, antennas: int, devic
     radar = radar.to(device=device)
     check_covariance(radar, antennas)
     return at_unit_power(radar)
+
+
+def band_given(
+    H: Tensor,
+    each: tuple[Sensing, ...] | None,
+    frequencies: Numbers | Sequence[float] | None,
+    carrier_hz: float | None,
+    rule: PowerRule,
+) -> Band | None:
+    """The band of channels H (…, S, K R, N), or None where no frequencies are given."""
+    if frequencies is None:
+        if each is not None:
+            raise InputError(
+                f"{len(each)} covariances Psi are for the subcarriers of a band; give their frequencies in Hz"
+            )
+        if carrier_hz is not None:
+            raise InputError("a carrier is for a band; give the frequencies of its subcarriers in Hz")
+        return None
+    f = torch.as_tensor(frequencies, dtype=torch.float64).cpu()
+    if H.ndim < 3 or f.ndim != 1 or H.shape[-3] != len(f):
+        raise InputError(
+            f"{f.numel()} frequencies do not fit channels {tuple(H.shape)}: on a band their axes are "
+            "(…, subcarriers, users, antennas)"
+        )
+    return Band(f, float(f.mean()) if carrier_hz is None else carrier_hz, rule, each)
+
+
+def power_levels(snr_db: float | Sequence[float], weight: float, noise: float) -> Tensor:
+    """P_t = σ² 10^(SNR/10), () or one for each of several SNRs in dB, once ω and σ² are found to be sound.
+
+    Raises:
+        InputError: a weight below 0, a noise power that is not above 0, or a number that is not finite.
+    """
+    if not (math.isfinite(weight) and weight >= 0):
+        raise InputError(f"the weight ω must be finite and at least 0, got {weight}")
+    if not (math.isfinite(noise) and noise > 0):
+        raise InputError(f"the noise power must be finite and above 0, got {noise}")
+    levels = torch.as_tensor(snr_db, dtype=torch.float64)
+    power = noise * 10 ** ((levels if levels.ndim == 0 else levels.reshape(-1)) / 10)
+    if power.numel() == 0 or not (torch.isfinite(power).all() and (power > 0).all()):
+        raise InputError(f"the SNR must be finite, in dB; got {snr_db}")
+    return power

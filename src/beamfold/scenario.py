@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,16 @@ from torch import Tensor
 
 from beamfold.arrays import Array
 from beamfold.band import Band, PowerRule
-from beamfold.checks import Numbers, check_channels, sensing_given, shared, tensor_of, with_sensing
+from beamfold.checks import (
+    Numbers,
+    band_given,
+    check_channels,
+    power_levels,
+    sensing_given,
+    shared,
+    tensor_of,
+    with_sensing,
+)
 from beamfold.constraints import power_error
 from beamfold.defaults import WEIGHT
 from beamfold.errors import InputError
@@ -29,7 +37,7 @@ from beamfold.objective import (
     rate_gradient,
     signal_gradient,
 )
-from beamfold.radar.goal import SENSING, Goal
+from beamfold.radar.goal import Goal, goal_named
 from beamfold.radar.scene import Scene, scene_of
 from beamfold.sensing import Sensing
 
@@ -322,68 +330,14 @@ def make_scenario(
             f"found {H.shape[-1]} and {chains}"
         )
     one, each = sensing_given(radar, array, H.shape[-1], H.device)
-    band = _band(H, each, frequencies, carrier_hz, power_rule)
-    if not (math.isfinite(weight) and weight >= 0):
-        raise InputError(f"the weight ω must be finite and at least 0, got {weight}")
-    if not (math.isfinite(noise) and noise > 0):
-        raise InputError(f"the noise power must be finite and above 0, got {noise}")
-    levels = torch.as_tensor(snr_db, dtype=torch.float64)
-    several = levels.ndim > 0
-    levels = levels.reshape(-1)
-    power = noise * 10 ** (levels.to(H.device) / 10)
-    if levels.numel() == 0 or not (torch.isfinite(power).all() and (power > 0).all()):
-        raise InputError(f"the SNR must be finite, in dB; got {snr_db}")
+    band = band_given(H, each, frequencies, carrier_hz, power_rule)
+    power = power_levels(snr_db, weight, noise).to(H.device)
     batch = H.shape[: -2 if band is None else -3]
-    if several:
-        H = H.expand(len(levels), *H.shape)
-        power = power.reshape(-1, *[1] * len(batch)).expand(len(levels), *batch)
+    if power.ndim > 0:
+        H = H.expand(len(power), *H.shape)
+        power = power.reshape(-1, *[1] * len(batch)).expand(len(power), *batch)
     else:
-        power = power[0].expand(batch)
+        power = power.expand(batch)
     omega = torch.full_like(power, weight)
-    goal = goal_named(sensing, scene, one, band)
+    goal = goal_named(sensing, scene, one, None if band is None else band.ratios)
     return Scenario(H, one, power, chains, omega, noise, per_user, network or _UNSET, band, goal)
-
-
-def goal_named(sensing: str, scene: Scene | None, radar: Sensing, band: Band | None) -> Goal | None:
-    """The goal of a scenario, None for τ; arguments as for `make_scenario`.
-
-    Raises:
-        InputError: no such objective, a scene beside τ, or one for another array.
-    """
-    if sensing not in SENSING:
-        raise InputError(f"no sensing objective {sensing[:50]!r}; known: {', '.join(SENSING)}")
-    if sensing == "tau":
-        if scene is not None:
-            raise InputError("a scene is for sensing='crb' or 'scnr'; tau knows Psi alone")
-        return None
-    scene = scene_of(radar) if scene is None else scene
-    if not scene.array.same_as(radar.array):
-        raise InputError(
-            f"the scene is for the array {scene.array.name}, Psi for {radar.array.name}; take one array"
-        )
-    return Goal("crb" if sensing == "crb" else "scnr", scene).on_band(None if band is None else band.ratios)
-
-
-def _band(
-    H: Tensor,
-    each: tuple[Sensing, ...] | None,
-    frequencies: Numbers | Sequence[float] | None,
-    carrier_hz: float | None,
-    rule: PowerRule,
-) -> Band | None:
-    """The band of channels H (…, S, K R, N), or None where no frequencies are given."""
-    if frequencies is None:
-        if each is not None:
-            raise InputError(
-                f"{len(each)} covariances Psi are for the subcarriers of a band; give their frequencies in Hz"
-            )
-        if carrier_hz is not None:
-            raise InputError("a carrier is for a band; give the frequencies of its subcarriers in Hz")
-        return None
-    f = torch.as_tensor(frequencies, dtype=torch.float64).cpu()
-    if H.ndim < 3 or f.ndim != 1 or H.shape[-3] != len(f):
-        raise InputError(
-            f"{f.numel()} frequencies do not fit channels {tuple(H.shape)}: on a band their axes are "
-            "(…, subcarriers, users, antennas)"
-        )
-    return Band(f, float(f.mean()) if carrier_hz is None else carrier_hz, rule, each)

@@ -18,8 +18,8 @@ from beamfold.errors import InputError
 from beamfold.networks import kind_named
 from beamfold.objective import DigitalGradient
 from beamfold.optim.layers import Engine
-from beamfold.radar.goal import SENSING, Goal
-from beamfold.scenario import Scenario, goal_named
+from beamfold.radar.goal import SENSING, Goal, goal_named
+from beamfold.scenario import Scenario
 from beamfold.sensing import Sensing
 from beamfold.start import check_start
 from beamfold.unfolded_model import ModelInfo, UnfoldedPGA
@@ -233,7 +233,7 @@ def train(
     model = UnfoldedPGA.from_steps(at.model.mu.detach(), at.model.lam.detach(), at.model.info)
     optimiser = _optimiser(model, recipe, at.moments)
     curve, skipped = list(at.curve), at.skipped
-    goal = goal_named(recipe.sensing, None, radar, band)
+    goal = goal_named(recipe.sensing, None, radar, None if band is None else band.ratios)
     for epoch in range(at.epoch, recipe.epochs):
         for group, rate in zip(optimiser.param_groups, (recipe.rate, recipe.rate_lam), strict=True):
             group["lr"] = (recipe.rate if rate is None else rate) * recipe.decay**epoch

@@ -8,8 +8,10 @@ from typing import Literal
 
 from torch import Tensor
 
+from beamfold.errors import InputError
 from beamfold.radar.criteria import Criterion, crb, log_bounds, log_scnr, scnr_sum
-from beamfold.radar.scene import Scene
+from beamfold.radar.scene import Scene, scene_of
+from beamfold.sensing import Sensing
 
 Kind = Literal["crb", "scnr"]
 SENSING = ("tau", "crb", "scnr")
@@ -57,3 +59,25 @@ class Goal:
             return [Criterion(c.value / 2 - math.log(limit), c.gradient / 2) for c in each]
         each = log_scnr(X, self.scene, power)
         return [Criterion(math.log(limit) - c.value, -c.gradient) for c in each]
+
+
+def goal_named(
+    sensing: str, scene: Scene | None, radar: Sensing, ratios: tuple[float, ...] | None
+) -> Goal | None:
+    """The goal of a scenario, None for τ; arguments as for `make_scenario`, the band by its ratios f_s/f_c.
+
+    Raises:
+        InputError: no such objective, a scene beside τ, or one for another array.
+    """
+    if sensing not in SENSING:
+        raise InputError(f"no sensing objective {sensing[:50]!r}; known: {', '.join(SENSING)}")
+    if sensing == "tau":
+        if scene is not None:
+            raise InputError("a scene is for sensing='crb' or 'scnr'; tau knows Psi alone")
+        return None
+    scene = scene_of(radar) if scene is None else scene
+    if not scene.array.same_as(radar.array):
+        raise InputError(
+            f"the scene is for the array {scene.array.name}, Psi for {radar.array.name}; take one array"
+        )
+    return Goal("crb" if sensing == "crb" else "scnr", scene).on_band(ratios)
