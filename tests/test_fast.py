@@ -454,3 +454,31 @@ def test_a_prepared_design_takes_H_in_any_memory_and_no_other_shape():
     for wrong in (H[0], H[:1], H[:, :11], H[None]):
         with pytest.raises(InputError, match=r"prepared for H \(2, 12\), users and antennas; found"):
             go(wrong)
+
+
+def test_the_sizes_that_the_compiler_knows_and_others_take_the_same_steps():
+    """K = 4 with 16 or 32 coordinates has code of its own; with columns of zeros in U that of any size runs.
+
+    The columns add zeros to sums alone, so that both differ by the order of the sums; eight steps of F from
+    one point multiply that by no more than 1e6.
+    """
+    radar = solve_covariance(64, (-59, 0, 60))
+    U = radar.factor(1e-3).U.numpy()
+    H = saleh_valenzuela(64, 4, 1, seed=5)[0].numpy()
+    found = []
+    for further in (0, 10, 30):
+        columns = np.concatenate([U, np.zeros((64, further))], 1)
+        setting = Setting(
+            columns, radar.square, users=4, network=fully_connected(64, 4), noise=1.0,
+            plan=Plan(digital=-1, steps=8), dtype=np.float64,
+        )  # fmt: skip
+        F = np.exp(1j * np.random.default_rng(6).uniform(0, 2 * np.pi, (64, 4)))
+        W = np.random.default_rng(7).standard_normal((4, 8)).view(np.complex128)
+        with setting.buffers.lent() as buffer:
+            f, done = setting.one(F, W, H, 10.0, 0.3, buffer)
+        found.append((f, done, F))
+    f, done, F = found[-1]
+    for other, steps, G in found[:2]:
+        assert done == steps == 8
+        assert f == pytest.approx(other, rel=1e-9)
+        assert np.abs(F - G).max() < 1e-9

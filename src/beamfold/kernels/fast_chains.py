@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from beamfold.kernels.fast_objective import by_chains, is_usual, usual
+from beamfold.kernels.fast_objective import by_chains, with_lengths
 from beamfold.kernels.fast_workspace import PAIRS, Chains, Objective, Problem
 from beamfold.kernels.linalg import (
     Planes,
@@ -200,8 +200,13 @@ def ascend(
 def ascend_chains(
     chains: Chains, T: Planes, objective: Objective, problem: Problem, reach: float, steps: int, updates: int
 ) -> tuple[Any, int]:
-    """`ascend` for any sizes, of which those of the paper are known to the compiler, see `is_usual`."""
-    if is_usual(objective) and T.shape[1] == 4:
+    """`ascend` for any sizes, with code of their own for K = 4, M up to 4 and r up to 8 or to 24."""
+    if objective.PX.shape[1] == 4 and T.shape[1] == 4:
         same = Chains(of_shape(chains.rows, 1, 9, 32), of_shape(chains.B, 1, 32, 32))
-        return ascend(same, of_shape(T, 2, 4, 16), usual(objective), problem, reach, steps, updates)
+        if T.shape[2] == 16:
+            known = with_lengths(objective, 16)
+            return ascend(same, of_shape(T, 2, 4, 16), known, problem, reach, steps, updates)
+        if T.shape[2] == 32:
+            known = with_lengths(objective, 32)
+            return ascend(same, of_shape(T, 2, 4, 32), known, problem, reach, steps, updates)
     return ascend(chains, T, objective, problem, reach, steps, updates)
