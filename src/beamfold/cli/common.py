@@ -109,7 +109,7 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-_FAST = (30, (("fast_design", "designs", ""), ("fast_guard", "gains_over_start", "float64")))
+_FAST = (45, (("fast_design", "designs", ""), ("fast_guard", "gains_over_start", "float64")))
 _LAYERS = (15, (("layers", "forward", ""),))
 OF_BANDS = ("fast", "best")
 _BAND = (60, (("band_design", "design_band", ""),))
