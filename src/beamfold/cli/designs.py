@@ -88,18 +88,14 @@ def design(
     from beamfold.registry import METHODS
 
     spec = _for_limit(spec, rcrb_max_deg, scnr_min_db)
-    limits = {
-        "tau_max": tau_max, "tau_max_db": tau_max_db, "rcrb_max_deg": rcrb_max_deg,
-        "scnr_min_db": scnr_min_db,
-    }  # fmt: skip
-    limited = any(value is not None for value in limits.values())
+    given = _stated(
+        inner=inner, layers=layers, engine=engine, any_size=any_size or None, depth=depth, model=model,
+        precision=precision, tau_max=tau_max, tau_max_db=tau_max_db, rcrb_max_deg=rcrb_max_deg,
+        scnr_min_db=scnr_min_db,
+    )  # fmt: skip
     named = method is not None
+    limited = not LIMITS.isdisjoint(given)
     method = method or ("constrained" if limited else "unfolded" if model or inner else METHOD)
-    given = {
-        "inner": inner, "layers": layers, "engine": engine, "any_size": any_size or None, "depth": depth,
-        "precision": precision, "model": model, **limits,
-    }  # fmt: skip
-    given = {key: value for key, value in given.items() if value is not None}
     options = options_for(method, given, settings or ())
     _check_budget(method, budget_us)
     measures = _measures(measure, spec)
@@ -117,6 +113,15 @@ def design(
         facts = {"scenario": json.dumps(recorded(spec, s, output.parent)), "understood": told}
         write_design(output, result, facts)
         _tell(output, result, recorded(spec, s), told, measures, as_json)
+
+
+LIMITS = {"tau_max", "tau_max_db", "rcrb_max_deg", "scnr_min_db"}
+"""Options that state problem (7)."""
+
+
+def _stated(**options: Any) -> dict[str, Any]:
+    """The options that were stated."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _measures(named: list[str] | None, spec: ScenarioSpec) -> list[Measure]:
